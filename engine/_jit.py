@@ -1,0 +1,84 @@
+"""The one decorator for kernels, and the one place that knows where compiled code is kept.
+
+Numba checks the age of a kernel's own file only: after an edit of a callee in another file a cached caller would go
+on returning old results. So the cache folder is named by a hash of all engine sources, and a stale one is never read.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+
+# No nnan and ninf: this project is about NaN and infinity. No reassoc: the same sum wherever it is computed.
+FASTMATH = {"contract", "nsz", "arcp"}
+KERNELS: list[Any] = []  # every kernel of the engine, for warm_up and for tests
+
+
+@cache
+def sources_hash() -> str:
+    """A hash of all engine sources: what compiled code depends on beside Numba's own version and the CPU."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def cache_folder() -> str:
+    """The first writable of: NUMBA_CACHE_DIR, the engine's __pycache__, the user's cache folder, a private temporary folder."""
+    name = f"numba-{sources_hash()}"
+    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    places = [Path(given)] if given else []
+    for place in (*places, Path(__file__).parent / "__pycache__", user / "rnn-gradient-explorer"):
+        folder = place / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return str(folder)
+        except OSError:
+            continue
+    return tempfile.mkdtemp(prefix=name)
+
+
+class _Locator(_CacheLocator):
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def ensure_cache_path(self) -> None:
+        os.makedirs(self.get_cache_path(), exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        return cache_folder()
+
+    def get_source_stamp(self) -> str:
+        return sources_hash()
+
+    def get_disambiguator(self) -> str:
+        return self._name
+
+    @classmethod
+    def from_function(cls, py_func: Callable, py_file: str) -> "_Locator":
+        return cls(py_func.__qualname__)
+
+
+class _Impl(CompileResultCacheImpl):
+    _locator_classes = [_Locator]
+
+
+class _Cache(FunctionCache):
+    _impl_class = _Impl
+
+
+def jit(function: Callable) -> Any:
+    """Compile `function` on first use, without the GIL, and keep the machine code on disk."""
+    kernel = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
+    kernel._cache = _Cache(function)
+    KERNELS.append(kernel)
+    return kernel

@@ -1,0 +1,8 @@
+"""The recurrent cells: one file a cell, one line each in `CELLS`."""
+
+from engine.cells import gru, lstm, rnn
+from engine.cells.cell import Cell
+
+CELLS: dict[str, Cell] = {"rnn": rnn.CELL, "lstm": lstm.CELL, "gru": gru.CELL}
+
+__all__ = ["CELLS", "Cell"]

@@ -1,0 +1,33 @@
+"""What a cell is: the row of the table, and nothing else."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engine.rows import Row
+
+
+@dataclass(frozen=True)
+class Cell(Row):
+    """One recurrent cell, as its pointwise mathematics.
+
+    With zx = W_ih x_t + b_ih and zh = W_hh h_{t-1} + b_hh, both cut into one block a gate:
+    step(m, zx, zh, state) -> (new state, saved): state is (h,) or (h, c); saved is what the pullback needs.
+    pullback(m, saved, old state, new state, gradient of the new state) -> (dzx, dzh, gradient of the old state as far as
+    it does not go through zh; None for none).
+    `m` has tanh, sigmoid, phi (the experiment's activation) and slope (its derivative from its value).
+    """
+
+    gates: tuple[str, ...]  # the blocks of the weights, in PyTorch's order; the first of `saved`
+    saved: tuple[str, ...]  # what step saves, in order
+    states: int  # 1: (h,)   2: (h, c)
+    one_dz: bool  # dzx and dzh are the same
+    carries_h: bool  # h' depends on h directly too, not only through zh
+    weights: type  # the NamedTuple by whose class the kernels choose this cell
+    step: Callable[..., Any]
+    pullback: Callable[..., Any]
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of H rows in weight_ih and weight_hh."""
+        return max(1, len(self.gates))

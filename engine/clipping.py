@@ -1,0 +1,73 @@
+"""Gradient clipping: one kernel and one row each. Each works in place on the gradient of ALL parameters, (n,)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine._jit import jit
+from engine.rows import Row
+
+
+@dataclass(frozen=True)
+class Clip(Row):
+    apply: Callable[[np.ndarray, float, float], None] | None  # (gradient, its norm, threshold), in place
+
+
+@jit
+def global_norm(gradient):
+    """‖g‖₂ over all parameters, accumulated in float64; scaled where the squares would leave the range of float64."""
+    total = 0.0
+    for i in range(gradient.size):
+        total += float(gradient[i]) * float(gradient[i])
+    if 1e-200 < total < 1e200:
+        return np.sqrt(total)
+    largest = 0.0
+    for i in range(gradient.size):
+        size = abs(float(gradient[i]))
+        if not size <= largest:  # NaN too
+            largest = size
+    if largest == 0.0 or not np.isfinite(largest):
+        return largest
+    total = 0.0
+    for i in range(gradient.size):
+        part = float(gradient[i]) / largest
+        total += part * part
+    return largest * np.sqrt(total)
+
+
+@jit
+def clip_norm(gradient, norm, threshold):
+    """g ← g · min(1, c/(‖g‖ + 1e-6))."""
+    factor = gradient.dtype.type(min(1.0, threshold / (norm + 1e-6)))
+    if factor < 1:
+        for i in range(gradient.size):
+            gradient[i] *= factor
+
+
+@jit
+def clip_value(gradient, norm, threshold):
+    """gᵢ ← min(max(gᵢ, −c), c); NaN stays NaN."""
+    top = gradient.dtype.type(threshold)
+    for i in range(gradient.size):
+        if gradient[i] > top:
+            gradient[i] = top
+        elif gradient[i] < -top:
+            gradient[i] = -top
+
+
+CLIPS: dict[str, Clip] = {
+    "none": Clip("off", "The gradient is used as it is.", "", None),
+    "norm": Clip(
+        "norm",
+        "A gradient longer than the threshold is shortened to it: the direction stays, the size is lost.",
+        "Pascanu, Mikolov & Bengio 2013, algorithm 1; torch.nn.utils.clip_grad_norm_",
+        clip_norm,
+    ),
+    "value": Clip(
+        "value",
+        "Each component is limited to ± the threshold: the signs stay, the direction changes.",
+        "Mikolov 2012; torch.nn.utils.clip_grad_value_",
+        clip_value,
+    ),
+}

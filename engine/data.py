@@ -1,0 +1,74 @@
+"""Where a pass gets its numbers from: the task's batches, or arrays of one's own, checked."""
+
+from typing import Any
+
+import numpy as np
+
+from engine.experiment import Experiment
+from engine.streams import Purpose, stream
+from engine.tasks import TASKS
+
+VALIDATION_SEQUENCES = 128
+
+
+def batch(e: Experiment, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """The batch of training step `step` (0, 1, …): the same whatever cell, width, weights or optimizer is used."""
+    return _cast(e, *TASKS[e.task].draw(stream(e.seed, Purpose.DATA, step), e.seq_length, e.batch_size))
+
+
+def validation_batch(e: Experiment) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences that training never sees, the same at every step."""
+    return _cast(e, *TASKS[e.task].draw(stream(e.seed, Purpose.VALIDATION), e.seq_length, VALIDATION_SEQUENCES))
+
+
+def dropout_masks(e: Experiment, step: int) -> np.ndarray | None:
+    """(L−1, T, B, H): 0 with probability `dropout`, else 1/(1 − dropout); None where nothing is dropped."""
+    if e.dropout == 0 or e.num_layers == 1:
+        return None
+    shape = (e.num_layers - 1, e.steps, e.batch_size, e.hidden_size)
+    kept = stream(e.seed, Purpose.DROPOUT, step).random(shape) >= e.dropout
+    return kept.astype(e.dtype) / np.dtype(e.dtype).type(1 - e.dropout)
+
+
+def _cast(e: Experiment, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if targets.dtype.kind == "f":
+        targets = targets.astype(e.dtype)
+    return np.ascontiguousarray(inputs, e.dtype), targets
+
+
+def as_inputs(value: Any, dtype: str) -> np.ndarray:
+    """A user's inputs as a clean (T, B, I) array. Raises ValueError that names what is wrong."""
+    inputs = np.asarray(value)
+    if inputs.ndim != 3 or inputs.size == 0 or inputs.dtype.kind not in "fiub":
+        raise ValueError(
+            f"inputs: shape {inputs.shape}, {inputs.dtype}; allowed: real numbers of shape (T, B, I), each at least 1"
+        )
+    if not np.isfinite(inputs).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(inputs))[0])
+        raise ValueError(f"inputs{list(where)}: {inputs[where]}; allowed: finite numbers")
+    return np.array(inputs, dtype, order="C")
+
+
+def as_targets(e: Experiment, value: Any, steps: int, batch_size: int) -> np.ndarray:
+    """A user's targets: real (B,), (B, O) or (T, B, O); classes (B,) or (T, B) for a task or loss of classes."""
+    targets = np.asarray(value)
+    classes = e.loss_name == "cross_entropy" or (TASKS[e.task].loss == "cross_entropy" and targets.dtype.kind in "iu")
+    if classes:
+        allowed = f"whole numbers from 0 of shape ({batch_size},) or ({steps}, {batch_size})"
+        good = targets.dtype.kind in "iu" and targets.shape in ((batch_size,), (steps, batch_size))
+        if not good or targets.min() < 0:
+            raise ValueError(f"targets: {_described(targets)}; allowed: {allowed}")
+        return targets.astype(np.int64)
+    allowed = f"real numbers of shape ({batch_size},), ({batch_size}, O) or ({steps}, {batch_size}, O)"
+    shape = targets.shape
+    good = shape[:1] == (batch_size,) and targets.ndim <= 2 or targets.ndim == 3 and shape[:2] == (steps, batch_size)
+    if not good or targets.size == 0 or targets.dtype.kind not in "fiub":
+        raise ValueError(f"targets: {_described(targets)}; allowed: {allowed}")
+    if not np.isfinite(targets).all():
+        raise ValueError("targets: a NaN or an infinity; allowed: finite numbers")
+    return np.array(targets[:, None] if targets.ndim == 1 else targets, e.dtype, order="C")
+
+
+def _described(x: np.ndarray) -> str:
+    low = f", least {x.min()}" if x.size and x.dtype.kind in "iuf" else ""
+    return f"shape {x.shape}, {x.dtype}{low}"

@@ -1,0 +1,1 @@
+"""Instruments: what the numbers of a pass say. Each answers one question."""

@@ -1,0 +1,116 @@
+"""What does theory expect? The mean field of a wide random recurrent network (Poole et al. 2016; Schoenholz et al. 2017).
+
+W_ij ~ N(0, g²/H), input of variance s² on the pre-activation. Its variance settles at q* = g² E[φ(√q* z)²] + s², z ~ N(0, 1);
+then ‖δ‖² changes by χ = g² E[φ'(√q* z)²] at each step back. E is Gauss–Hermite for tanh, exact for relu and linear.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import inf, log, log10, sqrt
+
+import numpy as np
+
+from engine.data import batch
+from engine.experiment import Experiment
+from engine.tasks import TASKS
+
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(201)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+VARIANCE = {"normal": 1.0, "xavier_uniform": 1.0, "xavier_normal": 1.0, "pytorch": 1 / 3}  # of √H·W_hh at gain 1
+
+
+@dataclass(frozen=True)
+class MeanField:
+    """chi: factor of ‖δ‖² a step; q: variance of the pre-activation; lyapunov = ½ log χ; memory_length = 1/|log χ| steps.
+
+    applies: do the theory's assumptions hold; reason: which does not. slope: decades of ‖δ‖ gained by one step back.
+    """
+
+    chi: float
+    q: float
+    applies: bool = True
+    reason: str = ""
+
+    @property
+    def lyapunov(self) -> float:
+        return 0.5 * log(self.chi) if self.chi > 0 else -inf
+
+    @property
+    def memory_length(self) -> float:
+        return inf if self.chi == 1 else 1 / abs(log(self.chi)) if self.chi > 0 else 0.0
+
+    @property
+    def slope(self) -> float:
+        return 0.5 * log10(self.chi) if self.chi > 0 else -inf
+
+
+def mean_field(
+    e: Experiment | None = None, *, gain: float | None = None, input_variance: float | None = None,
+    nonlinearity: str = "tanh",
+) -> MeanField:  # fmt: skip
+    """The theory for a gain and an input variance, or for an experiment's initial network (with the task's inputs).
+
+    >>> mean_field(gain=1.5, input_variance=0.0).chi   # SCIENCE: 1.1393
+    1.139...
+    """
+    if e is not None:
+        reason = _why_not(e)
+        if reason:
+            return MeanField(float("nan"), float("nan"), False, reason)
+        return _solve(e.gain * sqrt(VARIANCE[e.init]), _input_variance(e), e.nonlinearity)
+    if gain is None or input_variance is None or gain < 0 or input_variance < 0:
+        raise ValueError(f"gain={gain}, input_variance={input_variance}; allowed: both given, 0 or more")
+    if nonlinearity not in _MOMENTS:
+        raise ValueError(f"nonlinearity: {nonlinearity!r}; allowed: {', '.join(_MOMENTS)}")
+    return _solve(gain, input_variance, nonlinearity)
+
+
+def _why_not(e: Experiment) -> str:
+    if e.cell != "rnn":
+        return "not for gated cells"
+    if e.nonlinearity not in _MOMENTS:
+        return f"not for {e.nonlinearity}"
+    if e.init not in VARIANCE:
+        return f"not for {e.init} weights"
+    if e.num_layers > 1:
+        return "one layer only"
+    if TASKS[e.task].every_step:
+        return "the loss is read at every step"
+    return ""
+
+
+@lru_cache(maxsize=256)
+def _input_variance(e: Experiment) -> float:
+    """Variance over units, time and sequences of W_ih x + b, with independent weights of zero mean."""
+    inputs, _ = batch(e.replace(dtype="float64"), 0)
+    rows, cols = e.hidden_size, inputs.shape[2]
+    each = {
+        "pytorch": 1 / (3 * rows),
+        "xavier_uniform": 2 / (rows + cols),
+        "xavier_normal": 2 / (rows + cols),
+        "normal": 1 / cols,
+        "orthogonal": 1 / max(rows, cols),
+        "identity": 1 / rows,
+    }[e.input_init]
+    biases = 2 / (3 * rows) if e.init == "pytorch" else 0.0
+    return float(each * np.mean(np.sum(inputs**2, axis=2)) + biases)
+
+
+_MOMENTS = {  # (E φ², E φ'²) of φ(√q z)
+    "tanh": lambda q: (WEIGHTS @ np.tanh(sqrt(q) * NODES) ** 2, WEIGHTS @ np.cosh(np.minimum(sqrt(q) * abs(NODES), 300)) ** -4),
+    "relu": lambda q: (q / 2, 0.5),
+    "identity": lambda q: (q, 1.0),
+}
+
+
+@lru_cache(maxsize=4096)
+def _solve(gain: float, input_variance: float, nonlinearity: str) -> MeanField:
+    moments, q = _MOMENTS[nonlinearity], max(1.0, input_variance)
+    for _ in range(20_000):
+        new = gain**2 * moments(q)[0] + input_variance
+        if abs(new - q) <= 1e-14 * max(q, 1e-30) or new > 1e100 or new < 1e-100:
+            q = new
+            break
+        q = new
+    q = min(max(q, 0.0), 1e100)
+    return MeanField(float(gain**2 * moments(q)[1]), float(q))

@@ -1,0 +1,46 @@
+"""Losses: value and gradient side by side.
+
+outputs: (S, B, O) with S = T where the loss is read at every step, else S = 1. Each returns the loss and
+∂loss/∂outputs (S, B, O); both are means, as in torch.nn.MSELoss and torch.nn.CrossEntropyLoss.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.rows import Row
+
+
+@dataclass(frozen=True)
+class Loss(Row):
+    value_and_gradient: Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
+
+
+def mse(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+    """L = mean (y − target)²; targets (S, B, O), or classes (S, B), which are compared one-hot."""
+    if targets.dtype.kind == "i":
+        targets = np.eye(outputs.shape[2], dtype=outputs.dtype)[targets]
+    error = outputs - targets
+    return float(np.mean(error * error)), error * outputs.dtype.type(2 / error.size)
+
+
+def cross_entropy(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+    """L = mean −log softmax(y)[target]; targets (S, B) classes."""
+    shifted = outputs - outputs.max(axis=2, keepdims=True)
+    exponent = np.exp(shifted)
+    total = exponent.sum(axis=2, keepdims=True)
+    chosen = np.take_along_axis(shifted - np.log(total), targets[..., None], axis=2)
+    gradient = exponent / total
+    np.put_along_axis(
+        gradient, targets[..., None], np.take_along_axis(gradient, targets[..., None], axis=2) - 1, axis=2
+    )
+    return float(-np.mean(chosen)), gradient / outputs.dtype.type(targets.size)
+
+
+LOSSES: dict[str, Loss] = {
+    "mse": Loss("mean squared error", "The mean of (output − target)².", "torch.nn.MSELoss", mse),
+    "cross_entropy": Loss(
+        "cross-entropy", "The mean of −log p(target), in nats.", "torch.nn.CrossEntropyLoss", cross_entropy
+    ),
+}

@@ -1,0 +1,134 @@
+"""A network with its buffers: one forward and one backward pass through stacked recurrent layers and a linear head."""
+
+from functools import cached_property
+
+import numpy as np
+
+from engine import readout, unroll
+from engine.activations import NUMBERS
+from engine.cells import CELLS
+from engine.losses import LOSSES
+from engine.parameters import Parameters
+
+LOG10_2 = float(np.log10(2.0))
+
+
+class Network:
+    """Forward and backward passes of one shape, in buffers that are allocated once.
+
+    After `forward`: hidden and memory (L, T+1, B, H), saved (L, T, B, s·H), outputs (S, B, O), loss.
+    After `backward`: gradient (a Parameters), norms and exponents (L, T).
+    """
+
+    def __init__(self, cell: str, nonlinearity: str, parameters: Parameters, steps: int, batch: int, every_step: bool):
+        self.cell, self.parameters, self._cell_name = CELLS[cell], parameters, cell
+        self._activation = NUMBERS[nonlinearity]
+        dtype = parameters.flat.dtype
+        output_size, units = parameters["head.weight"].shape
+        layers, width = len(parameters.layers), self.cell.blocks * units
+        self._shape, self._dtype = (steps, batch, units, width), dtype
+        self._read = steps if every_step else 1
+        self._first = steps + 1 - self._read  # the first hidden state that the head sees
+        memory_shape = (layers, steps + 1, batch, units) if self.cell.states == 2 else (layers, 1, 1, 1)
+        self.hidden = np.zeros((layers, steps + 1, batch, units), dtype)
+        self.memory = np.zeros(memory_shape, dtype)
+        self.saved = np.zeros((layers, steps, batch, len(self.cell.saved) * units), dtype)
+        self.outputs = np.zeros((self._read, batch, output_size), dtype)
+        self._inputs: list[np.ndarray] = [np.zeros((0, 0, 0), dtype)] * layers
+        self._zx = np.zeros((steps, batch, width), dtype)  # Z_x on the way forward, dZ_x on the way back
+        self._zh = np.zeros((batch, width), dtype)
+        self._packed = np.zeros(max(w.size for w in parameters.values()), dtype)
+        self._masks: np.ndarray | None = None
+        self.norms, self.exponents = np.zeros((layers, steps)), np.zeros((layers, steps), np.int64)
+
+    @cached_property
+    def gradient(self) -> Parameters:
+        shapes = {name: view.shape for name, view in self.parameters.items()}
+        return Parameters(self._cell_name, shapes, self._dtype)
+
+    @cached_property
+    def _backward_buffers(self) -> tuple[np.ndarray, ...]:
+        """d_hidden (S, B, H), dX (T, B, H), dh, dc (B, H), dZ_h (T, B, k·H)."""
+        steps, batch, units, width = self._shape
+        dzh = self._zx if self.cell.one_dz else np.zeros((steps, batch, width), self._dtype)
+        shapes = [(self._read, batch, units), (steps, batch, units), (batch, units), (batch, units)]
+        return *(np.zeros(shape, self._dtype) for shape in shapes), dzh
+
+    def forward(self, inputs: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
+        """outputs (S, B, O) of inputs (T, B, I), C-contiguous and of the network's type.
+
+        masks (L−1, T, B, H) multiply what goes from one layer to the next (dropout; None: nothing dropped).
+        """
+        self._masks = masks
+        for layer, weights in enumerate(self.parameters.layers):
+            if layer:
+                inputs = self.hidden[layer - 1, 1:]
+                if masks is not None:
+                    inputs = inputs * masks[layer - 1]
+            self._inputs[layer] = inputs
+            unroll.forward(
+                weights, self._activation, inputs, self._packed, self._zx, self._zh,
+                self.hidden[layer], self.memory[layer], self.saved[layer],
+            )  # fmt: skip
+        head = self.parameters["head.weight"], self.parameters["head.bias"]
+        readout.forward(*head, self.hidden[-1], self._first, self._packed, self.outputs)
+        return self.outputs
+
+    def backward(self, d_outputs: np.ndarray, cut: int = 0) -> None:
+        """Fill `gradient`, `norms` and `exponents` from ∂L/∂outputs (S, B, O); cut: truncated BPTT, 0 for none."""
+        arriving, dx, dh, dc, dzh = self._backward_buffers
+        g, one_dz = self.gradient, int(self.cell.one_dz)
+        readout.backward(
+            self.parameters["head.weight"], self.hidden[-1], self._first, d_outputs, arriving,
+            g["head.weight"], g["head.bias"],
+        )  # fmt: skip
+        exponents = np.zeros(len(arriving), np.int64)
+        for layer in range(len(self.parameters.layers) - 1, -1, -1):
+            weights, inputs = self.parameters.layers[layer], self._inputs[layer]
+            unroll.normalise(arriving, exponents)
+            unroll.backward(
+                weights, self._activation, int(self.cell.carries_h), one_dz, cut, arriving, exponents,
+                self._packed, self.hidden[layer], self.memory[layer], self.saved[layer], dh, dc, self._zx, dzh,
+                self.norms[layer], self.exponents[layer],
+            )  # fmt: skip
+            if layer:
+                unroll.input_gradient(weights, self._zx, self._packed, dx)
+                if self._masks is not None:
+                    dx *= self._masks[layer - 1]
+                arriving, exponents = dx, self.exponents[layer].copy()
+            unroll.weight_gradients(
+                g.layers[layer], one_dz, inputs, self.hidden[layer], self._zx, dzh, self.exponents[layer]
+            )
+
+    def log10_norms(self) -> np.ndarray:
+        """log10 of the mean over the batch of ‖∂L/∂h_t‖₂, (L, T), exact past the range of float64; −inf for an exact 0."""
+        with np.errstate(divide="ignore"):
+            return np.log10(self.norms) + self.exponents * LOG10_2
+
+    def loss(self, name: str, targets: np.ndarray) -> tuple[float, np.ndarray]:
+        """The loss of the last forward pass and ∂L/∂outputs; overflow gives infinity, quietly."""
+        kept = self.outputs.shape[:2] if targets.dtype.kind == "i" else self.outputs.shape
+        targets = targets.reshape(kept)  # targets of the last step only get their axis S = 1
+        with np.errstate(all="ignore"):
+            return LOSSES[name].value_and_gradient(self.outputs, targets)
+
+
+def first_non_finite(network: Network, loss: float) -> str | None:
+    """The name of the first tensor of a pass, in the order in which they are computed, with a NaN or an infinity in it."""
+    for layer in range(len(network.hidden)):
+        for name, states in (("hidden", network.hidden), ("cell", network.memory)):
+            at = np.flatnonzero(~np.isfinite(states[layer]).all(axis=(1, 2)))
+            if at.size:
+                return f"{name}_l{layer} at t = {at[0]}"
+    if not np.isfinite(network.outputs).all():
+        return "outputs"
+    if not np.isfinite(loss):
+        return "loss"
+    for layer in range(len(network.norms) - 1, -1, -1):
+        at = np.flatnonzero(~np.isfinite(network.norms[layer]))
+        if at.size:
+            return f"gradient of hidden_l{layer} at t = {at[-1] + 1}"
+    for name, view in network.gradient.items():
+        if not np.isfinite(view).all():
+            return f"gradient of {name}"
+    return None

@@ -1,0 +1,78 @@
+"""All parameters of a network in one flat vector, with PyTorch's names and shapes as views into it.
+
+One vector makes clipping and every optimizer one loop.
+"""
+
+from collections.abc import Iterator, Mapping
+from math import prod
+
+import numpy as np
+
+from engine.cells import CELLS
+
+
+def shapes(cell: str, input_size: int, hidden_size: int, num_layers: int, output_size: int) -> dict[str, tuple[int, ...]]:
+    """Name -> shape, as torch.nn.RNN/LSTM/GRU and torch.nn.Linear("head") name them."""
+    rows = CELLS[cell].blocks * hidden_size
+    out: dict[str, tuple[int, ...]] = {}
+    for layer in range(num_layers):
+        out[f"weight_ih_l{layer}"] = (rows, hidden_size if layer else input_size)
+        out[f"weight_hh_l{layer}"] = (rows, hidden_size)
+        out[f"bias_ih_l{layer}"] = (rows,)
+        out[f"bias_hh_l{layer}"] = (rows,)
+    out["head.weight"] = (output_size, hidden_size)
+    out["head.bias"] = (output_size,)
+    return out
+
+
+class Parameters(Mapping[str, np.ndarray]):
+    """`flat` (n,), and each tensor by name as a view into it. Also used for a gradient."""
+
+    def __init__(self, cell: str, tensors: Mapping[str, tuple[int, ...]], dtype: np.dtype) -> None:
+        self.flat = np.zeros(sum(prod(shape) for shape in tensors.values()), dtype)
+        self._views: dict[str, np.ndarray] = {}
+        start = 0
+        for name, shape in tensors.items():
+            self._views[name] = self.flat[start : start + prod(shape)].reshape(shape)
+            start += prod(shape)
+        kind = CELLS[cell].weights
+        self.layers = [
+            kind(*(self._views[f"{tensor}_l{layer}"] for tensor in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))
+            for layer in range((len(self._views) - 2) // 4)
+        ]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._views[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def copies(self) -> dict[str, np.ndarray]:
+        """Read-only copies, which later training does not change."""
+        return {name: frozen(view.copy()) for name, view in self._views.items()}
+
+
+def frozen(x: np.ndarray) -> np.ndarray:
+    """The same array, made read-only."""
+    x.flags.writeable = False
+    return x
+
+
+def load(parameters: Parameters, state_dict: Mapping[str, np.ndarray]) -> None:
+    """Copy a state dict in. Raises ValueError that names a tensor that is missing, not known, or of another shape."""
+    missing, unknown = parameters.keys() - state_dict.keys(), state_dict.keys() - parameters.keys()
+    if missing or unknown:
+        raise ValueError(
+            f"state_dict: missing {sorted(missing) or 'nothing'}, not known {sorted(unknown) or 'nothing'}; "
+            f"allowed: {', '.join(parameters)}"
+        )
+    for name, view in parameters.items():
+        value = np.asarray(state_dict[name])
+        if value.shape != view.shape or value.dtype.kind not in "fiu":
+            raise ValueError(
+                f"state_dict[{name!r}]: shape {value.shape}, {value.dtype}; allowed: shape {view.shape}, real numbers"
+            )
+        view[...] = value

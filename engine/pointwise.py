@@ -1,0 +1,162 @@
+"""The elementwise half of a timestep, for every cell: two Numba intrinsics that emit the cell's own mathematics.
+
+Arrays are C-contiguous: zx, dzx (T, B, k·H); zh (B, k·H); bias (k·H,); hidden, cell (T+1, B, H); saved (T, B, s·H);
+dh, dc (B, H). `cell` is the weights NamedTuple, whose class says which cell; `activation` its number.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from engine._vec import I64, Lanes, Value, register_bits
+from engine.cells import CELLS, Cell
+
+BY_CLASS: dict[type, Cell] = {row.weights: row for row in CELLS.values()}
+
+
+class _Arrays:
+    """The arguments of an intrinsic: data pointers and shapes by name."""
+
+    def __init__(self, context: Any, builder: ir.IRBuilder, sig: Any, args: Any, names: str) -> None:
+        self._args = {
+            name: context.make_array(kind)(context, builder, value) if isinstance(kind, types.Array) else value
+            for name, kind, value in zip(names.split(), sig.args, args, strict=True)
+        }
+        self._builder = builder
+
+    def pointer(self, name: str) -> Any:
+        return self._args[name].data
+
+    def value(self, name: str) -> Any:
+        return self._args[name]
+
+    def shape(self, name: str) -> list[Any]:
+        return cgutils.unpack_tuple(self._builder, self._args[name].shape)
+
+
+def _over_row(b: ir.IRBuilder, bits: int, units: Any, activation: Any, body: Callable[[Lanes, Any], None]) -> None:
+    """Run body(m, j) for j = 0 … units−1: whole registers first, then one unit at a time."""
+    lanes = register_bits() // bits
+    whole = b.sub(units, b.urem(units, I64(lanes)))
+    with cgutils.for_range_slice(b, I64(0), whole, I64(lanes), inc=True) as (j, _):
+        body(Lanes(b, bits, lanes, activation), j)
+    with cgutils.for_range_slice(b, whole, units, I64(1), inc=True) as (j, _):
+        body(Lanes(b, bits, 1, activation), j)
+
+
+def _blocks(b: ir.IRBuilder, row: Any, count: int, units: Any, j: Any) -> list[Any]:
+    """Offsets of unit j in each of the `count` blocks of a row."""
+    start = b.mul(row, b.mul(I64(count), units))
+    return [b.add(b.add(start, b.mul(I64(k), units)), j) for k in range(count)]
+
+
+@intrinsic
+def step(typingctx, cell, activation, zx, zh, bias_ih, bias_hh, hidden, memory, saved, t):
+    """State t -> state t+1, and what the pullback needs into saved[t]."""
+    row = BY_CLASS[cell.instance_class]
+    sig = types.void(cell, types.intp, zx, zh, bias_ih, bias_hh, hidden, memory, saved, types.intp)
+
+    def codegen(context, builder, sig, args):
+        a = _Arrays(context, builder, sig, args, "cell activation zx zh bias_ih bias_hh hidden memory saved t")
+        b, t, k = builder, a.value("t"), row.blocks
+        _, batch, units = a.shape("hidden")
+        states = [a.pointer(name) for name in ("hidden", "memory")[: row.states]]
+        with cgutils.for_range(b, batch) as loop:
+            r = loop.index
+            old_row = b.add(b.mul(t, batch), r)
+            new_row = b.add(old_row, batch)
+
+            def body(m: Lanes, j: Any) -> None:
+                def biased(name: str, bias: str, at_row: Any) -> list[Value]:
+                    offsets, at_bias = _blocks(b, at_row, k, units, j), _blocks(b, I64(0), k, units, j)
+                    return [
+                        m.load(a.pointer(name), o) + m.load(a.pointer(bias), c)
+                        for o, c in zip(offsets, at_bias, strict=True)
+                    ]
+
+                old = b.add(b.mul(old_row, units), j)
+                new = b.add(b.mul(new_row, units), j)
+                state, keep = row.step(
+                    m,
+                    biased("zx", "bias_ih", old_row),
+                    biased("zh", "bias_hh", r),
+                    tuple(m.load(p, old) for p in states),
+                )
+                for p, x in zip(states, state, strict=True):
+                    m.store(p, new, x)
+                for o, x in zip(_blocks(b, old_row, len(row.saved), units, j), keep, strict=True):
+                    m.store(a.pointer("saved"), o, x)
+
+            _over_row(b, zx.dtype.bitwidth, units, a.value("activation"), body)
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@intrinsic
+def pullback(typingctx, cell, activation, saved, hidden, memory, dh, dc, dzx, dzh, t):
+    """dh, dc at state t+1 -> dzx[t], dzh[t], and dh, dc at state t as far as they do not go through W_hh (in place).
+
+    Returns (Σ over the batch of ‖dh‖₂, the same of ‖dc‖₂), float64, of the gradients that came in.
+    """
+    row = BY_CLASS[cell.instance_class]
+    sig = types.UniTuple(types.float64, 2)(
+        cell, types.intp, saved, hidden, memory, dh, dc, dzx, dzh, types.intp
+    )
+
+    def codegen(context, builder, sig, args):
+        a = _Arrays(context, builder, sig, args, "cell activation saved hidden memory dh dc dzx dzh t")
+        b, t, k, bits = builder, a.value("t"), row.blocks, dh.dtype.bitwidth
+        _, batch, units = a.shape("hidden")
+        states = [a.pointer(name) for name in ("hidden", "memory")[: row.states]]
+        gradients = [a.pointer(name) for name in ("dh", "dc")[: row.states]]
+        double = ir.DoubleType()
+        lanes = register_bits() // bits
+        wide = ir.VectorType(double, lanes)
+        square = b.module.declare_intrinsic("llvm.sqrt", [double])
+        totals = [cgutils.alloca_once_value(b, ir.Constant(double, 0.0)) for _ in range(2)]
+        vectors = [cgutils.alloca_once(b, wide) for _ in gradients]
+        scalars = [cgutils.alloca_once(b, double) for _ in gradients]
+        with cgutils.for_range(b, batch) as loop:
+            r = loop.index
+            old_row = b.add(b.mul(t, batch), r)
+            new_row = b.add(old_row, batch)
+            for v, s in zip(vectors, scalars, strict=True):
+                b.store(ir.Constant(wide, [0.0] * lanes), v)
+                b.store(ir.Constant(double, 0.0), s)
+
+            def body(m: Lanes, j: Any) -> None:
+                here, old, new = (b.add(b.mul(q, units), j) for q in (r, old_row, new_row))
+                arriving = tuple(m.load(p, here) for p in gradients)
+                for x, v, s in zip(arriving, vectors, scalars, strict=True):  # squares in float64: no underflow
+                    many = m.lanes > 1
+                    y = x.v if many else b.extract_element(x.v, I64(0))
+                    y = y if bits == 64 else b.fpext(y, wide if many else double)
+                    total = v if many else s
+                    b.store(b.fadd(b.fmul(y, y, flags=("contract",)), b.load(total), flags=("contract",)), total)
+                dx, dh_, carried = row.pullback(
+                    m,
+                    tuple(m.load(a.pointer("saved"), o) for o in _blocks(b, old_row, len(row.saved), units, j)),
+                    tuple(m.load(p, old) for p in states),
+                    tuple(m.load(p, new) for p in states),
+                    arriving,
+                )
+                for name, values in [("dzx", dx)] if row.one_dz else [("dzx", dx), ("dzh", dh_)]:
+                    for o, x in zip(_blocks(b, old_row, k, units, j), values, strict=True):
+                        m.store(a.pointer(name), o, x)
+                for p, x in zip(gradients, carried, strict=True):
+                    if x is not None:
+                        m.store(p, here, x)
+
+            _over_row(b, bits, units, a.value("activation"), body)
+            m = Lanes(b, 64, lanes)
+            for total, v, s in zip(totals, vectors, scalars, strict=False):
+                norm = b.call(square, [b.fadd(m.wide_sum(b.load(v)), b.load(s))])
+                b.store(b.fadd(b.load(total), norm), total)
+        return context.make_tuple(b, sig.return_type, [b.load(total) for total in totals])
+
+    return sig, codegen

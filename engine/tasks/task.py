@@ -1,0 +1,38 @@
+"""What a task is: the row of the table, and nothing else."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+def _no_marks(inputs: np.ndarray, sequence: int) -> tuple[int, ...]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task.
+
+    draw(rng, seq_length, batch_size) -> inputs (T, B, input_size) float64, targets:
+        every_step False: (B, output_size) float64 or (B,) int64 classes;
+        every_step True:  (T, B, output_size) float64 or (T, B) int64 classes.
+    """
+
+    label: str
+    meaning: str
+    source: str
+    input_size: int
+    output_size: int
+    loss: str  # "mse" or "cross_entropy"
+    every_step: bool  # is the loss read at every timestep, or at the last one only
+    draw: Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray]]
+    trivial_loss: Callable[[int], float]  # seq_length -> loss of the best answer that ignores the inputs
+    baseline_label: str  # what that answer is, in words
+    min_length: int = 1  # the shortest seq_length for which the task is defined
+    extra_steps: int = 0  # timesteps beyond seq_length (copy memory)
+    marks: Callable[[np.ndarray, int], tuple[int, ...]] = field(default=_no_marks)  # 1-based timesteps of note
+
+    def steps(self, seq_length: int) -> int:
+        """The number of timesteps T of a sequence with this `seq_length`."""
+        return seq_length + self.extra_steps

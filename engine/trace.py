@@ -1,0 +1,79 @@
+"""Results: what one pass shows (Trace), and what a training run was (History). All arrays are read-only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.network import Network
+from engine.parameters import frozen
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One forward and one backward pass, at fixed weights, on one batch.
+
+    T timesteps, B sequences, I inputs, H units, L layers. `grad_norms` and `log10_grad_norms` are of the mean over the
+    batch of ‖∂L/∂h_t‖₂, everything that arrives at h_t; the second is exact past the range of the floating type, where
+    the first is 0 or infinite.
+    """
+
+    loss: float
+    inputs: np.ndarray  # (T, B, I)
+    targets: np.ndarray  # as the task's: (B, O), (B,), (T, B, O) or (T, B)
+    outputs: np.ndarray  # (S, B, O): S = T where the loss is read at every step, else 1
+    hidden: np.ndarray  # (L, T+1, B, H); hidden[:, 0] is the initial state
+    cell: np.ndarray | None  # (L, T+1, B, H) for LSTM, else None
+    gates: Mapping[str, np.ndarray]  # {"i": (L, T, B, H), …}; {} for RNN
+    grad_norms: np.ndarray  # (L, T), float64
+    log10_grad_norms: np.ndarray  # (L, T), float64
+    grads: Mapping[str, np.ndarray]  # ∂L/∂θ of every parameter, before clipping
+    state_dict: Mapping[str, np.ndarray]  # the weights
+    grad_norm: float  # ‖g‖₂ over all parameters, before clipping
+    non_finite: str | None  # the first tensor with a NaN or an infinity, None where all is finite
+
+
+def trace(network: Network, loss: float, inputs: np.ndarray, targets: np.ndarray, norm: float, non_finite: str | None) -> Trace:
+    """Copy the results of a pass out of the network's buffers."""
+    units = network.hidden.shape[-1]
+    log10 = network.log10_norms()
+    with np.errstate(over="ignore", under="ignore"):
+        linear = np.ldexp(network.norms, np.clip(network.exponents, -5000, 5000).astype(np.int32))
+    return Trace(
+        loss=loss,
+        inputs=frozen(inputs.copy()),
+        targets=frozen(targets.copy()),
+        outputs=frozen(network.outputs.copy()),
+        hidden=frozen(network.hidden.copy()),
+        cell=frozen(network.memory.copy()) if network.cell.states == 2 else None,
+        gates={
+            gate: frozen(network.saved[..., k * units : (k + 1) * units].copy())
+            for k, gate in enumerate(network.cell.gates)
+        },
+        grad_norms=frozen(linear),
+        log10_grad_norms=frozen(log10),
+        grads=network.gradient.copies(),
+        state_dict=network.parameters.copies(),
+        grad_norm=norm,
+        non_finite=non_finite,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """A training run so far. Entry k of the arrays of length `steps` is measured at the weights before update k+1.
+
+    `grad_norms`, `log10_grad_norms` are kept for a bounded number of training steps, `grad_norms_at`: step 0 and an
+    evenly thinned selection of the rest.
+    """
+
+    loss: np.ndarray  # (steps,), training
+    validation_loss: np.ndarray  # (steps,), NaN where it was not measured
+    lr: np.ndarray  # (steps,)
+    grad_norm: np.ndarray  # (steps,), ‖g‖₂ over all parameters, before clipping
+    clipped: np.ndarray  # (steps,), the same after clipping
+    grad_norms: np.ndarray  # (rows, L, T)
+    log10_grad_norms: np.ndarray  # (rows, L, T)
+    grad_norms_at: np.ndarray  # (rows,), training steps, ascending
+    diverged_at: int | None  # the first step with a non-finite number, None where there is none
+    diverged_tensor: str | None  # the first such tensor

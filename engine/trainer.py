@@ -1,0 +1,161 @@
+"""Training, one step at a time: pass, clip, update; and what is remembered of it."""
+
+import numpy as np
+
+from engine.clipping import CLIPS, global_norm
+from engine.data import batch, dropout_masks, validation_batch
+from engine.experiment import Experiment
+from engine.network import Network
+from engine.optimizers import OPTIMIZERS, decay_weights
+from engine.parameters import Parameters, frozen, shapes
+from engine.probe import run_pass
+from engine.schedules import SCHEDULES
+from engine.tasks import TASKS
+from engine.trace import History, Trace, trace
+from engine.weights import initialise
+
+ROW_BYTES, MOST_ROWS, FEWEST_ROWS = 64 << 20, 512, 16  # what the kept rows of gradient norms may take
+
+
+class Trainer:
+    """A network in training. At step k it has seen k updates; the pass at step k is on batch k.
+
+    `validate_every`: measure the validation loss at every so many steps (0: never). Not to be shared between threads.
+    """
+
+    def __init__(self, e: Experiment, validate_every: int = 10) -> None:
+        self.experiment, self.step = e, 0
+        task, dtype = TASKS[e.task], np.dtype(e.dtype)
+        self._task, self._validate_every = task, validate_every
+        self._parameters = Parameters(
+            e.cell, shapes(e.cell, task.input_size, e.hidden_size, e.num_layers, task.output_size), dtype
+        )
+        initialise(self._parameters, e)
+        self._network = Network(e.cell, e.nonlinearity, self._parameters, e.steps, e.batch_size, task.every_step)
+        self._optimizer, self._clip = OPTIMIZERS[e.optimizer], CLIPS[e.clip]
+        self._state = self._optimizer.init(self._parameters.flat)
+        self._validation: tuple[Network, np.ndarray, np.ndarray] | None = None
+        self._pass: tuple[float, float, str | None, np.ndarray, np.ndarray] | None = None
+        self._curves = np.full((5, 256), np.nan)  # loss, validation, lr, norm, clipped norm
+        self._rows = _Rows(max(FEWEST_ROWS, min(MOST_ROWS, ROW_BYTES // (8 * e.num_layers * e.steps))))
+        self._diverged: tuple[int, str] | None = None
+
+    def advance(self, steps: int = 1) -> None:
+        """Make `steps` updates."""
+        for _ in range(steps):
+            self._advance_one()
+
+    def trace(self) -> Trace:
+        """The pass at the current weights, on the batch that the next update will use."""
+        loss, norm, non_finite, inputs, targets = self._current()
+        return trace(self._network, loss, inputs, targets, norm, non_finite)
+
+    def validation_loss(self) -> float:
+        """The loss at the current weights on sequences that training never sees; dropout off."""
+        e = self.experiment
+        if self._validation is None:
+            inputs, targets = validation_batch(e)
+            network = Network(
+                e.cell, e.nonlinearity, self._parameters, *inputs.shape[:2], self._task.every_step
+            )
+            self._validation = network, inputs, targets
+        network, inputs, targets = self._validation
+        network.forward(inputs)
+        return network.loss(e.loss_name, targets)[0]
+
+    @property
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The weights by PyTorch's names: read-only copies."""
+        return self._parameters.copies()
+
+    @property
+    def diverged(self) -> bool:
+        """Has a number been NaN or infinite?"""
+        return self._diverged is not None
+
+    @property
+    def history(self) -> History:
+        """The run so far. The arrays do not change when training goes on."""
+        loss, validation, lr, norm, clipped = (frozen(row[: self.step]) for row in self._curves.view())
+        log10, at = self._rows.arrays((self._network.norms.shape[0], self._network.norms.shape[1]))
+        with np.errstate(over="ignore", under="ignore"):
+            linear = np.float_power(10.0, log10)
+        return History(
+            loss=loss,
+            validation_loss=validation,
+            lr=lr,
+            grad_norm=norm,
+            clipped=clipped,
+            grad_norms=frozen(linear),
+            log10_grad_norms=frozen(log10),
+            grad_norms_at=frozen(at),
+            diverged_at=self._diverged[0] if self._diverged else None,
+            diverged_tensor=self._diverged[1] if self._diverged else None,
+        )
+
+    def _current(self) -> tuple[float, float, str | None, np.ndarray, np.ndarray]:
+        """The pass at the current weights, made once."""
+        if self._pass is None:
+            e = self.experiment
+            inputs, targets = batch(e, self.step)
+            found = run_pass(self._network, e, inputs, targets, dropout_masks(e, self.step))
+            self._pass = *found, inputs, targets
+            if found[2] is not None and self._diverged is None:
+                self._diverged = self.step, found[2]
+        return self._pass
+
+    def _advance_one(self) -> None:
+        e, k = self.experiment, self.step
+        loss, norm, *_ = self._current()
+        measured = self._validate_every and k % self._validate_every == 0
+        validation = self.validation_loss() if measured else float("nan")
+        self._rows.offer(k, self._network)
+        gradient, lr = self._network.gradient.flat, e.lr * SCHEDULES[e.schedule].factor(k)
+        clipped = norm
+        if self._clip.apply is not None:
+            self._clip.apply(gradient, norm, e.clip_threshold)
+            clipped = global_norm(gradient)
+        if e.weight_decay:
+            decay_weights(self._parameters.flat, gradient, e.weight_decay)
+        self._optimizer.update(self._parameters.flat, gradient, self._state, lr, e.momentum, k + 1)
+        self._record(k, (loss, validation, lr, norm, clipped))
+        self._pass, self.step = None, k + 1
+
+    def _record(self, k: int, values: tuple[float, ...]) -> None:
+        if k == self._curves.shape[1]:  # a new array: views given out before keep the old one
+            longer = np.full((len(values), 2 * k), np.nan)
+            longer[:, :k] = self._curves
+            self._curves = longer
+        self._curves[:, k] = values
+
+
+class _Rows:
+    """Gradient norms of step 0 and an even selection of the others: when full, every second is dropped."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._stride = most, 1
+        self._kept: list[tuple[int, np.ndarray]] = []
+
+    def offer(self, step: int, network: Network) -> None:
+        if step % self._stride:
+            return
+        if len(self._kept) == self._most:
+            self._kept, self._stride = self._kept[::2], 2 * self._stride
+            if step % self._stride:
+                return
+        self._kept.append((step, network.log10_norms()))
+
+    def arrays(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """(rows, L, T) and their steps."""
+        if not self._kept:
+            return np.zeros((0, *shape)), np.zeros(0, np.int64)
+        return np.stack([row for _, row in self._kept]), np.array([step for step, _ in self._kept])
+
+
+def train(e: Experiment, steps: int = 500) -> History:
+    """Train from the initial weights for `steps` updates."""
+    if steps < 0:
+        raise ValueError(f"steps: {steps}; allowed: 0 or more")
+    trainer = Trainer(e)
+    trainer.advance(steps)
+    return trainer.history
