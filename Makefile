@@ -1,0 +1,36 @@
+# make run    start the explorer          make test   all tests
+# make lint   style and types             make bench  measurements (printed, not judged)
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := run
+.PHONY: run test lint bench clean
+
+run: .venv/run.stamp
+	$(BIN)/streamlit run app/main.py
+
+test: .venv/dev.stamp
+	$(BIN)/pytest
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/dev.stamp
+	set -e; for script in tests/benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+clean:
+	rm -rf .venv
+
+# A stamp is newer than the requirements it installed: a second `make` installs nothing.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv .venv
+
+.venv/run.stamp: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/dev.stamp: requirements-dev.txt requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@ .venv/run.stamp
