@@ -28,6 +28,16 @@ def lanes_of(typingctx, array):
     return types.intp(array), codegen
 
 
+@intrinsic
+def number(typingctx, x):
+    """x as a plain integer: Numba compiles a callee anew for every literal argument."""
+
+    def codegen(context, builder, sig, args):
+        return args[0]
+
+    return types.intp(types.intp), codegen
+
+
 @intrinsic(prefer_literal=True)
 def _tile(typingctx, a, a0, row_a, step_a, b, b0, step_b, c, c0, row_c, depth, add, columns, rows, vectors):
     """One tile of C. `rows`, `vectors` are literal; vectors = 0: one vector of which only `columns` columns exist."""
@@ -171,8 +181,10 @@ def pack_transposed(w, packed):
 
 @jit
 def column_sums(x, sums):
-    """x (R, N) -> sums (N,): written, not added."""
-    sums[:] = 0
-    for r in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            sums[j] += x[r, j]
+    """x (R·N,), rows of N -> sums (N,): written, not added."""
+    n = sums.size
+    for j in range(n):
+        sums[j] = 0
+    for r in range(0, x.size, n):
+        for j in range(n):
+            sums[j] += x[r + j]

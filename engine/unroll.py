@@ -8,7 +8,7 @@ keeps subnormal numbers, which are 10 to 50 times slower, out of the loop.
 import numpy as np
 
 from engine._jit import jit
-from engine.matmul import column_sums, pack, pack_transposed, product
+from engine.matmul import column_sums, number, pack, pack_transposed, product
 from engine.pointwise import pullback, step
 
 NOTHING = -(1 << 40)  # the exponent of a gradient that is exactly zero
@@ -24,23 +24,30 @@ def forward(cell, activation, inputs, packed, zx, zh, hidden, memory, saved):
     """
     steps, batch, size = inputs.shape
     units, width = hidden.shape[2], zx.shape[2]
-    h, z = hidden.reshape(-1), zh.reshape(-1)
+    h, z, o, one = hidden.reshape(-1), zh.reshape(-1), number(0), number(1)
     pack_transposed(cell.weight_ih, packed)
-    product(inputs.reshape(-1), 0, size, 1, packed, 0, 0, zx.reshape(-1), 0, width, steps * batch, width, size, 0)
+    product(inputs.reshape(-1), o, size, one, packed, o, o, zx.reshape(-1), o, width, steps * batch, width, size, o)
     pack_transposed(cell.weight_hh, packed)
     for t in range(steps):
-        product(h, t * batch * units, units, 1, packed, 0, 0, z, 0, width, batch, width, units, 0)
+        product(h, t * batch * units, units, one, packed, o, o, z, o, width, batch, width, units, o)
         step(cell, activation, zx, zh, cell.bias_ih, cell.bias_hh, hidden, memory, saved, t)
 
 
 @jit
-def scale(x, exponent):
-    """x ← x · 2^exponent, in place; what would be subnormal becomes 0."""
+def clear(x):
+    """x ← 0. A loop: array expressions compile ten times slower."""
+    for i in range(x.size):
+        x[i] = 0
+
+
+@jit
+def scale(x, start, count, exponent):
+    """x ← x · 2^exponent for `count` numbers from `start`, in place; what would be subnormal becomes 0."""
     exponent = min(max(exponent, -2200), 2200)
     half = exponent // 2  # in two factors, so that neither leaves the range of float64
     first, second = 2.0**half, 2.0 ** (exponent - half)
     least = np.finfo(x.dtype).tiny
-    for i in range(x.size):
+    for i in range(start, start + count):
         y = float(x[i]) * first * second
         x[i] = 0.0 if abs(y) < least else y
 
@@ -48,10 +55,10 @@ def scale(x, exponent):
 @jit
 def normalise(gradient, exponents):
     """Bring gradient (n, B, H) into the safe band, each of the n by itself; exponents (n,) take up the difference."""
+    flat, count = gradient.reshape(-1), gradient.shape[1] * gradient.shape[2]
     for k in range(gradient.shape[0]):
-        flat = gradient[k].reshape(-1)
         largest = 0.0
-        for i in range(flat.size):
+        for i in range(k * count, (k + 1) * count):
             size = abs(float(flat[i]))
             if not size <= largest:  # NaN too
                 largest = size
@@ -59,24 +66,24 @@ def normalise(gradient, exponents):
             exponents[k] = NOTHING
         elif np.isfinite(largest) and not 1 / BAND < largest < BAND:
             shift = int(np.floor(np.log2(largest)))
-            scale(flat, -shift)
+            scale(flat, k * count, count, -shift)
             exponents[k] += shift
 
 
 @jit
-def _join(dh, dc, exponent, arriving, other):
+def _join(dh, dc, exponent, arriving, start, other):
     """dh·2^exponent += arriving·2^other; returns the common exponent, the larger of the two."""
     if exponent < other:
-        scale(dh, exponent - other)
-        scale(dc, exponent - other)
+        scale(dh, number(0), dh.size, exponent - other)
+        scale(dc, number(0), dc.size, exponent - other)
         exponent = other
     if exponent == other:
         for i in range(dh.size):
-            dh[i] += arriving[i]
+            dh[i] += arriving[start + i]
     else:
         factor = dh.dtype.type(2.0 ** max(other - exponent, -2000))
         for i in range(dh.size):
-            dh[i] += arriving[i] * factor
+            dh[i] += arriving[start + i] * factor
     return exponent
 
 
@@ -94,32 +101,34 @@ def backward(
     steps, batch, width = dzx.shape
     units, last = hidden.shape[2], steps - arriving.shape[0]
     dz = dzx.reshape(-1) if one_dz else dzh.reshape(-1)
-    flat_dh, flat_dc = dh.reshape(-1), dc.reshape(-1)
-    flat_dh[:] = 0
-    flat_dc[:] = 0
-    exponent = NOTHING
+    flat_dh, flat_dc, flat_arriving = dh.reshape(-1), dc.reshape(-1), arriving.reshape(-1)
+    clear(flat_dh)
+    clear(flat_dc)
+    o, one = number(0), number(1)
+    exponent = number(NOTHING)
     pack(cell.weight_hh, packed)
     for t in range(steps - 1, -1, -1):
         if t >= last and arriving_exponents[t - last] != NOTHING:
-            exponent = _join(flat_dh, flat_dc, exponent, arriving[t - last].reshape(-1), arriving_exponents[t - last])
+            start = (t - last) * batch * units
+            exponent = _join(flat_dh, flat_dc, exponent, flat_arriving, start, arriving_exponents[t - last])
         total, total_memory = pullback(cell, activation, saved, hidden, memory, dh, dc, dzx, dzh, t)
         norms[t] = total / batch
         exponents[t] = 0 if exponent == NOTHING else exponent
         if t == 0:
             break
         if cut > 0 and t % cut == 0:
-            flat_dh[:] = 0
-            flat_dc[:] = 0
-            exponent = NOTHING
+            clear(flat_dh)
+            clear(flat_dc)
+            exponent = number(NOTHING)
             continue
-        product(dz, t * batch * width, width, 1, packed, 0, 0, flat_dh, 0, units, batch, units, width, carries_h)
+        product(dz, t * batch * width, width, one, packed, o, o, flat_dh, o, units, batch, units, width, carries_h)
         size = max(total, total_memory) / batch
         if size == 0.0:
-            exponent = NOTHING
+            exponent = number(NOTHING)
         elif np.isfinite(size) and not 1 / BAND < size < BAND:
             shift = int(np.floor(np.log2(size)))
-            scale(flat_dh, -shift)
-            scale(flat_dc, -shift)
+            scale(flat_dh, o, flat_dh.size, -shift)
+            scale(flat_dc, o, flat_dc.size, -shift)
             exponent += shift
 
 
@@ -127,9 +136,9 @@ def backward(
 def input_gradient(cell, dzx, packed, dx):
     """dX = dZ_x W_ih, (T, B, I), with the exponents of dzx."""
     steps, batch, width = dzx.shape
-    size = dx.shape[2]
+    size, o, one = dx.shape[2], number(0), number(1)
     pack(cell.weight_ih, packed)
-    product(dzx.reshape(-1), 0, width, 1, packed, 0, 0, dx.reshape(-1), 0, size, steps * batch, size, width, 0)
+    product(dzx.reshape(-1), o, width, one, packed, o, o, dx.reshape(-1), o, size, steps * batch, size, width, o)
 
 
 @jit
@@ -140,18 +149,16 @@ def weight_gradients(cell, one_dz, inputs, hidden, dzx, dzh, exponents):
     """
     steps, batch, width = dzx.shape
     size, units = inputs.shape[2], hidden.shape[2]
-    for t in range(steps):
-        if exponents[t] != 0:
-            scale(dzx[t].reshape(-1), exponents[t])
-            if not one_dz:
-                scale(dzh[t].reshape(-1), exponents[t])
     dx = dzx.reshape(-1)
     dz = dx if one_dz else dzh.reshape(-1)
-    rows = steps * batch
-    product(dx, 0, 1, width, inputs.reshape(-1), 0, size, cell.weight_ih.reshape(-1), 0, size, width, size, rows, 0)
-    product(dz, 0, 1, width, hidden.reshape(-1), 0, units, cell.weight_hh.reshape(-1), 0, units, width, units, rows, 0)
-    column_sums(dx.reshape(rows, width), cell.bias_ih)
-    if one_dz:
-        cell.bias_hh[:] = cell.bias_ih
-    else:
-        column_sums(dz.reshape(rows, width), cell.bias_hh)
+    count = batch * width
+    for t in range(steps):
+        if exponents[t] != 0:
+            scale(dx, t * count, count, exponents[t])
+            if not one_dz:
+                scale(dz, t * count, count, exponents[t])
+    rows, o, one = steps * batch, number(0), number(1)
+    product(dx, o, one, width, inputs.reshape(-1), o, size, cell.weight_ih.reshape(-1), o, size, width, size, rows, o)
+    product(dz, o, one, width, hidden.reshape(-1), o, units, cell.weight_hh.reshape(-1), o, units, width, units, rows, o)
+    column_sums(dx, cell.bias_ih)
+    column_sums(dz, cell.bias_hh)

@@ -50,8 +50,8 @@ def mean_field(
 ) -> MeanField:  # fmt: skip
     """The theory for a gain and an input variance, or for an experiment's initial network (with the task's inputs).
 
-    >>> mean_field(gain=1.5, input_variance=0.0).chi   # SCIENCE: 1.1393
-    1.139...
+    >>> round(mean_field(gain=1.5, input_variance=0.0).chi, 4)
+    1.1393
     """
     if e is not None:
         reason = _why_not(e)
@@ -60,15 +60,15 @@ def mean_field(
         return _solve(e.gain * sqrt(VARIANCE[e.init]), _input_variance(e), e.nonlinearity)
     if gain is None or input_variance is None or gain < 0 or input_variance < 0:
         raise ValueError(f"gain={gain}, input_variance={input_variance}; allowed: both given, 0 or more")
-    if nonlinearity not in _MOMENTS:
-        raise ValueError(f"nonlinearity: {nonlinearity!r}; allowed: {', '.join(_MOMENTS)}")
+    if nonlinearity not in SLOPES:
+        raise ValueError(f"nonlinearity: {nonlinearity!r}; allowed: {', '.join(SLOPES)}")
     return _solve(gain, input_variance, nonlinearity)
 
 
 def _why_not(e: Experiment) -> str:
     if e.cell != "rnn":
         return "not for gated cells"
-    if e.nonlinearity not in _MOMENTS:
+    if e.nonlinearity not in SLOPES:
         return f"not for {e.nonlinearity}"
     if e.init not in VARIANCE:
         return f"not for {e.init} weights"
@@ -96,21 +96,26 @@ def _input_variance(e: Experiment) -> float:
     return float(each * np.mean(np.sum(inputs**2, axis=2)) + biases)
 
 
-_MOMENTS = {  # (E φ², E φ'²) of φ(√q z)
-    "tanh": lambda q: (WEIGHTS @ np.tanh(sqrt(q) * NODES) ** 2, WEIGHTS @ np.cosh(np.minimum(sqrt(q) * abs(NODES), 300)) ** -4),
-    "relu": lambda q: (q / 2, 0.5),
-    "identity": lambda q: (q, 1.0),
-}
+def _tanh_moments(q: float) -> tuple[float, float]:
+    """E φ² and E φ'² of tanh(√q z)."""
+    x = sqrt(q) * NODES
+    return float(WEIGHTS @ np.tanh(x) ** 2), float(WEIGHTS @ np.cosh(np.clip(x, -80, 80)) ** -4)
+
+
+SLOPES = {"tanh": None, "relu": 0.5, "identity": 1.0}  # E φ'², where it does not depend on q
 
 
 @lru_cache(maxsize=4096)
 def _solve(gain: float, input_variance: float, nonlinearity: str) -> MeanField:
-    moments, q = _MOMENTS[nonlinearity], max(1.0, input_variance)
-    for _ in range(20_000):
-        new = gain**2 * moments(q)[0] + input_variance
-        if abs(new - q) <= 1e-14 * max(q, 1e-30) or new > 1e100 or new < 1e-100:
-            q = new
-            break
-        q = new
-    q = min(max(q, 0.0), 1e100)
-    return MeanField(float(gain**2 * moments(q)[1]), float(q))
+    slope = SLOPES[nonlinearity]
+    if slope is not None:  # E φ² = slope · q as well, so q* = χ q* + s²
+        chi = gain**2 * slope
+        return MeanField(chi, input_variance / (1 - chi) if chi < 1 else inf)
+    low, high = input_variance, gain**2 + input_variance
+    if input_variance == 0 and gain <= 1:  # below the critical gain nothing stirs
+        high = 0.0
+    low = max(low, 1e-12 * high)
+    for _ in range(80):  # g² E φ² + s² − q is positive below q* and negative above
+        q = 0.5 * (low + high)
+        low, high = (q, high) if gain**2 * _tanh_moments(q)[0] + input_variance > q else (low, q)
+    return MeanField(gain**2 * _tanh_moments(high)[1], high)

@@ -32,6 +32,6 @@ TASK = Task(
     loss="mse",
     every_step=True,
     draw=draw,
-    trivial_loss=persistence,
+    trivial_loss={"mse": persistence},
     baseline_label="repeating the last value",
 )

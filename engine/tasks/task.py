@@ -1,9 +1,19 @@
 """What a task is: the row of the table, and nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
+
+
+class Asked(Protocol):
+    """What of an experiment a baseline depends on."""
+
+    @property
+    def seq_length(self) -> int: ...
+    @property
+    def loss_name(self) -> str: ...
 
 
 def _no_marks(inputs: np.ndarray, sequence: int) -> tuple[int, ...]:
@@ -27,7 +37,7 @@ class Task:
     loss: str  # "mse" or "cross_entropy"
     every_step: bool  # is the loss read at every timestep, or at the last one only
     draw: Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray]]
-    trivial_loss: Callable[[int], float]  # seq_length -> loss of the best answer that ignores the inputs
+    trivial_loss: Mapping[str, Callable[[int], float]]  # loss -> seq_length -> that of the best answer that ignores the inputs
     baseline_label: str  # what that answer is, in words
     min_length: int = 1  # the shortest seq_length for which the task is defined
     extra_steps: int = 0  # timesteps beyond seq_length (copy memory)
@@ -36,3 +46,7 @@ class Task:
     def steps(self, seq_length: int) -> int:
         """The number of timesteps T of a sequence with this `seq_length`."""
         return seq_length + self.extra_steps
+
+    def baseline(self, e: Asked) -> float:
+        """The loss of the best answer that ignores the inputs, for the experiment's loss and length."""
+        return self.trivial_loss[e.loss_name](e.seq_length)
