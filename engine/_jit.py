@@ -31,7 +31,7 @@ def sources_hash() -> str:
 
 @cache
 def cache_folder() -> str:
-    """The first writable of: NUMBA_CACHE_DIR, the engine's __pycache__, the user's cache folder, a private temporary folder."""
+    """The first writable of NUMBA_CACHE_DIR, the engine's __pycache__, the user's cache folder, a temporary folder."""
     name = f"numba-{sources_hash()}"
     user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     given = os.environ.get("NUMBA_CACHE_DIR")
@@ -69,7 +69,7 @@ class _Locator(_CacheLocator):
 
 
 class _Impl(CompileResultCacheImpl):
-    _locator_classes = [_Locator]
+    _locator_classes = [_Locator]  # noqa: RUF012 (Numba's own attribute)
 
 
 class _Cache(FunctionCache):

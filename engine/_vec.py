@@ -109,7 +109,9 @@ class Lanes:
         while n > 1:
             n //= 2
             halves = [
-                self.b.shuffle_vector(x, ir.Constant(x.type, ir.Undefined), ir.Constant(ir.VectorType(I32, n), list(part)))
+                self.b.shuffle_vector(
+                    x, ir.Constant(x.type, ir.Undefined), ir.Constant(ir.VectorType(I32, n), list(part))
+                )
                 for part in (range(n), range(n, 2 * n))
             ]
             x = self.b.fadd(*halves)
@@ -178,7 +180,7 @@ class Lanes:
         return self._switch("slope", lambda m, row, v: row.slope(m, v), y)
 
     def _switch(self, name: str, rule: Callable, x: Value) -> Value:
-        """A function of its own in the module, so that eight activations cost eight short bodies and not eight loops."""
+        """A function of its own in the module: eight activations cost eight short bodies and not eight loops."""
         from engine.activations import ACTIVATIONS
 
         module = self.b.module

@@ -61,7 +61,8 @@ def as_targets(e: Experiment, value: Any, steps: int, batch_size: int) -> np.nda
         return targets.astype(np.int64)
     allowed = f"real numbers of shape ({batch_size},), ({batch_size}, O) or ({steps}, {batch_size}, O)"
     shape = targets.shape
-    good = shape[:1] == (batch_size,) and targets.ndim <= 2 or targets.ndim == 3 and shape[:2] == (steps, batch_size)
+    last_step = targets.ndim <= 2 and shape[:1] == (batch_size,)
+    good = last_step or (targets.ndim == 3 and shape[:2] == (steps, batch_size))
     if not good or targets.size == 0 or targets.dtype.kind not in "fiub":
         raise ValueError(f"targets: {_described(targets)}; allowed: {allowed}")
     if not np.isfinite(targets).all():

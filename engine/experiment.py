@@ -93,7 +93,9 @@ class Experiment(BaseModel):
     def _known_name(cls, value: str | None, info: Any) -> str | None:
         allowed = CHOICES[info.field_name]
         if value is not None and value not in allowed:
-            raise PydanticCustomError("unknown_name", "Input should be one of: {allowed}", {"allowed": ", ".join(allowed)})
+            raise PydanticCustomError(
+                "unknown_name", "Input should be one of: {allowed}", {"allowed": ", ".join(allowed)}
+            )
         return value
 
     @model_validator(mode="after")

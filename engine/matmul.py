@@ -1,8 +1,8 @@
 """The matrix product, C (+)= A B, as register-blocked vector code: small, without BLAS and so without its threads.
 
 Why not BLAS: its thread count is global to the process, which a library must not touch, and two threads make these
-shapes five times slower. The tile is ROWS × 2 vectors of C held in registers; A is read by scalar broadcast, so that any
-strides do (A or its transpose); B in panels of 2 vectors: packed, or row-major as it lies.
+shapes five times slower. The tile is ROWS × 2 vectors of C held in registers; A is read by scalar broadcast, so that
+any strides do (A or its transpose); B in panels of 2 vectors: packed, or row-major as it lies.
 """
 
 from typing import Any
@@ -51,15 +51,17 @@ def _tile(typingctx, a, a0, row_a, step_a, b, b0, step_b, c, c0, row_c, depth, a
         bits = c.dtype.bitwidth
         lanes = register_bits() // bits
         m = Lanes(e, bits, lanes)
-        pointer = {n: context.make_array(sig.args[i])(context, e, args[i]).data for i, n in ((0, "a"), (4, "b"), (7, "c"))}
+        pointer = {
+            n: context.make_array(sig.args[i])(context, e, args[i]).data for i, n in ((0, "a"), (4, "b"), (7, "c"))
+        }
         _, a0, row_a, step_a, _, b0, step_b, _, c0, row_c, depth, add, columns, _, _ = args
         at_a = [e.add(a0, e.mul(row_a, I64(i))) for i in range(n_rows)]
-        at_c = [[e.add(e.add(c0, e.mul(row_c, I64(i))), I64(v * lanes)) for v in range(n_vectors)] for i in range(n_rows)]
+        at_c = [
+            [e.add(e.add(c0, e.mul(row_c, I64(i))), I64(v * lanes)) for v in range(n_vectors)] for i in range(n_rows)
+        ]
         if masked:
             exists = e.icmp_signed(
-                "<",
-                ir.Constant(ir.VectorType(I64, lanes), list(range(lanes))),
-                _splat_int(e, columns, lanes),
+                "<", ir.Constant(ir.VectorType(I64, lanes), list(range(lanes))), _splat_int(e, columns, lanes)
             )
             mask_type = ir.VectorType(ir.IntType(1), lanes)
             align = I32(bits // 8)
@@ -119,7 +121,7 @@ def _splat_int(e: ir.IRBuilder, x: Any, lanes: int) -> Any:
 def product(a, a0, row_a, step_a, b, b0, row_b, c, c0, row_c, m, n, depth, add):
     """C[i, j] (+)= Σₖ A[i, k] B[k, j] for i < m, j < n, k < depth, on flat memory.
 
-    A[i, k] lies at a0 + i·row_a + k·step_a of `a`; B[k, j] at b0 + k·row_b + j of `b`, or, where row_b = 0, in panels as
+    A[i, k] lies at a0 + i·row_a + k·step_a of `a`; B[k, j] at b0 + k·row_b + j of `b`, or, if row_b = 0, in panels as
     `pack` and `pack_transposed` lay them; C[i, j] at c0 + i·row_c + j of `c`. add = 1 adds to C, 0 writes it.
     """
     lanes = lanes_of(c)
@@ -130,10 +132,28 @@ def product(a, a0, row_a, step_a, b, b0, row_b, c, c0, row_c, m, n, depth, add):
         if width == panel:
             i = 0
             while i + ROWS <= m:
-                _tile(a, a0 + i * row_a, row_a, step_a, b, at_b, stride, c, c0 + i * row_c + j, row_c, depth, add, 0, ROWS, 2)
+                _tile(
+                    a,
+                    a0 + i * row_a,
+                    row_a,
+                    step_a,
+                    b,
+                    at_b,
+                    stride,
+                    c,
+                    c0 + i * row_c + j,
+                    row_c,
+                    depth,
+                    add,
+                    0,
+                    ROWS,
+                    2,
+                )
                 i += ROWS
             while i < m:
-                _tile(a, a0 + i * row_a, row_a, step_a, b, at_b, stride, c, c0 + i * row_c + j, row_c, depth, add, 0, 1, 2)
+                _tile(
+                    a, a0 + i * row_a, row_a, step_a, b, at_b, stride, c, c0 + i * row_c + j, row_c, depth, add, 0, 1, 2
+                )
                 i += 1
         else:
             for v in range(0, width, lanes):

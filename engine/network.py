@@ -101,7 +101,7 @@ class Network:
             )
 
     def log10_norms(self) -> np.ndarray:
-        """log10 of the mean over the batch of ‖∂L/∂h_t‖₂, (L, T), exact past the range of float64; −inf for an exact 0."""
+        """log10 of the batch mean of ‖∂L/∂h_t‖₂, (L, T), exact past the range of float64; −inf for an exact 0."""
         with np.errstate(divide="ignore"):
             return np.log10(self.norms) + self.exponents * LOG10_2
 
@@ -114,7 +114,7 @@ class Network:
 
 
 def first_non_finite(network: Network, loss: float) -> str | None:
-    """The name of the first tensor of a pass, in the order in which they are computed, with a NaN or an infinity in it."""
+    """The name of the first tensor of a pass, in the order of computation, that holds a NaN or an infinity."""
     for layer in range(len(network.hidden)):
         for name, states in (("hidden", network.hidden), ("cell", network.memory)):
             at = np.flatnonzero(~np.isfinite(states[layer]).all(axis=(1, 2)))

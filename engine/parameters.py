@@ -11,7 +11,9 @@ import numpy as np
 from engine.cells import CELLS
 
 
-def shapes(cell: str, input_size: int, hidden_size: int, num_layers: int, output_size: int) -> dict[str, tuple[int, ...]]:
+def shapes(
+    cell: str, input_size: int, hidden_size: int, num_layers: int, output_size: int
+) -> dict[str, tuple[int, ...]]:
     """Name -> shape, as torch.nn.RNN/LSTM/GRU and torch.nn.Linear("head") name them."""
     rows = CELLS[cell].blocks * hidden_size
     out: dict[str, tuple[int, ...]] = {}

@@ -104,9 +104,7 @@ def pullback(typingctx, cell, activation, saved, hidden, memory, dh, dc, dzx, dz
     Returns (Σ over the batch of ‖dh‖₂, the same of ‖dc‖₂), float64, of the gradients that came in.
     """
     row = BY_CLASS[cell.instance_class]
-    sig = types.UniTuple(types.float64, 2)(
-        cell, types.intp, saved, hidden, memory, dh, dc, dzx, dzh, types.intp
-    )
+    sig = types.UniTuple(types.float64, 2)(cell, types.intp, saved, hidden, memory, dh, dc, dzx, dzh, types.intp)
 
     def codegen(context, builder, sig, args):
         a = _Arrays(context, builder, sig, args, "cell activation saved hidden memory dh dc dzx dzh t")

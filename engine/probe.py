@@ -15,9 +15,7 @@ from engine.trace import Trace, trace
 from engine.weights import initialise
 
 
-def probe(
-    e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: Any = None, targets: Any = None
-) -> Trace:
+def probe(e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: Any = None, targets: Any = None) -> Trace:
     """One pass at the initial weights on the first batch, or on your weights, or on your data.
 
     state_dict: arrays with PyTorch's names and shapes; inputs: (T, B, I); targets: (B,), (B, O) or (T, B, O) real, or
@@ -34,20 +32,24 @@ def probe(
     of_classes = y.dtype.kind == "i"
     every_step = y.ndim == (2 if of_classes else 3)
     task = TASKS[e.task]
-    outputs = y.shape[-1] if not of_classes else max(task.output_size, int(y.max()) + 1) if inputs is not None else task.output_size
+    outputs = (
+        y.shape[-1]
+        if not of_classes
+        else max(task.output_size, int(y.max()) + 1)
+        if inputs is not None
+        else task.output_size
+    )
     if state_dict is not None and "head.weight" in state_dict and of_classes:
         rows = len(np.asarray(state_dict["head.weight"]))
         if rows <= int(y.max()):
             raise ValueError(f"targets: class {int(y.max())}; allowed: 0 to {rows - 1}, the rows of head.weight")
         outputs = rows
-    parameters = Parameters(
-        e.cell, shapes(e.cell, x.shape[2], e.hidden_size, e.num_layers, outputs), np.dtype(e.dtype)
-    )
+    parameters = Parameters(e.cell, shapes(e.cell, x.shape[2], e.hidden_size, e.num_layers, outputs), np.dtype(e.dtype))
     if state_dict is None:
         initialise(parameters, e)
     else:
         load(parameters, state_dict)
-    network = Network(e.cell, e.nonlinearity, parameters, *x.shape[:2], every_step)
+    network = Network(e.cell, e.nonlinearity, parameters, len(x), x.shape[1], every_step)
     loss, norm, non_finite = run_pass(network, e, x, y)
     return trace(network, loss, x, y, norm, non_finite)
 

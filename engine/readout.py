@@ -7,7 +7,7 @@ from engine.matmul import column_sums, number, pack_transposed, product
 @jit
 def forward(weight, bias, hidden, first, packed, outputs):
     """outputs (S, B, O) from hidden (T+1, B, H): of the states `first`, first+1, …, T."""
-    count, batch, size = outputs.shape
+    _, batch, size = outputs.shape
     units, rows = hidden.shape[2], outputs.shape[0] * outputs.shape[1]
     y, o, one = outputs.reshape(-1), number(0), number(1)
     pack_transposed(weight, packed)
@@ -20,9 +20,11 @@ def forward(weight, bias, hidden, first, packed, outputs):
 @jit
 def backward(weight, hidden, first, d_outputs, d_hidden, weight_gradient, bias_gradient):
     """dV = Σ dyᵀ h, dc = Σ dy, and d_hidden (S, B, H) = dy V."""
-    count, batch, size = d_outputs.shape
+    _, batch, size = d_outputs.shape
     units, rows = hidden.shape[2], d_outputs.shape[0] * d_outputs.shape[1]
     dy, h, o, one = d_outputs.reshape(-1), hidden.reshape(-1), number(0), number(1)
-    product(dy, o, one, size, h, first * batch * units, units, weight_gradient.reshape(-1), o, units, size, units, rows, o)
+    product(
+        dy, o, one, size, h, first * batch * units, units, weight_gradient.reshape(-1), o, units, size, units, rows, o
+    )
     product(dy, o, size, one, weight.reshape(-1), o, units, d_hidden.reshape(-1), o, units, rows, units, size, o)
     column_sums(dy, bias_gradient)

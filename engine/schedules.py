@@ -12,5 +12,5 @@ class Schedule(Row):
 
 
 SCHEDULES: dict[str, Schedule] = {
-    "constant": Schedule("constant", "The learning rate stays as set.", "Robbins & Monro 1951", lambda step: 1.0),
+    "constant": Schedule("constant", "The learning rate stays as set.", "Robbins & Monro 1951", lambda step: 1.0)
 }

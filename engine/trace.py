@@ -33,7 +33,9 @@ class Trace:
     non_finite: str | None  # the first tensor with a NaN or an infinity, None where all is finite
 
 
-def trace(network: Network, loss: float, inputs: np.ndarray, targets: np.ndarray, norm: float, non_finite: str | None) -> Trace:
+def trace(
+    network: Network, loss: float, inputs: np.ndarray, targets: np.ndarray, norm: float, non_finite: str | None
+) -> Trace:
     """Copy the results of a pass out of the network's buffers."""
     units = network.hidden.shape[-1]
     log10 = network.log10_norms()

@@ -56,7 +56,7 @@ class Trainer:
         if self._validation is None:
             inputs, targets = validation_batch(e)
             network = Network(
-                e.cell, e.nonlinearity, self._parameters, *inputs.shape[:2], self._task.every_step
+                e.cell, e.nonlinearity, self._parameters, len(inputs), inputs.shape[1], self._task.every_step
             )
             self._validation = network, inputs, targets
         network, inputs, targets = self._validation

@@ -159,6 +159,8 @@ def weight_gradients(cell, one_dz, inputs, hidden, dzx, dzh, exponents):
                 scale(dz, t * count, count, exponents[t])
     rows, o, one = steps * batch, number(0), number(1)
     product(dx, o, one, width, inputs.reshape(-1), o, size, cell.weight_ih.reshape(-1), o, size, width, size, rows, o)
-    product(dz, o, one, width, hidden.reshape(-1), o, units, cell.weight_hh.reshape(-1), o, units, width, units, rows, o)
+    product(
+        dz, o, one, width, hidden.reshape(-1), o, units, cell.weight_hh.reshape(-1), o, units, width, units, rows, o
+    )
     column_sums(dx, cell.bias_ih)
     column_sums(dz, cell.bias_hh)

@@ -1,6 +1,7 @@
 """Compile ahead of need: what an experiment runs does not depend on its sizes, so a tiny one compiles it all."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -40,7 +41,5 @@ def warm_up(e: Experiment, progress: Callable[[int, int], None] | None = None) -
             progress(done, len(stages))
         stage()
     _READY.add(_kinds(e))
-    try:
+    with suppress(OSError):  # nothing but the next process's guess depends on it
         _marker(e).touch()
-    except OSError:  # nothing but the next process's guess depends on it
-        pass

@@ -12,7 +12,7 @@ from engine.streams import Purpose, stream
 
 
 def initialise(parameters: Parameters, e: Experiment) -> None:
-    """Draw all weights: each gate's block of W_hh by `init` times `gain`, of W_ih by `input_init`; the head as torch.nn.Linear.
+    """Draw all weights: each gate's block of W_hh by `init` × `gain`, of W_ih by `input_init`; the head as torch does.
 
     Biases are 0 (init "pytorch": U(±1/√H)); of the LSTM, b_ih of the forget gate is `forget_bias` and its b_hh is 0, so
     that their sum, the effective bias, is what was set. Each tensor has a random stream of its own.

@@ -13,8 +13,8 @@ class Cell(Row):
 
     With zx = W_ih x_t + b_ih and zh = W_hh h_{t-1} + b_hh, both cut into one block a gate:
     step(m, zx, zh, state) -> (new state, saved): state is (h,) or (h, c); saved is what the pullback needs.
-    pullback(m, saved, old state, new state, gradient of the new state) -> (dzx, dzh, gradient of the old state as far as
-    it does not go through zh; None for none).
+    pullback(m, saved, old state, new state, gradient of the new state) -> (dzx, dzh, gradient of the old state as far
+    as it does not go through zh; None for none).
     `m` has tanh, sigmoid, phi (the experiment's activation) and slope (its derivative from its value).
     """
 

@@ -27,22 +27,17 @@ def step(m: Any, zx: Any, zh: Any, state: Any) -> Any:
 
 
 def pullback(m: Any, saved: Any, old: Any, new: Any, gradient: Any) -> Any:
-    """dc' += dh' o (1 − tanh² c');  di = dc' g, df = dc' c, dg = dc' i, do = dh' tanh c', each times its slope;  dc = dc' f."""
+    """dc' += dh' o (1 − tanh² c'); di = dc' g, df = dc' c, dg = dc' i, do = dh' tanh c', each × its slope; dc = dc' f."""
     i, f, g, o, tanh_c = saved
     dh, dc = gradient
     dc = dh * o * (1.0 - tanh_c * tanh_c) + dc
-    dz = (
-        dc * g * (i * (1.0 - i)),
-        dc * old[1] * (f * (1.0 - f)),
-        dc * i * m.slope(g),
-        dh * tanh_c * (o * (1.0 - o)),
-    )
+    dz = (dc * g * (i * (1.0 - i)), dc * old[1] * (f * (1.0 - f)), dc * i * m.slope(g), dh * tanh_c * (o * (1.0 - o)))
     return dz, dz, (None, dc * f)
 
 
 CELL = Cell(
     label="LSTM",
-    meaning="A memory cell c that gates write, keep and read: the gradient along c is multiplied by the forget gate only.",
+    meaning="A memory c that gates write, keep and read: the gradient along c is multiplied by the forget gate only.",
     source="Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000; torch.nn.LSTM",
     gates=("i", "f", "g", "o"),
     saved=("i", "f", "g", "o", "tanh_c"),

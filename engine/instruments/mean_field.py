@@ -1,7 +1,8 @@
-"""What does theory expect? The mean field of a wide random recurrent network (Poole et al. 2016; Schoenholz et al. 2017).
+"""What does theory expect? The mean field of a wide random recurrent network (Schoenholz et al. 2017).
 
-W_ij ~ N(0, g²/H), input of variance s² on the pre-activation. Its variance settles at q* = g² E[φ(√q* z)²] + s², z ~ N(0, 1);
-then ‖δ‖² changes by χ = g² E[φ'(√q* z)²] at each step back. E is Gauss–Hermite for tanh, exact for relu and linear.
+W_ij ~ N(0, g²/H), input of variance s² on the pre-activation. Its variance settles at
+q* = g² E[φ(√q* z)²] + s², z ~ N(0, 1); then ‖δ‖² changes by χ = g² E[φ'(√q* z)²] at each step back.
+E is Gauss–Hermite for tanh, exact for relu and linear.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ VARIANCE = {"normal": 1.0, "xavier_uniform": 1.0, "xavier_normal": 1.0, "pytorch
 
 @dataclass(frozen=True)
 class MeanField:
-    """chi: factor of ‖δ‖² a step; q: variance of the pre-activation; lyapunov = ½ log χ; memory_length = 1/|log χ| steps.
+    """chi: factor of ‖δ‖² a step; q: variance of the pre-activation; lyapunov: ½ log χ; memory_length: 1/|log χ| steps.
 
     applies: do the theory's assumptions hold; reason: which does not. slope: decades of ‖δ‖ gained by one step back.
     """

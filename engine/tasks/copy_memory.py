@@ -11,7 +11,7 @@ BLANK, CUE = KINDS, KINDS + 1
 
 
 def draw(rng: np.random.Generator, seq_length: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """inputs (T+20, B, 10) one-hot: 10 symbols, T-1 blanks, the cue, 10 blanks; targets (T+20, B): blanks, then the 10."""
+    """inputs (T+20, B, 10) one-hot: 10 symbols, T−1 blanks, cue, 10 blanks; targets (T+20, B): blanks, then the 10."""
     steps = seq_length + 2 * LENGTH
     data = rng.integers(0, KINDS, (LENGTH, batch_size))
     symbols = np.full((steps, batch_size), BLANK)

@@ -37,7 +37,9 @@ class Task:
     loss: str  # "mse" or "cross_entropy"
     every_step: bool  # is the loss read at every timestep, or at the last one only
     draw: Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray]]
-    trivial_loss: Mapping[str, Callable[[int], float]]  # loss -> seq_length -> that of the best answer that ignores the inputs
+    trivial_loss: Mapping[
+        str, Callable[[int], float]
+    ]  # loss -> seq_length -> that of the best answer that ignores the inputs
     baseline_label: str  # what that answer is, in words
     min_length: int = 1  # the shortest seq_length for which the task is defined
     extra_steps: int = 0  # timesteps beyond seq_length (copy memory)
