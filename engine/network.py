@@ -76,34 +76,51 @@ class Network:
 
     def backward(self, d_outputs: np.ndarray, cut: int = 0) -> None:
         """Fill `gradient`, `norms` and `exponents` from ∂L/∂outputs (S, B, O); cut: truncated BPTT, 0 for none."""
-        arriving, dx, dh, dc, dzh = self._backward_buffers
-        g, one_dz = self.gradient, int(self.cell.one_dz)
+        g, arriving = self.gradient, self._backward_buffers[0]
         readout.backward(
             self.parameters["head.weight"], self.hidden[-1], self._first, d_outputs, arriving,
             g["head.weight"], g["head.bias"],
         )  # fmt: skip
-        exponents = np.zeros(len(arriving), np.int64)
+        self._through_time(arriving, cut, self.norms, self.exponents, g)
+
+    def log10_flow_norms(self, d_outputs: np.ndarray, cut: int = 0) -> np.ndarray:
+        """log10 of the batch mean of ‖∂L_T/∂h_t‖₂, (L, T), with L_T the part of the loss that is read at the last step.
+
+        Where every step has a loss of its own, a gradient arrives everywhere; only this shows how far one of them gets.
+        """
+        arriving = np.ascontiguousarray(d_outputs[-1:] @ self.parameters["head.weight"])
+        norms, exponents = np.zeros_like(self.norms), np.zeros_like(self.exponents)
+        self._through_time(arriving, cut, norms, exponents, None)
+        return _log10(norms, exponents)
+
+    def _through_time(
+        self, arriving: np.ndarray, cut: int, norms: np.ndarray, exponents: np.ndarray, gradient: Parameters | None
+    ) -> None:
+        """From the gradient that arrives at the last states of the top layer, (n, B, H), down through all layers."""
+        _, dx, dh, dc, dzh = self._backward_buffers
+        one_dz, of_arriving = int(self.cell.one_dz), np.zeros(len(arriving), np.int64)
         for layer in range(len(self.parameters.layers) - 1, -1, -1):
-            weights, inputs = self.parameters.layers[layer], self._inputs[layer]
-            unroll.normalise(arriving, exponents)
+            weights = self.parameters.layers[layer]
+            unroll.normalise(arriving, of_arriving)
             unroll.backward(
-                weights, self._activation, int(self.cell.carries_h), one_dz, cut, arriving, exponents,
+                weights, self._activation, int(self.cell.carries_h), one_dz, cut, arriving, of_arriving,
                 self._packed, self.hidden[layer], self.memory[layer], self.saved[layer], dh, dc, self._zx, dzh,
-                self.norms[layer], self.exponents[layer],
+                norms[layer], exponents[layer],
             )  # fmt: skip
             if layer:
                 unroll.input_gradient(weights, self._zx, self._packed, dx)
                 if self._masks is not None:
                     dx *= self._masks[layer - 1]
-                arriving, exponents = dx, self.exponents[layer].copy()
-            unroll.weight_gradients(
-                g.layers[layer], one_dz, inputs, self.hidden[layer], self._zx, dzh, self.exponents[layer]
-            )
+                arriving, of_arriving = dx, exponents[layer].copy()
+            if gradient is not None:
+                unroll.weight_gradients(
+                    gradient.layers[layer], one_dz, self._inputs[layer], self.hidden[layer], self._zx, dzh,
+                    exponents[layer],
+                )  # fmt: skip
 
     def log10_norms(self) -> np.ndarray:
         """log10 of the batch mean of ‖∂L/∂h_t‖₂, (L, T), exact past the range of float64; −inf for an exact 0."""
-        with np.errstate(divide="ignore"):
-            return np.log10(self.norms) + self.exponents * LOG10_2
+        return _log10(self.norms, self.exponents)
 
     def loss(self, name: str, targets: np.ndarray) -> tuple[float, np.ndarray]:
         """The loss of the last forward pass and ∂L/∂outputs; overflow gives infinity, quietly."""
@@ -111,6 +128,11 @@ class Network:
         targets = targets.reshape(kept)  # targets of the last step only get their axis S = 1
         with np.errstate(all="ignore"):
             return LOSSES[name].value_and_gradient(self.outputs, targets)
+
+
+def _log10(norms: np.ndarray, exponents: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return np.log10(norms) + exponents * LOG10_2
 
 
 def first_non_finite(network: Network, loss: float) -> str | None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.clipping import global_norm
 from engine.data import as_inputs, as_targets, batch
 from engine.experiment import Experiment
-from engine.network import Network, first_non_finite
+from engine.network import Network
 from engine.parameters import Parameters, load, shapes
+from engine.passes import run_pass
 from engine.tasks import TASKS
 from engine.trace import Trace, trace
 from engine.weights import initialise
@@ -31,36 +31,22 @@ def probe(e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: An
         y = as_targets(e, targets, *x.shape[:2])
     of_classes = y.dtype.kind == "i"
     every_step = y.ndim == (2 if of_classes else 3)
-    task = TASKS[e.task]
-    outputs = (
-        y.shape[-1]
-        if not of_classes
-        else max(task.output_size, int(y.max()) + 1)
-        if inputs is not None
-        else task.output_size
-    )
-    if state_dict is not None and "head.weight" in state_dict and of_classes:
-        rows = len(np.asarray(state_dict["head.weight"]))
-        if rows <= int(y.max()):
-            raise ValueError(f"targets: class {int(y.max())}; allowed: 0 to {rows - 1}, the rows of head.weight")
-        outputs = rows
+    outputs = _output_size(e, y, state_dict) if of_classes else y.shape[-1]
     parameters = Parameters(e.cell, shapes(e.cell, x.shape[2], e.hidden_size, e.num_layers, outputs), np.dtype(e.dtype))
     if state_dict is None:
         initialise(parameters, e)
     else:
         load(parameters, state_dict)
     network = Network(e.cell, e.nonlinearity, parameters, len(x), x.shape[1], every_step)
-    loss, norm, non_finite = run_pass(network, e, x, y)
-    return trace(network, loss, x, y, norm, non_finite)
+    return trace(network, run_pass(network, e, x, y))
 
 
-def run_pass(
-    network: Network, e: Experiment, inputs: np.ndarray, targets: np.ndarray, masks: np.ndarray | None = None
-) -> tuple[float, float, str | None]:
-    """Forward, loss, backward: (loss, ‖g‖₂, first non-finite tensor or None); the rest is in the network's buffers."""
-    network.forward(inputs, masks)
-    loss, d_outputs = network.loss(e.loss_name, targets)
-    network.backward(d_outputs, e.tbptt or 0)
-    norm = global_norm(network.gradient.flat)
-    non_finite = None if np.isfinite(loss) and np.isfinite(norm) else first_non_finite(network, loss)
-    return loss, norm, non_finite
+def _output_size(e: Experiment, classes: np.ndarray, state_dict: Mapping[str, Any] | None) -> int:
+    """As many as the head has rows, or else the task classes (more if the targets name more)."""
+    most = int(classes.max())
+    if state_dict is None or "head.weight" not in state_dict:
+        return max(TASKS[e.task].output_size, most + 1)
+    rows = len(np.asarray(state_dict["head.weight"]))
+    if most >= rows:
+        raise ValueError(f"targets: class {most}; allowed: 0 to {rows - 1}, the rows of head.weight")
+    return rows

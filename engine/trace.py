@@ -7,6 +7,7 @@ import numpy as np
 
 from engine.network import Network
 from engine.parameters import frozen
+from engine.passes import Pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,24 +28,24 @@ class Trace:
     gates: Mapping[str, np.ndarray]  # {"i": (L, T, B, H), …}; {} for RNN
     grad_norms: np.ndarray  # (L, T), float64
     log10_grad_norms: np.ndarray  # (L, T), float64
+    log10_flow_norms: np.ndarray  # (L, T): the same for the loss of the last timestep alone; see Network
     grads: Mapping[str, np.ndarray]  # ∂L/∂θ of every parameter, before clipping
     state_dict: Mapping[str, np.ndarray]  # the weights
     grad_norm: float  # ‖g‖₂ over all parameters, before clipping
     non_finite: str | None  # the first tensor with a NaN or an infinity, None where all is finite
 
 
-def trace(
-    network: Network, loss: float, inputs: np.ndarray, targets: np.ndarray, norm: float, non_finite: str | None
-) -> Trace:
+def trace(network: Network, done: Pass) -> Trace:
     """Copy the results of a pass out of the network's buffers."""
     units = network.hidden.shape[-1]
     log10 = network.log10_norms()
+    flow = log10 if len(done.d_outputs) == 1 else network.log10_flow_norms(done.d_outputs, done.cut)
     with np.errstate(over="ignore", under="ignore"):
         linear = np.ldexp(network.norms, np.clip(network.exponents, -5000, 5000).astype(np.int32))
     return Trace(
-        loss=loss,
-        inputs=frozen(inputs.copy()),
-        targets=frozen(targets.copy()),
+        loss=done.loss,
+        inputs=frozen(done.inputs.copy()),
+        targets=frozen(done.targets.copy()),
         outputs=frozen(network.outputs.copy()),
         hidden=frozen(network.hidden.copy()),
         cell=frozen(network.memory.copy()) if network.cell.states == 2 else None,
@@ -54,10 +55,11 @@ def trace(
         },
         grad_norms=frozen(linear),
         log10_grad_norms=frozen(log10),
+        log10_flow_norms=frozen(flow),
         grads=network.gradient.copies(),
         state_dict=network.parameters.copies(),
-        grad_norm=norm,
-        non_finite=non_finite,
+        grad_norm=done.grad_norm,
+        non_finite=done.non_finite,
     )
 
 

@@ -8,7 +8,7 @@ from engine.experiment import Experiment
 from engine.network import Network
 from engine.optimizers import OPTIMIZERS, decay_weights
 from engine.parameters import Parameters, frozen, shapes
-from engine.probe import run_pass
+from engine.passes import Pass, run_pass
 from engine.schedules import SCHEDULES
 from engine.tasks import TASKS
 from engine.trace import History, Trace, trace
@@ -35,7 +35,7 @@ class Trainer:
         self._optimizer, self._clip = OPTIMIZERS[e.optimizer], CLIPS[e.clip]
         self._state = self._optimizer.init(self._parameters.flat)
         self._validation: tuple[Network, np.ndarray, np.ndarray] | None = None
-        self._pass: tuple[float, float, str | None, np.ndarray, np.ndarray] | None = None
+        self._pass: Pass | None = None
         self._curves = np.full((5, 256), np.nan)  # loss, validation, lr, norm, clipped norm
         self._rows = _Rows(max(FEWEST_ROWS, min(MOST_ROWS, ROW_BYTES // (8 * e.num_layers * e.steps))))
         self._diverged: tuple[int, str] | None = None
@@ -47,8 +47,7 @@ class Trainer:
 
     def trace(self) -> Trace:
         """The pass at the current weights, on the batch that the next update will use."""
-        loss, norm, non_finite, inputs, targets = self._current()
-        return trace(self._network, loss, inputs, targets, norm, non_finite)
+        return trace(self._network, self._current())
 
     def validation_loss(self) -> float:
         """The loss at the current weights on sequences that training never sees; dropout off."""
@@ -93,20 +92,18 @@ class Trainer:
             diverged_tensor=self._diverged[1] if self._diverged else None,
         )
 
-    def _current(self) -> tuple[float, float, str | None, np.ndarray, np.ndarray]:
+    def _current(self) -> Pass:
         """The pass at the current weights, made once."""
         if self._pass is None:
-            e = self.experiment
-            inputs, targets = batch(e, self.step)
-            found = run_pass(self._network, e, inputs, targets, dropout_masks(e, self.step))
-            self._pass = *found, inputs, targets
-            if found[2] is not None and self._diverged is None:
-                self._diverged = self.step, found[2]
+            e, k = self.experiment, self.step
+            self._pass = run_pass(self._network, e, *batch(e, k), dropout_masks(e, k))
+            if self._pass.non_finite is not None and self._diverged is None:
+                self._diverged = k, self._pass.non_finite
         return self._pass
 
     def _advance_one(self) -> None:
         e, k = self.experiment, self.step
-        loss, norm, *_ = self._current()
+        loss, norm = self._current()[:2]
         measured = self._validate_every and k % self._validate_every == 0
         validation = self.validation_loss() if measured else float("nan")
         self._rows.offer(k, self._network)

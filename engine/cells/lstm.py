@@ -27,7 +27,7 @@ def step(m: Any, zx: Any, zh: Any, state: Any) -> Any:
 
 
 def pullback(m: Any, saved: Any, old: Any, new: Any, gradient: Any) -> Any:
-    """dc' += dh' o (1 − tanh² c'); di = dc' g, df = dc' c, dg = dc' i, do = dh' tanh c', each × its slope; dc = dc' f."""
+    """dc' += dh' o (1 − tanh² c'); di = dc' g, df = dc' c, dg = dc' i, do = dh' tanh c', each · slope; dc = dc' f."""
     i, f, g, o, tanh_c = saved
     dh, dc = gradient
     dc = dh * o * (1.0 - tanh_c * tanh_c) + dc

@@ -1,0 +1,34 @@
+"""A pass: forward, loss, backward, at fixed weights on one batch."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.clipping import global_norm
+from engine.experiment import Experiment
+from engine.network import Network, first_non_finite
+
+
+class Pass(NamedTuple):
+    """What a pass found beside what stays in the network's buffers."""
+
+    loss: float
+    grad_norm: float  # ‖g‖₂ over all parameters
+    non_finite: str | None  # the first tensor with a NaN or an infinity
+    inputs: np.ndarray
+    targets: np.ndarray
+    d_outputs: np.ndarray  # ∂L/∂outputs (S, B, O)
+    cut: int  # truncated BPTT, 0 for none
+
+
+def run_pass(
+    network: Network, e: Experiment, inputs: np.ndarray, targets: np.ndarray, masks: np.ndarray | None = None
+) -> Pass:
+    """Forward, loss and backward through `network`, with dropout masks if any."""
+    network.forward(inputs, masks)
+    loss, d_outputs = network.loss(e.loss_name, targets)
+    cut = e.tbptt or 0
+    network.backward(d_outputs, cut)
+    norm = global_norm(network.gradient.flat)
+    non_finite = None if np.isfinite(loss) and np.isfinite(norm) else first_non_finite(network, loss)
+    return Pass(loss, norm, non_finite, inputs, targets, d_outputs, cut)
