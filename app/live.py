@@ -1,0 +1,182 @@
+"""The WebSocket /live/{token}: pictures of one run go out, commands of its player come in, and nothing else.
+
+Out: binary frames (app/frames.py), the newest state only, and only after the browser has drawn the last one.
+In: small JSON texts, see COMMANDS. A connection that sends rubbish is closed.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from app.figures import FIGURES, palette
+from app.figures.words import verdict
+from app.frames import Encoder
+from app.registry import RUNS
+from app.runs import LAST_STEP, SPEEDS, Run
+from app.words import _
+
+UNKNOWN, RUBBISH, TOO_BIG = 4404, 1008, 1009  # close codes; the first is ours: no such run (any more)
+LONGEST = 256  # characters of a message
+PATIENCE = 5  # messages that make no sense before the connection is closed
+EVERY = 1 / 12  # seconds between two frames while training
+THEMES = ("light", "dark")
+log = logging.getLogger(__name__)
+
+
+class Command(NamedTuple):
+    field: str | None  # the only other key of the message
+    allows: Callable[[Any], bool]
+    act: Callable[["Viewer", Any], None]
+
+
+def _whole(value: Any, most: int) -> bool:
+    return type(value) is int and 0 <= value <= most
+
+
+COMMANDS = {
+    "drawn": Command("frame", lambda n: _whole(n, 2**53), lambda viewer, n: viewer.drawn(n)),
+    "theme": Command("value", lambda name: name in THEMES, lambda viewer, name: viewer.paint(name)),
+    "play": Command(None, lambda value: True, lambda viewer, value: viewer.run.play()),
+    "pause": Command(None, lambda value: True, lambda viewer, value: viewer.run.pause()),
+    "reset": Command(None, lambda value: True, lambda viewer, value: viewer.run.reset()),
+    "step": Command("to", lambda n: _whole(n, LAST_STEP), lambda viewer, n: viewer.run.step(n)),
+    "speed": Command("value", lambda v: _whole(v, 1000) and v in SPEEDS, lambda viewer, v: viewer.run.speed(v)),
+    "show": Command("step", lambda n: n is None or _whole(n, LAST_STEP), lambda viewer, n: viewer.run.show(n)),
+    "view": Command("layer", lambda n: _whole(n, 63), lambda viewer, n: viewer.run.view(n)),
+}
+
+
+def understand(text: str) -> tuple[Command, Any] | None:
+    """The command of a message and its value; None for anything that is not exactly one of ours."""
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(message, dict) or not isinstance(do := message.get("do"), str) or do not in COMMANDS:
+        return None
+    command = COMMANDS[do]
+    if message.keys() != {"do", command.field} - {None}:
+        return None
+    value = message[command.field] if command.field else None
+    return (command, value) if isinstance(value, int | str | None) and command.allows(value) else None
+
+
+def same_origin(ws: WebSocket) -> bool:
+    """Does the page that opens the socket come from this server? A browser always says so, and cannot lie."""
+    origin = urlsplit(ws.headers.get("origin", ""))
+    return origin.scheme in ("http", "https") and origin.netloc.lower() == ws.headers.get("host", "").lower() != ""
+
+
+def frame(run: Run, encoder: Encoder, number: int, theme: str) -> bytes:
+    """One message for the browser: the player's state, the verdict and what changed in the pictures."""
+    head, snapshot = run.picture()
+    head |= {"frame": number, "verdict": None}
+    if snapshot is None:
+        return encoder.encode(head, {})
+    colours = palette(theme)
+    head["verdict"] = verdict(snapshot)
+    return encoder.encode(head, {name: draw(snapshot, colours) for name, draw in FIGURES.items()})
+
+
+def failed(run: Run, number: int) -> bytes:
+    """What is sent instead when drawing fails: the state of the player, and that something is wrong."""
+    head = run.head() | {"frame": number, "verdict": None, "status": "error"}
+    head["message"] = _("The pictures could not be drawn. Reset begins again; so does every control.")
+    return Encoder().encode(head, {})
+
+
+@dataclass
+class Viewer:
+    """One connection. All of it runs on the event loop; only the encoding is done in a thread."""
+
+    ws: WebSocket
+    run: Run
+
+    def __post_init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.news, self.free = asyncio.Event(), asyncio.Event()
+        self.news.set()
+        self.free.set()
+        self.number, self.theme = 0, "light"
+        self.watcher = self.run.watch(lambda: loop.call_soon_threadsafe(self.news.set))
+
+    def drawn(self, number: int) -> None:
+        if number == self.number:  # an old or a doubled "drawn" says nothing about the frame that is on its way
+            self.watcher.drawn()
+            self.free.set()
+
+    def paint(self, theme: str) -> None:
+        if theme != self.theme:
+            self.theme = theme
+            self.news.set()
+
+    async def send(self) -> None:
+        encoder, last, setting = Encoder(), 0.0, None
+        while True:
+            await self.news.wait()
+            await self.free.wait()
+            await self.pause(last + EVERY, setting)
+            self.news.clear()
+            self.free.clear()
+            self.number += 1
+            last, setting = time.monotonic(), self.run.setting
+            try:
+                message = await asyncio.to_thread(frame, self.run, encoder, self.number, self.theme)
+            except Exception:  # a picture that fails costs neither the connection nor the next picture
+                log.exception("a picture failed")
+                encoder, message = Encoder(), failed(self.run, self.number)
+            self.watcher.sent()
+            await self.ws.send_bytes(message)
+
+    async def pause(self, until: float, setting: int | None) -> None:
+        """Wait, but not when a control has moved: that is answered at once."""
+        while (left := until - time.monotonic()) > 0 and self.run.setting == setting:
+            self.news.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.news.wait(), left)
+
+    async def listen(self) -> None:
+        """Obey until the browser is gone."""
+        rubbish = 0
+        while (message := await self.ws.receive())["type"] != "websocket.disconnect":
+            text = message.get("text") or ""
+            if len(text) > LONGEST:
+                await self.ws.close(TOO_BIG)
+                return
+            if understood := understand(text):
+                command, value = understood
+                command.act(self, value)
+            elif (rubbish := rubbish + 1) >= PATIENCE:
+                await self.ws.close(RUBBISH)
+                return
+
+
+async def live(ws: WebSocket) -> None:
+    """The route."""
+    if not same_origin(ws):
+        await ws.close()
+        return
+    await ws.accept()
+    run = RUNS.get(ws.path_params["token"])
+    if run is None:
+        await ws.close(UNKNOWN)
+        return
+    viewer = Viewer(ws, run)
+    tasks = {asyncio.create_task(viewer.send()), asyncio.create_task(viewer.listen())}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:  # whichever ended, the other would wait for ever
+        viewer.watcher.close()
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError):
+                raise result

@@ -1,0 +1,64 @@
+"""`streamlit run app/main.py`: Streamlit's server, the socket of the live pictures, and the files they need."""
+
+import asyncio
+import gc
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import plotly
+import streamlit as st
+from starlette.responses import Response
+from starlette.routing import Mount, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:  # Streamlit puts app/ there, not the folder that holds app and engine
+    sys.path.insert(0, str(ROOT))
+
+import engine  # noqa: E402
+from app.live import live  # noqa: E402
+from app.registry import RUNS  # noqa: E402
+
+
+class Files(StaticFiles):
+    """Files that the browser keeps and asks about each time: a new version is seen at the next load."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+@asynccontextmanager
+async def lifespan(_: st.App) -> AsyncIterator[None]:
+    """Compile in the background while the server runs; stop all training when it ends."""
+    default = engine.Experiment()
+    experiments = [default.replace(cell=cell, dtype=dtype) for dtype in ("float64", "float32") for cell in engine.CELLS]
+    for experiment in sorted(experiments, key=lambda e: (e.dtype != default.dtype, e.cell != default.cell)):
+        RUNS.compiler.warm_up(experiment)
+    gc.freeze()  # what is imported stays: no collection needs to look at it again
+    sweeping = asyncio.create_task(_sweep())
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        RUNS.close()
+
+
+async def _sweep() -> None:
+    while True:
+        await asyncio.sleep(10)
+        RUNS.sweep()
+
+
+app = st.App(
+    "explorer.py",
+    routes=[
+        WebSocketRoute("/live/{token}", live),
+        Mount("/assets", Files(directory=ROOT / "assets")),
+        Mount("/plotly", Files(directory=Path(plotly.__file__).parent / "package_data")),
+    ],
+    lifespan=lifespan,
+)

@@ -1,0 +1,49 @@
+"""All runs of this server, by token."""
+
+import threading
+import time
+
+from app.compiler import Compiler
+from app.pool import Pool
+from app.runs import Run
+
+
+class Registry:
+    """Opens runs, finds them, and frees those that nobody uses any more."""
+
+    def __init__(self) -> None:
+        self.pool, self.compiler = Pool(), Compiler()
+        self._runs: dict[str, Run] = {}
+        self._lock = threading.Lock()
+
+    def open(self) -> Run:
+        run = Run(self.pool, self.compiler)
+        with self._lock:
+            self._runs[run.token] = run
+        return run
+
+    def get(self, token: str | None) -> Run | None:
+        with self._lock:
+            return self._runs.get(token or "")
+
+    def sweep(self) -> None:
+        """Free the runs that nobody has used for a while."""
+        now = time.monotonic()
+        with self._lock:
+            gone = [run for run in self._runs.values() if run.unused(now)]
+            for run in gone:
+                del self._runs[run.token]
+        for run in gone:
+            run.close()
+
+    def close(self) -> None:
+        """Stop all training, and begin nothing more."""
+        with self._lock:
+            runs, self._runs = list(self._runs.values()), {}
+        for run in runs:
+            run.close()
+        self.compiler.close()
+        self.pool.close()
+
+
+RUNS = Registry()

@@ -1,0 +1,55 @@
+"""The stage: the one component of the page. It holds the figures in the browser and talks to its run by a socket."""
+
+import base64
+from typing import Any
+
+import streamlit as st
+
+from app import link
+from app.frames import Encoder
+from app.live import frame
+from app.runs import Run
+from app.words import _
+
+# Whatever stands here travels with every rerun: three lines, which fetch the real module once.
+_component = st.components.v2.component(
+    "stage",
+    html='<div id="stage"></div>',
+    js="""export default async function (component) {
+  const stage = await import(new URL('assets/stage/stage.js', document.baseURI).href)
+  return stage.default(component)
+}""",
+    isolate_styles=False,
+)
+
+
+def words() -> dict[str, str]:
+    """The words of the player, for the browser."""
+    return {"play": _("Play"), "pause": _("Pause"), "step": _("Step"), "reset": _("Reset"), "seed": _("New seed")}
+
+
+def stage(run: Run) -> None:
+    """Place the stage, connected to a run."""
+    data = {"token": run.token, "words": words(), "fallback": _fallback(run)}
+    _component(data=data, key="stage", on_change_change=_change)
+
+
+def _fallback(run: Run) -> str | None:
+    """A whole frame, for a browser that has said that its socket cannot open."""
+    if not st.session_state.get("without_socket"):
+        return None
+    run.settle(timeout=20)
+    theme = "dark" if st.context.theme.type == "dark" else "light"
+    return base64.b64encode(frame(run, Encoder(), 0, theme)).decode()
+
+
+def _change() -> None:
+    """The stage asks for another experiment ("New seed", "Clip at 1"), or says that its socket cannot open."""
+    asked: Any = st.session_state.stage.change
+    if not isinstance(asked, dict):
+        return
+    if isinstance(asked.get("fallback"), bool):
+        st.session_state.without_socket = asked["fallback"]
+    for field, value in asked.items():
+        if link.accepts(field, value):
+            st.session_state[field] = type(getattr(link.DEFAULT, field))(value)

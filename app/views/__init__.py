@@ -1,0 +1,1 @@
+"""The pages. (A folder named pages/ is special to Streamlit.)"""

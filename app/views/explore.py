@@ -1,0 +1,27 @@
+"""The Explore page: one experiment, its player and five pictures."""
+
+import streamlit as st
+
+from app import session
+from app.stage import stage
+from app.words import _
+
+
+def page() -> None:
+    notice()
+    stage(session.run())
+
+
+def notice() -> None:
+    """What was wrong with the link or with a combination of controls. Plain text: it quotes the link."""
+    state = st.session_state
+    sentences = [*state.complaints, *([state.refusal] if state.refusal else [])]
+    if state.refusal:
+        sentences.append(_("The pictures still show the experiment before."))
+    if not sentences:
+        return
+    with st.container(key="notice", border=True):
+        for sentence in sentences:
+            st.text(sentence)
+        if state.complaints:
+            st.button(_("Dismiss"), on_click=state.complaints.clear)
