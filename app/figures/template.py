@@ -1,0 +1,122 @@
+"""One template for every picture: lines, maps, axes, and the `meta` from which a page or a notebook places the words.
+
+`layout["meta"]` holds question and answer (html) and what depends on pixels and is therefore placed by whoever knows
+them (the stage; `standalone` for a notebook):
+  x        name of the x axis, written at its end
+  labels   direct labels: text, color; traces that they name (and can hide); where: "beside" or "end" a trace, or "at" x, y
+  notes    words inside the plot, at a place in paper fractions
+  bar      colour bar: range, and ticks as [value, text]
+  ticks    {"x": "count", "y": "log" | "count"}: how to make new ticks where the reader has zoomed in
+"""
+
+from typing import Any
+
+import numpy as np
+
+from app.figures.palette import Palette, Stops
+from app.figures.scales import Ticks, counts, plain
+from app.snapshot import Snapshot
+
+Part = dict[str, Any]
+STANDALONE = {"l": 64, "r": 120, "t": 76, "b": 44}
+
+
+def line(x: np.ndarray, y: np.ndarray, color: str, width: float, **more: Any) -> Part:
+    look = {"color": color, "width": width} | ({"dash": more.pop("dash")} if "dash" in more else {})
+    return {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": look, "hoverinfo": "skip", "connectgaps": False} | more
+
+
+def heatmap(z: np.ndarray, x: tuple[float, float], y: tuple[float, float], span: tuple[float, float], stops: Stops, **more: Any) -> Part:
+    """z (rows, columns); x and y are (first, distance)."""
+    return {
+        "type": "heatmap", "z": z, "x0": x[0], "dx": x[1], "y0": y[0], "dy": y[1], "zmin": span[0], "zmax": span[1],
+        "colorscale": [list(stop) for stop in stops], "hoverongaps": False, "zsmooth": False,
+    } | more  # fmt: skip
+
+
+def axis(p: Palette, span: tuple[float, float], ticks: Ticks, grid: bool = False) -> Part:
+    return {
+        "range": list(span), "tickvals": ticks[0], "ticktext": ticks[1], "showgrid": grid, "gridcolor": p.grid,
+        "zeroline": False, "showline": False, "ticks": "", "tickfont": {"color": p.soft}, "ticklabeloverflow": "allow",
+        "automargin": False,
+    }  # fmt: skip
+
+
+def timesteps(p: Palette, s: Snapshot) -> Part:
+    """The axis along the sequence; a timestep is one unit wide, so that curves and maps agree."""
+    steps = s.now.shape[1]
+    return axis(p, (0.5, steps + 0.5), plain(counts(1, steps, 5)))
+
+
+def training(p: Palette, s: Snapshot) -> Part:
+    """The axis along training."""
+    return axis(p, (0, s.end), plain(counts(0, s.end, 5)))
+
+
+def layout(p: Palette, s: Snapshot, x: Part, y: Part, meta: Part, shapes: list[Part], hover: str = "x") -> Part:
+    return {
+        "xaxis": x, "yaxis": y, "shapes": shapes, "showlegend": False, "hovermode": hover,
+        "font": {"color": p.soft},
+        "hoverlabel": {"bgcolor": p.panel, "bordercolor": p.faint, "font": {"color": p.ink}},
+        "meta": {"labels": [], "notes": [], "bar": None} | meta,
+    }  # fmt: skip
+
+
+def across(p: Palette, y: float, color: str, end: float, start: float = 0, layer: str = "below") -> Part:
+    """A horizontal reference line."""
+    return {"type": "line", "x0": start, "x1": end, "y0": y, "y1": y, "line": {"color": color, "width": 1.5}, "layer": layer}
+
+
+def upright(x: float, color: str, **look: Any) -> Part:
+    """A vertical line over the whole height."""
+    return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": color, "width": 1} | look}
+
+
+def over_training(p: Palette, s: Snapshot) -> list[Part]:
+    """What the three pictures along training share: the cursor, and the shaded part where there are no numbers."""
+    cursor = upright(s.step, p.soft)
+    if s.diverged is None:
+        return [cursor]
+    lost = {
+        "type": "rect", "x0": min(s.last_finite + 0.5, s.end), "x1": s.end, "y0": 0, "y1": 1, "yref": "paper",
+        "fillcolor": p.panel, "line": {"width": 0}, "layer": "below",
+    }  # fmt: skip
+    return [cursor, lost]
+
+
+def standalone(p: Palette, figure: Part) -> Part:
+    """The same picture with fixed margins, its title, and its words as annotations: for a notebook or an export."""
+    meta, ax, ay = figure["layout"]["meta"], figure["layout"]["xaxis"], figure["layout"]["yaxis"]
+    notes = [
+        {"text": n["text"], "x": n["x"], "y": n["y"], "xref": "paper", "yref": "paper", "xanchor": n["xanchor"],
+         "yanchor": n["yanchor"]} for n in meta["notes"]
+    ]  # fmt: skip
+    for label in meta["labels"]:
+        at = label["at"] if "at" in label else _anchor(figure["data"][label["traces"][0]], label["place"])
+        if at is not None:
+            shift = {"xshift": 8, "yanchor": "middle"} if label["place"] != "beside" else {"yanchor": "bottom", "yshift": 2}
+            notes.append({"text": label["text"], "x": at[0], "y": at[1], "xanchor": "left", "font": {"color": label["color"]}} | shift)
+    data = [t | {"colorbar": _bar(meta["bar"])} if t["type"] == "heatmap" and meta["bar"] else t for t in figure["data"]]
+    title = {"text": f"<b>{meta['question']}</b><br><span style='font-size:13px'>{meta['answer']}</span>",
+             "x": 0, "xref": "paper", "xanchor": "left", "font": {"color": p.ink, "size": 16}}  # fmt: skip
+    return {
+        "data": data,
+        "layout": figure["layout"] | {
+            "title": title, "margin": STANDALONE, "paper_bgcolor": p.paper, "plot_bgcolor": p.paper, "height": 380,
+            "annotations": [{"showarrow": False} | n for n in notes],
+            "xaxis": ax | {"title": {"text": meta["x"]}}, "yaxis": ay,
+        },
+    }  # fmt: skip
+
+
+def _bar(bar: Part) -> Part:
+    values, text = zip(*bar["ticks"], strict=True)
+    return {"thickness": 8, "outlinewidth": 0, "ticks": "", "tickvals": list(values), "ticktext": list(text)}
+
+
+def _anchor(trace: Part, place: str) -> tuple[float, float] | None:
+    there = np.flatnonzero(np.isfinite(trace["y"]))
+    if not there.size:
+        return None
+    i = there[-1] if place == "end" else there[0]
+    return float(trace["x"][i]), float(trace["y"][i])

@@ -1,0 +1,133 @@
+"""The verdict over the pictures, and the words of the player."""
+
+from math import isfinite
+
+import engine
+from app.figures.loss import validation_at
+from app.figures.numbers import power, short, times
+from app.snapshot import Snapshot
+from app.words import _
+
+LEARNS = 0.9  # a validation loss below this share of the baseline is called learning
+
+
+def learns(s: Snapshot) -> bool | None:
+    """Is the validation loss clearly below the baseline? None before any training."""
+    measured = validation_at(s)
+    if s.drawn == 0 or measured is None:
+        return None
+    return measured[1] < LEARNS * s.baseline
+
+
+def verdict(s: Snapshot) -> dict[str, str]:
+    """kind, badge, and html: what (both halves: what reaches the start, and whether it learns), why, and the rule."""
+    if s.lost:
+        return {"kind": "diverged", "badge": _("Diverged"), "rule": _rule()} | _lost(s)
+    v = engine.verdict(s.now[s.layer])
+    first, last = _("step 1"), _("step {n}").format(n=s.now.shape[1])
+    if v.kind == "vanishing" and v.zero_before:
+        reaches = _("No gradient at all reaches the steps before t = {t}").format(t=v.zero_before)
+    elif v.kind == "vanishing":
+        reaches = _("The gradient at {first} is {ratio} of that at {last}").format(first=first, last=last, ratio=times(v.span))
+    elif v.kind in ("healthy", "exploding"):
+        reaches = _("The gradient at {first} is {ratio} times that at {last}").format(first=first, last=last, ratio=times(v.span))
+    elif v.kind == "none":
+        reaches = _("No gradient reaches any step")
+    else:
+        reaches = _("The gradient is not a number")
+    badges = {"vanishing": _("Vanishing"), "healthy": _("Healthy"), "exploding": _("Exploding"), "none": _("No gradient"),
+              "diverged": _("Diverged")}  # fmt: skip
+    knows = learns(s)
+    halves = {None: _("{reaches}; not trained yet."), True: _("{reaches}; the network learns."), False: _("{reaches}; the loss is still on the baseline.")}  # fmt: skip
+    what = halves[knows].format(reaches=reaches)
+    return {"kind": v.kind, "badge": badges[v.kind], "what": what, "why": f"{_pace(v)} {_radii(s)}".strip(), "rule": _rule()}
+
+
+def _pace(v: "engine.Verdict") -> str:
+    if not isfinite(v.decades_per_step) or v.kind in ("none", "diverged"):
+        return ""
+    factor, steps = short(v.factor), short(v.half_life, 2)
+    if not isfinite(v.half_life) or v.half_life > 1e4:
+        return _("Each step back leaves its size as it is.")
+    if v.decades_per_step < 0:
+        return _("Each step back multiplies it by {factor}: half-life {n} steps.").format(factor=factor, n=steps)
+    return _("Each step back multiplies it by {factor}: it doubles every {n} steps.").format(factor=factor, n=steps)
+
+
+def _radii(s: Snapshot) -> str:
+    if not (isfinite(s.rho) and isfinite(s.sigma)):
+        return ""
+    return _("W<sub>hh</sub>: ρ {rho}, σ<sub>max</sub> {sigma}.").format(rho=short(s.rho), sigma=short(s.sigma))
+
+
+def _lost(s: Snapshot) -> dict[str, str]:
+    step, tensor = s.diverged or (s.step, "")
+    what = _("The loss is not a number since step {n}: the weights are lost.").format(n=step)
+    norm = float(s.grad_norm[s.drawn])
+    why = _("First to go: {tensor}.").format(tensor=tensor) if tensor else ""
+    if isfinite(norm):
+        text = _("At step {n} the gradient norm was {norm} with nothing to limit it.")
+        if s.experiment.clip != "none":
+            text = _("At step {n} the gradient norm was {norm} before clipping.")
+        why = text.format(n=s.drawn, norm=short(norm)) + " " + why
+    return {"what": what, "why": why.strip()}
+
+
+def _rule() -> str:
+    return _(
+        "Rule: a robust line through log ‖∂L/∂h<sub>t</sub>‖ (median of the slopes over half the sequence). Over the whole "
+        "sequence healthy means between {low} and {high} times; less vanishes, more explodes. It learns when the validation "
+        "loss is below {share} of the baseline."
+    ).format(low=power(-2), high=power(2), share=LEARNS)
+
+
+def player_words() -> dict[str, str]:
+    """Every word of the stage that is not part of a frame; {n} and the like are filled in by the browser."""
+    return {
+        "player": _("Player"),
+        "play": _("Play"),
+        "pause": _("Pause"),
+        "step": _("Step"),
+        "step_long": _("One training step (→)"),
+        "reset": _("Reset"),
+        "reset_long": _("Back to step 0 with the same weights (R)"),
+        "new_seed": _("New seed"),
+        "new_seed_long": _("Other weights and data (N)"),
+        "play_long": _("Play or pause (space)"),
+        "speed": _("Speed"),
+        "speed_4": _("4/s"),
+        "speed_20": _("20/s"),
+        "speed_max": _("max"),
+        "layer": _("Layer"),
+        "layer_n": _("Layer {n}"),
+        "scrubber": _("Training step shown"),
+        "at_step": _("step {n}"),
+        "of_reached": _("step {n} of {reached}"),
+        "back_to": _("Back to step {n}"),
+        "clip_at_1": _("Clip at 1"),
+        "whole": _("Whole picture"),
+        "hide": _("Hide or show {name}"),
+        "connecting": _("Connecting"),
+        "connecting_what": _("Getting the pictures ready."),
+        "connecting_why": _("The browser loads Plotly and asks the server for the first picture."),
+        "compiling": _("Compiling"),
+        "compiling_what": _("The engine is being compiled for this network."),
+        "compiling_why": _("This happens once for each kind of network; the first picture follows by itself."),
+        "error": _("Stopped"),
+        "error_what": _("The run stopped with an error."),
+        "error_why": _("Change a control or press Reset to start it again. The pictures show what came last."),
+        "offline": _("Offline"),
+        "offline_what": _("Connection lost, trying again."),
+        "offline_why": _("The pictures show step {n}, the last that arrived. The run waits."),
+        "try_now": _("Try now"),
+        "ended": _("Ended"),
+        "ended_what": _("This session has ended."),
+        "ended_why": _("The server no longer has this run. The settings are in the address: reload to start it again."),
+        "reload": _("Reload"),
+        "still": _("Still"),
+        "still_what": _("Live play isn't possible here."),
+        "still_why": _("The connection that carries it (a WebSocket) does not open. The pictures still follow every control."),
+        "broken": _("Stopped"),
+        "broken_what": _("The pictures cannot be drawn."),
+        "broken_why": _("Plotly did not load. Reload the page to try again."),
+    }

@@ -1,0 +1,76 @@
+"""What one picture of a run needs, and nothing that it could reach back to the run with."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+import engine
+
+
+def axis_end(reached: int) -> int:
+    """The right end of the training axes: 200, 500, 1000, 2000, … so that they hold still while the run goes on."""
+    decade = 100
+    while True:
+        for end in (2 * decade, 5 * decade, 10 * decade):
+            if reached <= end:
+                return end
+        decade *= 10
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One moment of a run. Arrays are read-only. T timesteps, L layers, H units, `reached` training steps made."""
+
+    experiment: engine.Experiment
+    step: int  # the training step shown
+    reached: int  # the newest step reached
+    layer: int  # the layer that the state picture and the verdict show, 0-based
+    now: np.ndarray  # (L, T) log10 ‖∂L/∂h_t‖ at `step`; at the last finite step when diverged
+    start: np.ndarray  # (L, T) the same at step 0
+    hidden: np.ndarray  # (L, T, H) hidden states of the shown sequence at `step`
+    marks: tuple[int, ...]  # 1-based timesteps to mark
+    loss: np.ndarray  # (reached+1,) at steps 0..reached
+    validation: np.ndarray  # (reached+1,), NaN where not measured
+    grad_norm: np.ndarray  # (reached+1,) over all parameters, before clipping
+    clipped: np.ndarray  # (reached+1,) after clipping
+    rows: np.ndarray  # (n, L, T) log10 norms of the kept steps
+    rows_at: np.ndarray  # (n,) their steps, ascending; the first is 0
+    rho: float  # spectral radius of W_hh of the shown layer at `step`
+    sigma: float  # its largest singular value; both NaN when not finite
+    theory: float | None  # mean-field slope, decades gained by one step back; None when there is none
+    theory_note: str  # why it does not apply ("" when it does)
+    baseline: float  # loss of the best answer that ignores the inputs
+    baseline_label: str
+    diverged: tuple[int, str] | None  # (step, tensor) where the first non-finite number appeared
+
+    @property
+    def end(self) -> int:
+        """The right end of the training axes."""
+        return axis_end(self.reached)
+
+    @property
+    def last_finite(self) -> int:
+        """The newest step that still is a number."""
+        return self.reached if self.diverged is None else min(max(self.diverged[0] - 1, 0), self.reached)
+
+    @property
+    def lost(self) -> bool:
+        """Is the step shown past the last finite one?"""
+        return self.step > self.last_finite or (self.diverged is not None and self.diverged[0] == 0)
+
+    @property
+    def drawn(self) -> int:
+        """The step whose gradient and states are drawn: the one shown, or the last finite one before it."""
+        return min(self.step, self.last_finite)
+
+    @cached_property
+    def extremes(self) -> tuple[float, float]:
+        """Least and greatest finite log10 norm of the run so far, over all layers; (0, 0) when there is none."""
+        every = max(1, self.rows.shape[-1] // 400)  # a sample of the timesteps is enough for an axis
+        low, high = 0.0, 0.0
+        for part in (self.now, self.start, self.rows[..., ::every]):
+            finite = part[np.isfinite(part)]
+            if finite.size:
+                low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+        return low, high

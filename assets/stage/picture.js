@@ -1,0 +1,213 @@
+// One picture: the server's figure, dressed for the pixels that it has here. Zoom, hover and hidden curves are the reader's.
+
+import { apart, beside, sample } from './labels.js'
+import { bare, counts, decades, fill, html } from './text.js'
+
+const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false }
+const pen = document.createElement('canvas').getContext('2d')
+
+export class Picture {
+  #zoom = null // {x: [a, b], y: [c, d]}, either may be missing
+  #hidden = new Set()
+  #kept = {}
+  #elements = new Map()
+  #revision = 0
+  #held = false
+  #figure = null
+  #ready = false
+
+  constructor(root, plotly, words, look) {
+    Object.assign(this, { root, plotly, words, look })
+    this.title = root.querySelector('h2')
+    this.answer = root.querySelector('p')
+    this.plot = root.querySelector('.plot')
+    this.graph = root.querySelector('.graph')
+    this.over = root.querySelector('.words')
+    this.whole = root.querySelector('.whole')
+    this.whole.onclick = () => this.#unzoom()
+    // While a rectangle is drawn the picture waits: a redraw would take the rectangle away from under the pointer.
+    this.plot.addEventListener('pointerdown', (e) => { if (!e.target.closest('button')) this.#held = true })
+    this.release = () => { if (this.#held) { this.#held = false; setTimeout(() => this.draw()) } }
+    addEventListener('pointerup', this.release)
+    addEventListener('pointercancel', this.release)
+  }
+
+  close() {
+    removeEventListener('pointerup', this.release)
+    removeEventListener('pointercancel', this.release)
+    this.plotly.purge(this.graph)
+  }
+
+  /** Show a figure; `news`: did its arrays change. */
+  show(figure, news) {
+    this.#figure = figure
+    if (news) this.#revision++
+    this.draw()
+  }
+
+  draw() {
+    if (!this.#figure || this.#held) return
+    const { meta } = this.#figure.layout, { fs } = this.look
+    html(this.title, meta.question)
+    html(this.answer, meta.answer)
+    const said = `${bare(meta.question)} ${bare(meta.answer)}`
+    if (this.graph.getAttribute('aria-label') !== said) { this.graph.setAttribute('aria-label', said); this.answer.title = bare(meta.answer) }
+    const width = this.plot.clientWidth, height = this.plot.clientHeight
+    if (width < 40 || height < 40) return
+    const { l, r, t, b } = this.look.margin
+    this.box = { w: width - l - r, h: height - t - b }
+    const { data, layout } = this.#dress(width, height, fs)
+    this.ranges = { x: layout.xaxis.range, y: layout.yaxis.range }
+    this.plotly.react(this.graph, data, layout, CONFIG)
+    if (!this.#ready) {
+      this.#ready = true
+      this.graph.on('plotly_relayout', (e) => this.#zoomed(e))
+      this.graph.on('plotly_doubleclick', () => this.#unzoom())
+    }
+    this.#words(meta, fs)
+  }
+
+  #dress(width, height, fs) {
+    const { data, layout } = this.#figure, { meta } = layout, scale = fs / 13, touch = matchMedia('(pointer: coarse)').matches
+    const gone = new Set(meta.labels.filter((a) => this.#hidden.has(a.key)).flatMap((a) => a.traces))
+    const traces = data.map((trace, i) => {
+      const own = { ...trace, visible: !gone.has(i) }
+      if (trace.line) own.line = { ...trace.line, width: trace.line.width * scale }
+      if (trace.marker) own.marker = { ...trace.marker, size: trace.marker.size * scale }
+      if (trace.type === 'heatmap') own.showscale = false
+      return own
+    })
+    const axis = (name) => {
+      const given = layout[name + 'axis'], own = this.#zoom?.[name], range = own ?? given.range
+      const most = name === 'x' ? this.box.w / (fs * (range[1] > 9999 ? 5 : 4.2)) : this.box.h / (fs * 2.4)
+      const ticks = own && meta.ticks[name] === 'log' ? decades(...range, most) : name === 'x' || own ? counts(...range, Math.min(most, 6), !own) : {}
+      return { ...given, ...ticks, range: [...range], tickfont: { ...given.tickfont, size: fs }, ticklabelstandoff: Math.round(fs * 0.3), fixedrange: touch }
+    }
+    return {
+      data: traces,
+      layout: {
+        ...layout, meta: undefined, width, height, margin: this.look.margin, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
+        font: { ...layout.font, family: this.look.family, size: fs }, xaxis: axis('x'), yaxis: axis('y'),
+        hoverlabel: { ...layout.hoverlabel, font: { ...layout.hoverlabel.font, size: fs, family: this.look.family } },
+        dragmode: touch ? false : 'zoom', datarevision: this.#revision, uirevision: 'stage',
+      },
+    }
+  }
+
+  #zoomed(event) {
+    const zoom = {}
+    for (const name of ['x', 'y']) {
+      const range = event[`${name}axis.range`] ?? [event[`${name}axis.range[0]`], event[`${name}axis.range[1]`]]
+      if (range.every(Number.isFinite)) zoom[name] = [...range]
+    }
+    if (!zoom.x && !zoom.y) return
+    this.#zoom = { ...this.#zoom, ...zoom }
+    this.whole.hidden = false
+    this.draw()
+  }
+
+  #unzoom() {
+    this.#zoom = null
+    this.whole.hidden = true
+    this.draw()
+  }
+
+  // --- the words over the picture, placed in pixels
+
+  #words(meta, fs) {
+    const { w, h } = this.box, { l, t, r } = this.look.margin, [x0, x1] = this.ranges.x, [y0, y1] = this.ranges.y
+    const px = (x) => ((x - x0) / (x1 - x0)) * w, py = (y) => ((y - y0) / (y1 - y0)) * h
+    const full = this.#figure.layout.xaxis.range[1], seen = new Set(), high = fs * 1.3
+    const put = (key, text, x, y, style = {}) => {
+      seen.add(key)
+      this.#element(key, style.label, text, style.color)
+      const element = this.#elements.get(key), place = `translate(${Math.round(l + x)}px, ${Math.round(t + h - y)}px) translate(${style.dx ?? 0}%, ${style.dy ?? -50}%)`
+      if (element.style.transform !== place) element.style.transform = place
+      const most = style.most ? `${Math.round(style.most)}px` : ''
+      if (element.style.maxWidth !== most) { element.style.maxWidth = most; element.style.whiteSpace = most ? 'normal' : 'nowrap' }
+    }
+    const taken = []
+    for (const [i, n] of meta.notes.entries()) {
+      const wide = this.#width(n.text, fs), x = n.x * w + (n.xanchor === 'right' ? -4 : 8), y = n.y * h
+      if (n.xanchor === 'right' || x + wide < w + r) put('note' + i, n.text, x, y, { dx: n.xanchor === 'right' ? -100 : 0, dy: n.yanchor === 'top' ? 0 : -100 })
+      taken.push({ x: n.xanchor === 'right' ? x - wide : x, y: y - (n.yanchor === 'top' ? high / 2 : -high / 2), w: wide, h: high })
+    }
+    put('x', meta.x, w + fs * 1.6, -fs * 1.02, { color: undefined })
+    this.#bar(meta.bar, put, fs)
+    this.#direct(meta, { px, py, full, taken, put, fs, high, r })
+    for (const [key, element] of this.#elements) if (!seen.has(key)) { element.remove(); this.#elements.delete(key) }
+  }
+
+  #direct(meta, { px, py, full, taken, put, fs, high, r }) {
+    const { w, h } = this.box, { data } = this.#figure, ends = [], near = [], lines = new Map()
+    const samples = (i) => { if (!lines.has(i)) lines.set(i, sample(data[i].x, data[i].y, px, py, w)); return lines.get(i) }
+    for (const label of meta.labels) {
+      const wide = this.#width(label.text, fs), style = { color: label.color, label }
+      if (label.place === 'beside') near.push({ key: label.key, line: samples(label.traces[0]), width: wide, optional: label.key.startsWith('layer'), label })
+      else if (label.place === 'corner') {
+        const x = px(label.at[0]) + 7
+        if (w - x > fs * 7 && x > 0) put(label.key, label.text, x, h - high * (label.row + 0.5), style)
+      } else {
+        const point = label.place === 'at' ? label.at : this.#end(data[label.traces[0]])
+        if (!point) continue
+        const pinned = label.place === 'at' && point[0] >= full, x = pinned ? w : px(point[0]), y = py(point[1])
+        if (x < 0 || x > w + 1 || y < -2 || y > h + 2) continue
+        const most = pinned ? r - 10 : 0, rows = most && wide > most ? 2 : 1
+        ends.push({ key: label.key, label, x: x + (label.traces.length || pinned ? 7 : fs * 0.75), y: y + (label.lean ?? 0) * fs * 0.8, w: rows > 1 ? most : wide, h: high * rows, most, fixed: label.place === 'at', style })
+      }
+    }
+    for (const a of apart(ends, h)) { put(a.key, a.label.text, a.x, a.y, { ...a.style, most: a.h > high ? a.most : 0 }); taken.push(a) }
+    const shown = near.filter((a) => !this.#hidden.has(a.key)).map((a) => a.line)
+    for (const { key, x, y } of beside(near.reverse(), shown, taken, this.box, high, this.#kept)) {
+      const { label } = near.find((a) => a.key === key)
+      put(key, label.text, x, y, { color: label.color, label })
+    }
+  }
+
+  #end({ x, y }) {
+    const [a, b] = this.ranges.x
+    for (let i = x.length - 1; i >= 0; i--) if (y[i] === y[i] && x[i] <= b) return x[i] < a ? null : [x[i], y[i]]
+    return null
+  }
+
+  #bar(bar, put, fs) {
+    let strip = this.plot.querySelector('.bar')
+    if (!bar) return
+    strip ??= this.plot.appendChild(Object.assign(document.createElement('div'), { className: 'bar' }))
+    const { w, h } = this.box, { l, t } = this.look.margin, [low, high] = bar.range
+    const stops = this.#figure.data[0].colorscale.map(([at, color]) => `${color} ${100 * at}%`).join(', ')
+    const style = `left:${l + w + 8}px;top:${t}px;height:${h}px;background:linear-gradient(to top, ${stops})`
+    if (strip.said !== style) strip.style.cssText = strip.said = style
+    bar.ticks.forEach(([value, text], i) => {
+      const y = ((value - low) / (high - low)) * h
+      put('tick' + i, text, w + 22, Math.min(Math.max(y, fs * 0.6), h - fs * 0.6))
+    })
+  }
+
+  #width(text, fs) {
+    pen.font = `${text.startsWith('<b>') ? 700 : 400} ${fs}px ${this.look.family}`
+    return pen.measureText(bare(text)).width
+  }
+
+  #element(key, label, text, color) {
+    let element = this.#elements.get(key)
+    const hides = label?.traces.length > 0
+    if (!element || (element.tagName === 'BUTTON') !== hides) {
+      element?.remove()
+      element = document.createElement(hides ? 'button' : 'span')
+      if (hides) {
+        element.type = 'button'
+        element.onclick = () => { this.#hidden.has(key) ? this.#hidden.delete(key) : this.#hidden.add(key); this.draw() }
+      }
+      this.over.append(element)
+      this.#elements.set(key, element)
+    }
+    html(element, text)
+    element.style.color = color ?? ''
+    if (hides) {
+      const name = fill(this.words.hide, { name: bare(text) })
+      if (element.title !== name) { element.title = name; element.setAttribute('aria-label', name) }
+      element.setAttribute('aria-pressed', String(!this.#hidden.has(key)))
+    }
+  }
+}

@@ -1,0 +1,248 @@
+// The stage: verdict, player and five pictures of one run, fed by its socket. Streamlit calls mount at every rerun.
+
+import { Frames, fromBase64 } from './frames.js'
+import { Live } from './live.js'
+import { Picture } from './picture.js'
+import { Player } from './player.js'
+import { bare, fill, html } from './text.js'
+
+const IDS = ['flow', 'state', 'loss', 'clip', 'map']
+const PROFILE = { // the profile along the sequence, so that the badge's colour is never alone
+  vanishing: 'M2 14C13 14 19 11 22 2', exploding: 'M2 2C5 11 11 14 22 14', healthy: 'M2 9C8 6 16 10 22 7', none: 'M2 14H22',
+  diverged: 'M5 2L19 14M19 2L5 14', waiting: 'M4 8h.1M12 8h.1M20 8h.1',
+}
+const SPOKEN = 5000 // ms between two announcements of the verdict
+const FRAMEWORK = `
+  <section class="verdict">
+    <span class="badge" tabindex="0" aria-describedby="stage-rule"><svg viewBox="0 0 24 16" aria-hidden="true"><path/></svg><b></b><span class="rule" id="stage-rule" role="tooltip"></span></span>
+    <div><p class="what"></p><p class="why"></p><i class="progress" hidden></i></div><span class="on"></span><p class="spoken" aria-live="polite"></p>
+  </section>
+  <section class="player">
+    <button type="button" class="play" data-do="play"></button><button type="button" data-do="step"></button>
+    <button type="button" data-do="reset"></button><button type="button" data-do="seed"></button>
+    <label class="speed"><span></span><select><option value="4"></option><option value="20" selected></option><option value="0"></option></select></label>
+  </section>
+  <section class="scrub"><output></output><input type="range" min="0" max="200" step="1" value="0"></section>
+  ${IDS.map((id) => `<figure id="${id}"><h2></h2>${id === 'flow' ? '<div class="layers" role="group" hidden></div>' : ''}<p></p><button type="button" class="whole" hidden></button>
+    <div class="plot"><div class="graph" role="img"></div><div class="words"></div></div></figure>`).join('')}`
+
+let loading = null
+const plotly = () => (window.Plotly ? Promise.resolve(window.Plotly) : (loading ??= new Promise((ok, no) => {
+  const script = Object.assign(document.createElement('script'), { src: new URL('plotly/plotly.min.js', document.baseURI).href })
+  script.onload = () => ok(window.Plotly)
+  script.onerror = () => { loading = null; no(new Error('plotly')) }
+  document.head.append(script)
+})))
+
+const styled = () => new Promise((ok) => {
+  const href = new URL('stage.css' + new URL(import.meta.url).search, import.meta.url).href
+  if ([...document.styleSheets].some((s) => s.href === href)) return ok()
+  document.head.append(Object.assign(document.createElement('link'), { rel: 'stylesheet', href, onload: ok, onerror: ok }))
+})
+
+class Stage {
+  head = null
+  frames = new Frames()
+  pictures = null
+  look = {}
+  painted = { frames: 0, painted: null, step: null, draws: [], status: 'connecting' }
+  #spoken = 0
+  #later = 0
+  #news = {} // figures that came and are not drawn yet: {id: did arrays change}
+
+  constructor(root, data, change) {
+    Object.assign(this, { root, data, words: data.words })
+    window.__stage = this.painted
+    root.innerHTML = FRAMEWORK
+    this.change = change
+    this.player = new Player(root, this.words, { send: (m) => this.live?.send(m), change: (c) => this.change(c) })
+    for (const button of root.querySelectorAll('.whole')) button.textContent = this.words.whole
+    root.addEventListener('click', (e) => {
+      const what = e.target.closest('[data-way]')?.dataset.way
+      if (what === 'now') this.live.now()
+      if (what === 'reload') location.reload()
+    })
+    this.seen = () => { if (!document.hidden) this.#draw() }
+    document.addEventListener('visibilitychange', this.seen)
+    this.size = new ResizeObserver(() => this.#resize())
+    this.watch = setInterval(() => { if (!root.isConnected) this.close() }, 500)
+    this.player.idle()
+    this.say()
+    this.ready = this.#begin()
+  }
+
+  async #begin() {
+    try {
+      const [library] = await Promise.all([plotly(), styled()])
+      if (this.closed) return
+      this.pictures = Object.fromEntries(IDS.map((id) => [id, new Picture(this.root.querySelector('#' + id), library, this.words, this.look)]))
+    } catch {
+      this.broken = true
+      return this.say()
+    }
+    this.#measure()
+    this.size.observe(this.root)
+    this.#theme()
+    this.live = new Live(this.data.token, { onFrame: (bytes) => this.#frame(bytes), onState: () => this.#socket() })
+  }
+
+  /** Called at every rerun of the page. */
+  update(data, change) {
+    Object.assign(this, { data, change })
+    if (this.pictures) { this.#theme(); if (this.live?.state === 'impossible') this.#fallback() }
+  }
+
+  close() {
+    if (this.closed) return
+    this.closed = true
+    this.live?.close()
+    this.player.close()
+    this.size.disconnect()
+    clearInterval(this.watch)
+    clearTimeout(this.#later)
+    document.removeEventListener('visibilitychange', this.seen)
+    for (const picture of Object.values(this.pictures ?? {})) picture.close()
+  }
+
+  // --- frames
+
+  #frame(bytes) {
+    const { head, changed } = this.frames.apply(bytes)
+    this.head = head
+    for (const [id, arrays] of Object.entries(changed)) this.#news[id] ||= arrays
+    if (!document.hidden) this.#draw()
+  }
+
+  #draw() {
+    const { head } = this
+    if (!head || head.done || !this.pictures) return
+    head.done = true
+    const start = performance.now()
+    this.say()
+    const open = this.live?.state === 'open'
+    if (head.run) this.player.show(head.run, open && head.status === 'ready')
+    if (!open) this.player.idle()
+    for (const id of IDS) if (id in this.#news) this.pictures[id].show(this.frames.figures[id], this.#news[id])
+    this.#news = {}
+    this.root.classList.toggle('empty', !this.frames.figures.flow)
+    const { draws } = this.painted
+    draws.push(performance.now() - start)
+    if (draws.length > 500) draws.splice(0, 250)
+    requestAnimationFrame(() => { // a hidden page has no animation frames: it sends no word, and the server sends no frame
+      Object.assign(this.painted, { frames: this.painted.frames + 1, painted: head.run?.setting ?? null, step: head.run?.step ?? null, status: head.status })
+      this.live?.send({ do: 'drawn', frame: head.frame })
+    })
+  }
+
+  #fallback() {
+    if (!this.data.fallback) return
+    this.frames = new Frames()
+    this.#frame(fromBase64(this.data.fallback))
+  }
+
+  // --- states
+
+  #socket() {
+    const { state } = this.live
+    if (state === 'open') { // a new connection begins with full figures
+      this.frames = new Frames()
+      this.themed = null
+      this.#theme()
+    } else {
+      this.player.idle()
+      if (state === 'impossible') this.#fallback()
+    }
+    this.say()
+  }
+
+  #theme() {
+    const paper = getComputedStyle(this.root).getPropertyValue('--st-background-color').trim() || getComputedStyle(document.body).backgroundColor
+    pen.fillStyle = '#fff'
+    pen.fillStyle = paper
+    pen.fillRect(0, 0, 1, 1)
+    const [r, g, b] = pen.getImageData(0, 0, 1, 1).data, theme = r + g + b < 384 ? 'dark' : 'light'
+    this.root.classList.toggle('dark', theme === 'dark')
+    if (theme !== this.themed && this.live?.send({ do: 'theme', value: theme })) this.themed = theme
+  }
+
+  /** Which sentence stands over the pictures: the verdict, or what keeps it from being true. */
+  say() {
+    const { words, head } = this, state = this.live?.state ?? 'connecting', step = head?.run?.step ?? 0
+    const tell = (key, why, ways = []) => ({ kind: 'waiting', badge: words[key], what: words[key + '_what'], why: why ?? fill(words[key + '_why'], { n: step }), ways, key })
+    const way = (data, word) => ({ data, word })
+    let now
+    if (this.broken) now = tell('broken', null, [way({ way: 'reload' }, words.reload)])
+    else if (state === 'ended') now = tell('ended', null, [way({ way: 'reload' }, words.reload)])
+    else if (state === 'impossible') now = tell('still')
+    else if (state === 'offline') now = tell('offline', head ? null : '', [way({ way: 'now' }, words.try_now)])
+    else if (!head) now = tell('connecting')
+    else if (head.status === 'compiling') now = tell('compiling', head.message)
+    else if (head.status === 'error') now = tell('error', head.message)
+    else {
+      const lost = head.run?.diverged
+      now = { ...head.verdict, ways: lost ? [way({ do: 'last' }, fill(words.back_to, { n: head.run.last_finite })), way({ do: 'clip' }, words.clip_at_1)] : [] }
+    }
+    const { root } = this, find = (s) => root.querySelector(s)
+    root.dataset.kind = now.kind ?? 'waiting'
+    root.dataset.state = now.key ?? 'ready'
+    find('.badge b').textContent = now.badge ?? ''
+    find('.badge path').setAttribute('d', PROFILE[now.kind] ?? PROFILE.waiting)
+    html(find('.what'), now.what)
+    html(find('.why'), now.why)
+    html(find('.rule'), now.rule ?? '')
+    const bar = find('.progress'), part = head?.progress
+    bar.hidden = !['compiling', 'connecting'].includes(now.key)
+    bar.classList.toggle('known', Number.isFinite(part))
+    if (Number.isFinite(part)) bar.style.setProperty('--part', `${100 * part}%`)
+    const on = find('.on'), said = JSON.stringify(now.ways)
+    if (on.said !== said) {
+      on.said = said
+      on.replaceChildren(...now.ways.map(({ data, word }) => {
+        const button = Object.assign(document.createElement('button'), { type: 'button', textContent: word })
+        Object.assign(button.dataset, data)
+        return button
+      }))
+    }
+    this.#speak(bare(`${now.badge}. ${now.what ?? ''}`))
+  }
+
+  #speak(text) {
+    clearTimeout(this.#later)
+    const element = this.root.querySelector('.spoken'), due = this.#spoken + SPOKEN - performance.now()
+    if (element.textContent === text) return
+    if (due > 0) { this.#later = setTimeout(() => this.#speak(text), due); return }
+    this.#spoken = performance.now()
+    element.textContent = text
+  }
+
+  // --- size
+
+  #resize() {
+    this.#measure()
+    for (const picture of Object.values(this.pictures)) picture.draw()
+  }
+
+  #measure() {
+    const css = getComputedStyle(this.root.querySelector('#flow p')), fs = parseFloat(css.fontSize)
+    const margin = { l: Math.round(fs * 4), r: Math.round(fs * 6.2), t: Math.round(fs * 0.7), b: Math.round(fs * 1.8) }
+    Object.assign(this.look, { fs, margin, family: css.fontFamily })
+    this.root.style.setProperty('--ml', margin.l + 'px')
+    this.root.style.setProperty('--mr', margin.r + 'px')
+  }
+}
+
+const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true })
+const stages = new Set()
+
+/** Streamlit's entry: once for every rerun of the page. The same token keeps everything; another one starts anew. */
+export default async function mount({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector('#stage') ?? parentElement.appendChild(Object.assign(document.createElement('div'), { id: 'stage' }))
+  const change = (changes) => setTriggerValue('change', changes)
+  for (const stage of stages) if (!stage.root.isConnected || (stage.root === root && stage.data.token !== data.token)) { stage.close(); stages.delete(stage) }
+  const here = [...stages].find((stage) => stage.root === root)
+  if (here) here.update(data, change)
+  else {
+    await styled()
+    stages.add(new Stage(root, data, change))
+  }
+}

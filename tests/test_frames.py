@@ -1,0 +1,87 @@
+"""A frame and its decoding are twins: whatever sequence of figures goes in comes out, whatever changed between."""
+
+import json
+from struct import unpack_from
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from app.frames import DTYPES, Encoder, decode
+
+leaf = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.floats(), st.text(max_size=4))
+words = st.sampled_from(["x", "y", "z", "line", "marker", "text"])
+tree = st.recursive(leaf, lambda t: st.one_of(st.lists(t, max_size=3), st.dictionaries(words, t, max_size=3)), max_leaves=8)
+shapes = st.one_of(st.tuples(st.integers(0, 6)), st.tuples(st.integers(0, 5), st.integers(0, 5)))
+array = st.sampled_from(DTYPES).flatmap(lambda d: hnp.arrays(d, shapes, elements=st.sampled_from([0, 1, 2, 3])))
+gappy = hnp.arrays("float32", shapes, elements=st.sampled_from([0.0, -0.0, 1.5, np.nan, np.inf, -np.inf]))
+repeated = hnp.arrays("int32", st.integers(1, 4), elements=st.integers(0, 2)).flatmap(
+    lambda row: st.integers(1, 4).map(lambda n: np.broadcast_to(row, (n, len(row))))
+)
+value = st.one_of(array, gappy, repeated, tree)
+trace = st.dictionaries(words, st.one_of(value, st.dictionaries(words, value, max_size=2)), max_size=4)
+figure = st.fixed_dictionaries({"data": st.lists(trace, max_size=3), "layout": st.dictionaries(words, tree, max_size=3)})
+
+
+def plain(node: Any) -> Any:
+    """What JSON makes of a node; arrays stay."""
+    if isinstance(node, dict):
+        return {k: plain(v) for k, v in node.items()}
+    if isinstance(node, list):
+        return [plain(v) for v in node]
+    return None if isinstance(node, float) and not np.isfinite(node) else node
+
+
+def agree(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return type(a) is type(b) and a.dtype == b.dtype and a.shape == b.shape and np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(agree(a[k], b[k]) for k in a)
+    if isinstance(a, list):
+        return isinstance(b, list) and len(a) == len(b) and all(map(agree, a, b))
+    return type(a) is type(b) and a == b
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), figure, max_size=3), min_size=1, max_size=5))
+def test_round_trip(states: list[dict[str, Any]]) -> None:
+    encoder, seen, expected = Encoder(), {}, {}
+    for n, figures in enumerate(states):
+        expected |= figures
+        head, seen = decode(encoder.encode({"frame": n}, figures), seen)
+        assert head == {"frame": n}
+        assert agree(seen, plain(expected))
+
+
+def test_an_unchanged_figure_is_not_sent() -> None:
+    figures = {"a": {"data": [{"y": np.array([1, np.nan], np.float32)}], "layout": {"title": "t"}}}
+    encoder = Encoder()
+    encoder.encode({}, figures)
+    frame = encoder.encode({"frame": 2}, figures)
+    assert json.loads(frame[4 : 4 + unpack_from("<I", frame)[0]]) == {"frame": 2, "figures": {}, "arrays": []}
+
+
+@pytest.mark.parametrize("shape", [(50,), (30, 50)])
+def test_a_curve_that_grows_and_a_map_that_fills_send_only_their_news(shape: tuple[int, ...]) -> None:
+    encoder = Encoder()
+    z = np.zeros(shape, np.float32)
+    first = encoder.encode({}, {"a": {"data": [{"z": z}], "layout": {}}})
+    longer = np.concatenate([z, np.ones((*shape[:-1], 1), np.float32)], axis=-1)
+    second = encoder.encode({}, {"a": {"data": [{"z": longer}], "layout": {}}})
+    assert len(second) - len(first) < -z.nbytes / 2 + 100
+    assert agree(decode(second, decode(first)[1])[1]["a"]["data"][0]["z"], longer)
+
+
+def test_the_caller_may_reuse_an_array() -> None:
+    encoder, y = Encoder(), np.zeros(3, np.float32)
+    encoder.encode({}, {"a": {"data": [{"y": y}], "layout": {}}})
+    y[1] = 7
+    assert b'"at":[1]' in encoder.encode({}, {"a": {"data": [{"y": y}], "layout": {}}})
+
+
+def test_a_dtype_that_the_browser_has_no_array_for_is_refused() -> None:
+    with pytest.raises(TypeError, match="a.0.y: 1-D int64"):
+        Encoder().encode({}, {"a": {"data": [{"y": np.arange(3)}], "layout": {}}})
