@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import engine
 import numpy as np
+
+import engine
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 

@@ -1,11 +1,12 @@
 """Every gradient, norm and state of the engine: against PyTorch's autograd, the naive twin and central differences."""
 
-import engine
 import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
+import engine
 from tests import cases, naive, torch_reference
 
 EXACT = 1e-9
@@ -102,7 +103,7 @@ def test_pytorchs_own_kernels_agree(cell, nonlinearity):
 @pytest.mark.parametrize("nonlinearity", ACTIVATIONS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_central_differences_agree(cell, nonlinearity):
-    """∂L/∂θ ≈ (8(L(θ+h) − L(θ−h)) − (L(θ+2h) − L(θ−2h)))/12h, of every single weight. Error: h⁴, and rounding of L over h."""
+    """∂L/∂θ ≈ (8(L(θ+h) − L(θ−h)) − (L(θ+2h) − L(θ−2h)))/12h, of every weight; error h⁴, and rounding of L over h."""
     e = small(cell=cell, nonlinearity=nonlinearity, hidden_size=3, num_layers=2, batch_size=2)
     weights, (inputs, targets) = cases.state_dict(e, 2, 2), cases.data(e, 5, True, outputs=2)
     h = 1e-6 if nonlinearity in KINKED else 1e-3  # a kink within 2h would spoil it
@@ -123,11 +124,20 @@ def test_central_differences_agree(cell, nonlinearity):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    cell=st.sampled_from(CELLS), nonlinearity=st.sampled_from(ACTIVATIONS), dtype=st.sampled_from(["float64", "float32"]),
-    hidden_size=st.integers(1, 40), layers=st.integers(1, 4), batch_size=st.integers(1, 9), steps=st.integers(1, 20),
-    size=st.integers(1, 6), outputs=st.integers(1, 5), every_step=st.booleans(), classes=st.booleans(),
-    tbptt=st.none() | st.integers(1, 25), seed=st.integers(0, 2**32 - 1),
-)  # fmt: skip
+    cell=st.sampled_from(CELLS),
+    nonlinearity=st.sampled_from(ACTIVATIONS),
+    dtype=st.sampled_from(["float64", "float32"]),
+    hidden_size=st.integers(1, 40),
+    layers=st.integers(1, 4),
+    batch_size=st.integers(1, 9),
+    steps=st.integers(1, 20),
+    size=st.integers(1, 6),
+    outputs=st.integers(1, 5),
+    every_step=st.booleans(),
+    classes=st.booleans(),
+    tbptt=st.none() | st.integers(1, 25),
+    seed=st.integers(0, 2**32 - 1),
+)
 def test_any_shape(
     cell, nonlinearity, dtype, hidden_size, layers, batch_size, steps, size, outputs, every_step, classes, tbptt, seed
 ):

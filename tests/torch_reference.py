@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import engine
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+import engine
 
 ACTIVATIONS = {
     "tanh": torch.tanh,
@@ -23,7 +24,7 @@ MODULES = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class Model(nn.Module):
-    """torch.nn.RNN, LSTM or GRU with a Linear head. `fused` runs PyTorch's own kernel, `unrolled` a loop over its weights.
+    """torch.nn.RNN, LSTM or GRU with a Linear head: `fused` is PyTorch's own kernel, `unrolled` a loop on its weights.
 
     The loop exists because the modules know only tanh and relu, and because autograd keeps ∂L/∂h_t only where h_t is a
     tensor of its own.
@@ -170,7 +171,7 @@ class Training:
 def train(
     e: engine.Experiment, state_dict: Mapping[str, np.ndarray], batches: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> Training:
-    """One update a batch with torch.optim and torch.nn.utils.clip_grad_*; activation tanh or relu runs PyTorch's kernels."""
+    """One update a batch with torch.optim and torch.nn.utils.clip_grad_*."""
     model = model_for(e, state_dict)
     every_step, parameters = engine.TASKS[e.task].every_step, list(model.named().values())
     settings = {"lr": e.lr, "weight_decay": e.weight_decay}
