@@ -27,6 +27,7 @@ UNKNOWN, RUBBISH, TOO_BIG = 4404, 1008, 1009  # close codes; the first is ours: 
 LONGEST = 256  # characters of a message
 PATIENCE = 5  # messages that make no sense before the connection is closed
 EVERY = 1 / 12  # seconds between two frames while training
+FIRST_WORD = 0.3  # seconds to wait for the theme before the first frame
 THEMES = ("light", "dark")
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Viewer:
 
     def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.news, self.free = asyncio.Event(), asyncio.Event()
+        self.news, self.free, self.themed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.news.set()
         self.free.set()
         self.number, self.theme = 0, "light"
@@ -114,12 +115,15 @@ class Viewer:
             self.free.set()
 
     def paint(self, theme: str) -> None:
+        self.themed.set()
         if theme != self.theme:
             self.theme = theme
             self.news.set()
 
     async def send(self) -> None:
         encoder, last, setting = Encoder(), 0.0, None
+        with suppress(TimeoutError):  # the browser begins with its theme: a light flash in a dark page is ugly
+            await asyncio.wait_for(self.themed.wait(), FIRST_WORD)
         while True:
             await self.news.wait()
             await self.free.wait()

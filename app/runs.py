@@ -86,7 +86,7 @@ class Run:
         self._theory: tuple[float | None, str] = None, ""
         self._status, self._message = "ready", ""
         # pace
-        self._step_cost, self._publish_cost, self._trained = 0.001, 0.0, 0.0
+        self._publish_cost = self._trained = 0.0
         self._published = self._stepped = 0.0
 
     # Commands: from any thread, at once, harmless when repeated.
@@ -120,7 +120,8 @@ class Run:
         """Show step `to`; train up to it where it has not been reached."""
         with self._lock:
             self._playing = False
-            if self._curves is not None and to > self._curves.reached and self._can_train():
+            reached = self._curves.reached if self._curves and self._settled.is_set() else 0
+            if to > reached and self._can_train():
                 self._goal, self._show = min(to, LAST_STEP), None
             else:
                 self._goal, self._show = None, to
@@ -133,6 +134,7 @@ class Run:
             self._playing, self._goal, self._show = False, None, None
             if self._curves is None or self._curves.reached > 0 or self._status == "error":
                 self._begin_with = self._begin_with or self._experiment
+                self._settled.clear()
         self._tell()
         self._pool.wake(self)
 
@@ -267,8 +269,10 @@ class Run:
         return moment.step, moment
 
     def _can_train(self) -> bool:
-        ended = self._curves is not None and (self._curves.diverged or self._curves.reached >= LAST_STEP)
-        return self._begin_with is not None or (self._trainer is not None and not ended)
+        if not self._settled.is_set():  # the run is about to begin
+            return self._experiment is not None
+        curves = self._curves
+        return self._trainer is not None and not (curves and (curves.diverged or curves.reached >= LAST_STEP))
 
     def _tell(self) -> None:
         with self._lock:
@@ -324,20 +328,18 @@ class Run:
 
     def _begin(self, e: engine.Experiment, setting: int) -> None:
         trainer = engine.Trainer(e)
-        began = time.perf_counter()
         trace = trainer.trace()
         kept = Kept()
         kept.add(moment_of(trainer.step, trace))
         curves = curves_of(trainer, trace)
         theory = engine.mean_field(e)
-        self._publish_cost = time.perf_counter() - began
         with self._lock:
             self._trainer, self._shown, self._shown_setting = trainer, e, setting
             self._kept, self._curves = kept, curves
             self._marks = engine.TASKS[e.task].marks(trace.inputs, 0)
             self._theory = (theory.slope, "") if theory.applies else (None, theory.reason)
             self._status, self._message = "ready", ""
-            self._trained, self._published = 0.0, time.monotonic()
+            self._trained, self._published, self._publish_cost = 0.0, time.monotonic(), 0.0
             if curves.diverged:
                 self._playing, self._goal = False, None
             if self._begin_with is None:

@@ -6,10 +6,10 @@ from typing import Any
 import streamlit as st
 
 from app import link
+from app.figures.words import player_words
 from app.frames import Encoder
 from app.live import frame
 from app.runs import Run
-from app.words import _
 
 # Whatever stands here travels with every rerun: three lines, which fetch the real module once.
 _component = st.components.v2.component(
@@ -23,14 +23,9 @@ _component = st.components.v2.component(
 )
 
 
-def words() -> dict[str, str]:
-    """The words of the player, for the browser."""
-    return {"play": _("Play"), "pause": _("Pause"), "step": _("Step"), "reset": _("Reset"), "seed": _("New seed")}
-
-
 def stage(run: Run) -> None:
     """Place the stage, connected to a run."""
-    data = {"token": run.token, "words": words(), "fallback": _fallback(run)}
+    data = {"token": run.token, "words": player_words(), "fallback": _fallback(run)}
     _component(data=data, key="stage", on_change_change=_change)
 
 

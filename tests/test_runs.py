@@ -1,0 +1,304 @@
+"""Runs without a page: commands at once, one thread at a time, bounded memory, no training unseen."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import app.runs
+import engine
+from app.kept import Kept, Moment
+from app.pool import Pool
+from app.registry import Registry
+from app.runs import Run
+
+SMALL = engine.Experiment(seq_length=10, hidden_size=4, batch_size=2)
+DIVERGES = engine.Experiment(nonlinearity="relu", gain=1.6, optimizer="sgd", clip="none", lr=5e-4)
+
+
+def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def step(run: Run) -> int:
+    return run.head()["run"]["reached"]
+
+
+def training(run: Run, seconds: float = 0.3) -> bool:
+    before = run._trainer.step
+    time.sleep(seconds)
+    return run._trainer.step > before
+
+
+@pytest.fixture
+def run(registry: Registry) -> Run:
+    run = registry.open()
+    run.configure(SMALL)
+    assert run.settle(60)
+    return run
+
+
+def test_first_picture_is_the_probe_of_the_experiment(run):
+    snapshot, expected = run.snapshot(), engine.probe(SMALL)
+    np.testing.assert_array_equal(snapshot.now, expected.log10_grad_norms)
+    np.testing.assert_array_equal(snapshot.start, expected.log10_grad_norms)
+    np.testing.assert_allclose(snapshot.hidden, expected.hidden[:, 1:, 0], rtol=1e-6)
+    assert (snapshot.step, snapshot.reached, len(snapshot.loss)) == (0, 0, 1)
+    assert snapshot.loss[0] == expected.loss
+    assert snapshot.rho == pytest.approx(engine.spectral_radius(expected.state_dict["weight_hh_l0"]))
+
+
+@pytest.mark.parametrize("clip", ["none", "norm", "value"])
+def test_curves_are_the_history_and_the_pass_to_come(registry, clip):
+    run, e = registry.open(), SMALL.replace(clip=clip, clip_threshold=0.05)
+    run.configure(e)
+    run.step(25)
+    watcher = run.watch(lambda: None)
+    until(lambda: step(run) == 25)
+    snapshot, expected = run.snapshot(), engine.train(e, 26)
+    np.testing.assert_array_equal(snapshot.loss, expected.loss)
+    np.testing.assert_array_equal(snapshot.grad_norm, expected.grad_norm)
+    np.testing.assert_allclose(snapshot.clipped, expected.clipped, rtol=1e-12)
+    np.testing.assert_array_equal(snapshot.rows[-1], expected.log10_grad_norms[-1])
+    assert snapshot.rows_at[0] == 0
+    assert snapshot.rows_at[-1] == 25
+    watcher.close()
+
+
+def test_newest_experiment_wins(registry):
+    run = registry.open()
+    for gain in np.linspace(0.5, 1.5, 200):
+        run.configure(SMALL.replace(gain=float(gain)))
+    assert run.settle(60)
+    head = run.head()["run"]
+    assert run.snapshot().experiment.gain == 1.5
+    assert head["setting"] == 200
+    assert run.version < 150, "moves in a burst are passed over, not queued up"
+
+
+def test_configuring_the_same_again_changes_nothing(run):
+    before = run.version, run.setting
+    run.configure(SMALL.replace())
+    time.sleep(0.1)
+    assert (run.version, run.setting) == before
+
+
+def test_a_change_while_playing_starts_again_and_plays(run):
+    run.watch(lambda: None)
+    run.speed(0)
+    run.play()
+    until(lambda: step(run) > 50)
+    run.configure(SMALL.replace(gain=0.5))
+    until(lambda: run.setting == 2)
+    assert run.head()["run"]["playing"]
+    assert run.snapshot().start is not None
+    until(lambda: step(run) > 50)
+    assert run.snapshot().experiment.gain == 0.5
+
+
+def test_pause_really_stops(run):
+    run.watch(lambda: None)
+    run.speed(0)
+    run.play()
+    until(lambda: step(run) > 0)
+    run.pause()
+    time.sleep(0.1)
+    assert not training(run)
+
+
+def test_steps_and_commands_are_idempotent(run):
+    run.watch(lambda: None)
+    for to in (1, 1, 2, 2, 3, 3):
+        run.step(to)
+        until(lambda to=to: step(run) == to)
+    time.sleep(0.1)
+    assert step(run) == 3
+    run.step(2)  # already reached: shown again
+    time.sleep(0.1)
+    head = run.head()["run"]
+    assert (head["reached"], head["step"], head["following"]) == (3, 2, False)
+    run.reset()
+    run.reset()
+    until(lambda: step(run) == 0)
+    np.testing.assert_array_equal(run.snapshot().now, engine.probe(SMALL).log10_grad_norms)
+
+
+def test_speed_is_kept(run):
+    run.watch(lambda: None)
+    run.speed(20)
+    run.play()
+    time.sleep(1.0)
+    run.pause()
+    assert 10 <= step(run) <= 21
+
+
+def test_nobody_watching_stops_training_and_coming_back_goes_on(run, monkeypatch):
+    monkeypatch.setattr(app.runs, "GRACE", 0.2)
+    watcher = run.watch(lambda: None)
+    run.speed(0)
+    run.play()
+    until(lambda: step(run) > 0)
+    watcher.close()
+    time.sleep(0.4)
+    assert not training(run)
+    run.watch(lambda: None)
+    assert training(run)
+
+
+def test_a_watcher_who_draws_nothing_does_not_count(run, monkeypatch):
+    monkeypatch.setattr(app.runs, "GRACE", 0.1)
+    monkeypatch.setattr(app.runs, "ASLEEP", 0.2)
+    watcher = run.watch(lambda: None)
+    run.speed(0)
+    run.play()
+    watcher.sent()
+    time.sleep(0.5)
+    assert not training(run)
+    watcher.drawn()
+    assert training(run)
+
+
+def test_divergence_stops_and_the_last_finite_step_can_be_seen(registry):
+    run = registry.open()
+    run.configure(DIVERGES)
+    run.watch(lambda: None)
+    run.settle(60)
+    run.speed(0)
+    run.play()
+    until(lambda: run.head()["run"]["diverged"])
+    head, expected = run.head()["run"], engine.train(DIVERGES, 100)
+    assert head["diverged"] == {"step": expected.diverged_at, "tensor": expected.diverged_tensor}
+    assert (head["playing"], head["last_finite"]) == (False, expected.diverged_at - 1)
+    snapshot = run.snapshot()
+    assert snapshot.step == snapshot.reached == expected.diverged_at
+    assert np.isfinite(snapshot.hidden).all()
+    run.play()
+    assert not run.head()["run"]["playing"]
+    run.show(head["last_finite"])
+    assert run.snapshot().step == expected.diverged_at - 1
+
+
+def test_an_error_becomes_a_sentence_and_the_threads_live_on(run, registry, monkeypatch):
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    run.watch(lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.Trainer, "advance", fails)
+        run.play()
+        until(lambda: run.head()["status"] == "error")
+    assert run.head()["message"].endswith(".")
+    run.reset()
+    until(lambda: run.head()["status"] == "ready")
+    others = [registry.open() for _ in range(3)]
+    for other in others:
+        other.configure(SMALL)
+    assert all(other.settle(10) for other in others)
+
+
+def test_two_runs_are_independent(registry):
+    one, two = registry.open(), registry.open()
+    for run in (one, two):
+        run.configure(SMALL)
+        run.watch(lambda: None)
+        run.settle(60)
+        run.speed(0)
+        run.play()
+    until(lambda: min(step(one), step(two)) > 200)
+    two.pause()
+    n = min(step(one), step(two))
+    np.testing.assert_array_equal(one.snapshot().loss[:n], two.snapshot().loss[:n])
+    np.testing.assert_array_equal(one.snapshot().loss[:n], engine.train(SMALL, n).loss)
+
+
+def test_compiling_is_said_and_then_the_picture_comes(registry, monkeypatch):
+    compiled = threading.Event()
+    monkeypatch.setattr(engine, "is_compiled", lambda e: compiled.is_set())
+    monkeypatch.setattr(engine, "warm_up", lambda e: time.sleep(0.3) or compiled.set())
+    run = registry.open()
+    run.configure(SMALL)
+    until(lambda: run.head()["status"] == "compiling")
+    assert "RNN" in run.head()["message"]
+    assert run.settle(20)
+    assert run.head()["status"] == "ready"
+
+
+def test_unused_runs_are_freed(registry, monkeypatch):
+    used, unused = registry.open(), registry.open()
+    used.watch(lambda: None)
+    monkeypatch.setattr(app.runs, "UNUSED", -1.0)
+    registry.sweep()
+    assert registry.get(used.token) is used
+    assert registry.get(unused.token) is None
+
+
+def _moment(step: int, size: int = 1000) -> Moment:
+    return Moment(step, np.zeros((1, 1)), np.zeros((1, 1, size), np.float32), np.zeros(1), np.zeros(1))
+
+
+def test_kept_steps_stay_within_their_budget_and_are_spread_evenly():
+    budget = 200 * _moment(0).size
+    kept = Kept(budget)
+    for step in range(5000):
+        kept.add(_moment(step))
+        assert kept.size <= budget
+        assert (kept.first.step, kept.newest.step) == (0, step)
+    steps = np.array([moment.step for moment in kept._moments])
+    assert len(steps) > 90
+    assert np.diff(steps)[:-1].max() <= 2 * np.diff(steps)[:-1].min() + 1
+    assert kept.nearest(2500).step == steps[np.abs(steps - 2500).argmin()]
+
+
+def test_one_huge_moment_is_kept_all_the_same():
+    kept = Kept(10)
+    for step in range(5):
+        kept.add(_moment(step))
+    assert [moment.step for moment in kept._moments] == [0, 4]
+
+
+class _Job:
+    """Counts how often it worked, and whether it ever did so twice at once."""
+
+    def __init__(self, again: bool) -> None:
+        self.again, self.count, self.inside, self.overlapped = again, 0, 0, False
+
+    def work(self) -> float | None:
+        self.inside += 1
+        self.overlapped |= self.inside > 1
+        time.sleep(0.002)
+        self.count, self.inside = self.count + 1, self.inside - 1
+        return time.monotonic() if self.again else None
+
+
+def test_the_pool_is_fair_and_never_runs_a_job_twice_at_once():
+    pool, jobs = Pool(2), [_Job(again=True) for _ in range(6)]
+    for _ in range(50):
+        for job in jobs:
+            pool.wake(job)
+    time.sleep(0.6)
+    hurried = _Job(again=False)
+    begin = time.monotonic()
+    pool.wake(hurried)
+    until(lambda: hurried.count == 1)
+    assert time.monotonic() - begin < 0.1
+    pool.close()
+    counts = [job.count for job in jobs]
+    assert not any(job.overlapped for job in jobs)
+    assert min(counts) > 0.5 * max(counts)
+
+
+def test_a_failing_job_costs_no_thread():
+    class Fails:
+        def work(self) -> float | None:
+            raise ValueError("on purpose")
+
+    pool, job = Pool(1), _Job(again=False)
+    pool.wake(Fails())
+    pool.wake(job)
+    until(lambda: job.count == 1)
+    pool.close()
