@@ -33,10 +33,10 @@ def clip(s: Snapshot, p: Palette) -> Part:
     high = max(2.0, grow(max([*reference, *top]), 2))
     apart = s.reached < len(s.clipped) and s.clipped[s.last_finite] < s.grad_norm[s.last_finite] * (1 - 1e-5)
     if kind != "none" and apart:
-        labels.append({"key": "before", "text": _("‖g‖ before"), "color": p.gradient, "traces": [1], "place": "end", "lean": 1})
-        labels.append({"key": "used", "text": f"<b>{_('used')}</b>", "color": p.gradient, "traces": [0], "place": "end", "lean": -1})
+        labels.append({"key": "before", "text": _("‖g‖ before"), "color": p.gradient, "traces": [1], "place": "end", "from": s.reached, "lean": 1})
+        labels.append({"key": "used", "text": f"<b>{_('used')}</b>", "color": p.gradient, "traces": [0], "place": "end", "from": s.reached, "lean": -1})
     else:
-        labels.append({"key": "norm", "text": "<b>‖g‖</b>", "color": p.gradient, "traces": list(range(len(data))), "place": "end", "lean": 0})
+        labels.append({"key": "norm", "text": "<b>‖g‖</b>", "color": p.gradient, "traces": list(range(len(data))), "place": "end", "from": s.reached, "lean": 0})
     shapes = over_training(p, s)
     if kind == "norm":
         shapes.append(across(p, level, p.threshold, s.end, layer="above"))

@@ -75,10 +75,9 @@ def _answer(s: Snapshot, every_step: bool) -> str:
         return _("{what}: no gradient at all at any step t (an exact 0)").format(what=what)
     if np.isneginf(now[0]):
         return _("{what}: <b>no gradient at all</b> before step t = {t} (an exact 0)").format(what=what, t=reached[0] + 1)
-    if every_step:
-        text = _("{what}, batch mean. The loss enters at every step and flows left").format(what=what)
-    else:
-        text = _("{what}, batch mean. It enters at the loss and flows left").format(what=what)
     if s.theory is None and s.theory_note:
+        text = _("{what}, mean over the batch").format(what=what)
         return f"{text} · <i>{_('theory: {why}').format(why=_(s.theory_note))}</i>"
-    return text
+    if every_step:
+        return _("{what}, mean over the batch. The loss enters at every step").format(what=what)
+    return _("{what}, mean over the batch. It enters at the loss and flows left").format(what=what)

@@ -27,8 +27,8 @@ def loss(s: Snapshot, p: Palette) -> Part:
     top = float(max(seen.max(), base))
     low, high = min(-2.0, grow(float(min(seen.min(), base)), 1)), max(1.0, grow(top, 4 if top > 2 else 1))
     labels = [
-        {"key": "validation", "text": f"<b>{_('validation')}</b>", "color": p.loss, "traces": [1], "place": "end", "lean": 1},
-        {"key": "training", "text": _("training"), "color": p.loss, "traces": [0], "place": "end", "lean": -1},
+        {"key": "validation", "text": f"<b>{_('validation')}</b>", "color": p.loss, "traces": [1], "place": "end", "from": s.reached, "lean": 1},
+        {"key": "training", "text": _("training"), "color": p.loss, "traces": [0], "place": "end", "from": s.reached, "lean": -1},
         {"key": "baseline", "text": _(s.baseline_label), "color": p.ink, "traces": [], "place": "at", "at": [s.end, base]},
     ]
     meta = {"question": _("Does it learn?"), "answer": _answer(s), "x": _("step"), "labels": labels, "notes": no_numbers(s),

@@ -1,6 +1,6 @@
 """Axes that hold still, and curves and maps thinned for the screen without hiding anything."""
 
-from math import ceil, floor, log2
+from math import ceil, floor, log2, log10
 
 import numpy as np
 
@@ -34,10 +34,10 @@ def counts(first: int, last: int, most: int) -> list[int]:
     return [first, *inside, last]
 
 
-def round_up(x: float) -> float:
-    """The next of 1, 2, 5, 10, 20, 50, … at or above x > 0."""
-    size = 10.0 ** floor(np.log10(x))
-    return next(n * size for n in (1, 2, 5, 10) if n * size >= x * (1 - 1e-9))
+def round_up(x: float, steps: tuple[float, ...] = (1, 2, 5, 10)) -> float:
+    """The next of 1, 2, 5, 10, 20, 50, … (or of other `steps`, that end in 10) at or above x > 0."""
+    size = 10.0 ** floor(log10(x))
+    return next(n * size for n in steps if n * size >= x * (1 - 1e-9))
 
 
 def grow(x: float, step: float) -> float:

@@ -47,14 +47,14 @@ def scale(s: Snapshot) -> tuple[float, float]:
         return low, high
     sizes = np.abs(s.hidden[s.layer])
     sizes = sizes[np.isfinite(sizes)]
-    top = round_up(float(sizes.max())) if sizes.size and sizes.max() > 1e-30 else 1.0
+    top = round_up(float(sizes.max()), (1, 1.5, 2, 3, 5, 7.5, 10)) if sizes.size and sizes.max() > 1e-30 else 1.0
     return (0.0 if low == 0 else -top), top
 
 
 def _answer(s: Snapshot, down: int) -> str:
     states = s.hidden[s.layer]
     finite = states[np.isfinite(states)]
-    units = _("{n} units").format(n=states.shape[1])
+    units = _("{n} units").format(n=states.shape[1]) if states.shape[1] > 1 else _("one unit")
     if down > 1:
         units = _("every {k}th of {n} units").format(k=down, n=states.shape[1])
     head = _("h<sub>t</sub> of {units}").format(units=units)

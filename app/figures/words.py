@@ -11,12 +11,17 @@ from app.words import _
 LEARNS = 0.9  # a validation loss below this share of the baseline is called learning
 
 
-def learns(s: Snapshot) -> bool | None:
-    """Is the validation loss clearly below the baseline? None before any training."""
+def _learning(s: Snapshot, reaches: str) -> str:
+    """Both halves in one sentence: what reaches the start, and what the validation loss says."""
     measured = validation_at(s)
     if s.drawn == 0 or measured is None:
-        return None
-    return measured[1] < LEARNS * s.baseline
+        return _("{reaches}; not trained yet.").format(reaches=reaches)
+    share = measured[1] / s.baseline
+    if share < LEARNS:
+        return _("{reaches}; the network learns.").format(reaches=reaches)
+    if share <= 2 - LEARNS:
+        return _("{reaches}; the loss is still on the baseline.").format(reaches=reaches)
+    return _("{reaches}; the loss is still above the baseline.").format(reaches=reaches)
 
 
 def verdict(s: Snapshot) -> dict[str, str]:
@@ -37,9 +42,7 @@ def verdict(s: Snapshot) -> dict[str, str]:
         reaches = _("The gradient is not a number")
     badges = {"vanishing": _("Vanishing"), "healthy": _("Healthy"), "exploding": _("Exploding"), "none": _("No gradient"),
               "diverged": _("Diverged")}  # fmt: skip
-    knows = learns(s)
-    halves = {None: _("{reaches}; not trained yet."), True: _("{reaches}; the network learns."), False: _("{reaches}; the loss is still on the baseline.")}  # fmt: skip
-    what = halves[knows].format(reaches=reaches)
+    what = _learning(s, reaches)
     return {"kind": v.kind, "badge": badges[v.kind], "what": what, "why": f"{_pace(v)} {_radii(s)}".strip(), "rule": _rule()}
 
 

@@ -79,7 +79,7 @@ export class Picture {
     })
     const axis = (name) => {
       const given = layout[name + 'axis'], own = this.#zoom?.[name], range = own ?? given.range
-      const most = name === 'x' ? this.box.w / (fs * (range[1] > 9999 ? 5 : 4.2)) : this.box.h / (fs * 2.4)
+      const most = name === 'x' ? this.box.w / (fs * (range[1] > 9999 ? 4.6 : 3.2)) : this.box.h / (fs * 2.4)
       const ticks = own && meta.ticks[name] === 'log' ? decades(...range, most) : name === 'x' || own ? counts(...range, Math.min(most, 6), !own) : {}
       return { ...given, ...ticks, range: [...range], tickfont: { ...given.tickfont, size: fs }, ticklabelstandoff: Math.round(fs * 0.3), fixedrange: touch }
     }
@@ -150,13 +150,14 @@ export class Picture {
       } else {
         const point = label.place === 'at' ? label.at : this.#end(data[label.traces[0]])
         if (!point) continue
-        const pinned = label.place === 'at' && point[0] >= full, x = pinned ? w : px(point[0]), y = py(point[1])
+        const pinned = label.place === 'at' && point[0] >= full, x = pinned ? w : Math.min(px(Math.max(point[0], label.from ?? -Infinity)), w), y = py(point[1])
         if (x < 0 || x > w + 1 || y < -2 || y > h + 2) continue
         const most = pinned ? r - 10 : 0, rows = most && wide > most ? 2 : 1
+        if (pinned) ends.push({ x: 0, w, y, h: 3, fixed: true }) // the line itself: no label stands on it
         ends.push({ key: label.key, label, x: x + (label.traces.length || pinned ? 7 : fs * 0.75), y: y + (label.lean ?? 0) * fs * 0.8, w: rows > 1 ? most : wide, h: high * rows, most, fixed: label.place === 'at', style })
       }
     }
-    for (const a of apart(ends, h)) { put(a.key, a.label.text, a.x, a.y, { ...a.style, most: a.h > high ? a.most : 0 }); taken.push(a) }
+    for (const a of apart(ends, h).filter((a) => a.key)) { put(a.key, a.label.text, a.x, a.y, { ...a.style, most: a.h > high ? a.most : 0 }); taken.push(a) }
     const shown = near.filter((a) => !this.#hidden.has(a.key)).map((a) => a.line)
     for (const { key, x, y } of beside(near.reverse(), shown, taken, this.box, high, this.#kept)) {
       const { label } = near.find((a) => a.key === key)

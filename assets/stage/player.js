@@ -26,6 +26,7 @@ export class Player {
       button.setAttribute('aria-label', words[word])
     }
     this.play.innerHTML = svg('play') + '<span></span>'
+    this.play.querySelector('span').textContent = words.play
     this.play.title = words.play_long
     find('.player').setAttribute('aria-label', words.player)
     find('.speed span').textContent = words.speed
@@ -115,6 +116,7 @@ export class Player {
   #thumb(step) {
     this.scrub.value = step
     this.output.textContent = fill(this.words.at_step, { n: step })
+    this.output.classList.toggle('long', step > 9999)
     this.scrub.setAttribute('aria-valuetext', fill(this.words.of_reached, { n: step, reached: this.run.reached }))
   }
 

@@ -54,6 +54,7 @@ class Stage {
     Object.assign(this, { root, data, words: data.words })
     window.__stage = this.painted
     root.innerHTML = FRAMEWORK
+    root.classList.add('empty')
     this.change = change
     this.player = new Player(root, this.words, { send: (m) => this.live?.send(m), change: (c) => this.change(c) })
     for (const button of root.querySelectorAll('.whole')) button.textContent = this.words.whole
@@ -144,6 +145,7 @@ class Stage {
 
   #socket() {
     const { state } = this.live
+    if ((state === 'impossible') !== Boolean(this.still)) this.change({ fallback: (this.still = state === 'impossible') })
     if (state === 'open') { // a new connection begins with full figures
       this.frames = new Frames()
       this.themed = null
@@ -180,7 +182,7 @@ class Stage {
     else if (head.status === 'error') now = tell('error', head.message)
     else {
       const lost = head.run?.diverged
-      now = { ...head.verdict, ways: lost ? [way({ do: 'last' }, fill(words.back_to, { n: head.run.last_finite })), way({ do: 'clip' }, words.clip_at_1)] : [] }
+      now = { ...head.verdict, ...(head.message && { why: head.message }), ways: lost ? [way({ do: 'last' }, fill(words.back_to, { n: head.run.last_finite })), way({ do: 'clip' }, words.clip_at_1)] : [] }
     }
     const { root } = this, find = (s) => root.querySelector(s)
     root.dataset.kind = now.kind ?? 'waiting'
