@@ -7,11 +7,10 @@ import numpy as np
 import engine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curves:
     """A run up to `reached`, as read-only arrays; the pass at the current weights is their last entry."""
 
-    reached: int
     loss: np.ndarray  # (reached+1,), like the next three
     validation: np.ndarray
     grad_norm: np.ndarray
@@ -20,32 +19,36 @@ class Curves:
     rows_at: np.ndarray  # (n,)
     diverged: tuple[int, str] | None
 
+    @property
+    def reached(self) -> int:
+        return len(self.loss) - 1
+
 
 def curves_of(trainer: engine.Trainer, trace: engine.Trace | None) -> Curves:
-    """The history, and the pass at the current weights as its last entry (where divergence has not ended the run)."""
-    h, e = trainer.history, trainer.experiment
-    if h.diverged_at is not None and len(h.loss) > h.diverged_at:
-        n = h.diverged_at + 1
-        parts = [a[:n] for a in (h.loss, h.validation_loss, h.grad_norm, h.clipped)]
-        before = h.grad_norms_at < n
-        rows, at = h.log10_grad_norms[before], h.grad_norms_at[before]
-    else:
-        assert trace is not None
+    """The history, and `trace`, the pass at the current weights, as its last entry; None: divergence ended the run."""
+    h = trainer.history
+    parts = [h.loss, h.validation_loss, h.grad_norm, h.clipped]
+    rows, at = h.log10_grad_norms, h.grad_norms_at
+    if trace is not None:
         validation = trainer.validation_loss() if trainer.step % 10 == 0 else np.nan
-        now = (trace.loss, validation, trace.grad_norm, _clipped(e, trace))
-        parts = [np.append(a, x) for a, x in zip((h.loss, h.validation_loss, h.grad_norm, h.clipped), now, strict=True)]
-        rows = np.concatenate([h.log10_grad_norms, trace.log10_grad_norms[None]])
-        at = np.append(h.grad_norms_at, trainer.step)
+        now = trace.loss, validation, trace.grad_norm, _clipped(trainer.experiment, trace)
+        parts = [np.append(part, value) for part, value in zip(parts, now, strict=True)]
+        rows, at = np.concatenate([rows, trace.log10_grad_norms[None]]), np.append(at, trainer.step)
+    elif h.diverged_at is not None:  # updates may have gone on after the pass that was not finite
+        n = h.diverged_at + 1
+        parts, rows, at = [part[:n] for part in parts], rows[at < n], at[at < n]
     for array in (*parts, rows, at):
         array.flags.writeable = False
+    loss, validation_loss, grad_norm, clipped = parts
     diverged = None if h.diverged_at is None else (h.diverged_at, str(h.diverged_tensor))
-    return Curves(len(parts[0]) - 1, *parts, rows, at, diverged)
+    return Curves(loss, validation_loss, grad_norm, clipped, rows, at, diverged)
 
 
 def _clipped(e: engine.Experiment, trace: engine.Trace) -> float:
     """The norm of the gradient that the next update will use."""
-    if e.clip == "none":
+    clip = engine.CLIPS[e.clip].apply
+    if clip is None:
         return trace.grad_norm
     flat = np.concatenate([g.ravel() for g in trace.grads.values()])
-    engine.CLIPS[e.clip].apply(flat, trace.grad_norm, e.clip_threshold)
+    clip(flat, trace.grad_norm, e.clip_threshold)
     return float(np.linalg.norm(flat))

@@ -1,13 +1,15 @@
 """The training steps that the scrubber can bring back, in bounded memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 import engine
 
+BUDGET = 48_000_000  # bytes that the kept steps of one run may take
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Moment:
     """What is kept of one training step; arrays are read-only."""
 
@@ -22,55 +24,45 @@ class Moment:
         return self.log10_norms.nbytes + self.hidden.nbytes + 500
 
 
+@dataclass(frozen=True, eq=False)
 class Kept:
-    """Moments in the order of their steps.
+    """Moments in the order of their steps, which all have one size.
 
-    When they outgrow `budget` bytes every second one goes, so that what stays is spread evenly over the run; the
-    first (the start, which is drawn as a ghost) and the newest always stay.
+    When they outgrow the budget every second one goes, so that what stays is spread evenly over the run; the first
+    (the start, which is drawn as a ghost) and the newest always stay.
     """
 
-    def __init__(self, budget: int = 48_000_000) -> None:
-        self._budget = budget
-        self._moments: list[Moment] = []
-        self._stride = 1  # steps between neighbours, grows with every thinning
+    moments: tuple[Moment, ...]
+    budget: int = BUDGET
+    stride: int = 1  # steps between neighbours, grows with every thinning
 
-    def __len__(self) -> int:
-        return len(self._moments)
-
-    def add(self, moment: Moment) -> None:
-        """Keep the newest moment; the one before it goes when it lies too close to its neighbour."""
-        kept = self._moments
-        if kept and kept[-1].step == moment.step:
-            kept.pop()
-        if len(kept) > 2 and kept[-1].step - kept[-2].step < self._stride:
-            kept.pop()
-        kept.append(moment)
-        if len(kept) > 2 and self.size > self._budget:
-            kept[1:-1] = kept[2:-1:2]
-            self._stride = (kept[-1].step - kept[0].step) // (len(kept) - 1)
-
-    @property
-    def size(self) -> int:
-        """Bytes; all moments of a run have one size."""
-        return len(self._moments) * self._moments[0].size if self._moments else 0
+    def add(self, moment: Moment) -> "Kept":
+        """With the newest moment; the one before it goes when it lies too close to its neighbour."""
+        before, stride = self.moments, self.stride
+        if before[-1].step == moment.step or (len(before) > 2 and before[-1].step - before[-2].step < stride):
+            before = before[:-1]
+        kept = (*before, moment)
+        if len(kept) > 2 and len(kept) * moment.size > self.budget:
+            kept = (kept[0], *kept[2:-1:2], kept[-1])
+            stride = (kept[-1].step - kept[0].step) // (len(kept) - 1)
+        return replace(self, moments=kept, stride=stride)
 
     @property
     def first(self) -> Moment:
-        return self._moments[0]
+        return self.moments[0]
 
     @property
     def newest(self) -> Moment:
-        return self._moments[-1]
+        return self.moments[-1]
 
     def nearest(self, step: int) -> Moment:
         """The kept moment nearest to a step."""
-        return min(self._moments, key=lambda moment: abs(moment.step - step))
+        return min(self.moments, key=lambda moment: abs(moment.step - step))
 
 
 def moment_of(step: int, trace: engine.Trace) -> Moment:
     """What is kept of the pass at a training step."""
-    layers = len(trace.hidden)
-    recurrent = [_recurrent(trace.state_dict[f"weight_hh_l{layer}"]) for layer in range(layers)]
+    recurrent = [_recurrent(trace.state_dict[f"weight_hh_l{layer}"]) for layer in range(len(trace.hidden))]
     with np.errstate(over="ignore", invalid="ignore"):
         hidden = trace.hidden[:, 1:, 0].astype(np.float32)
     hidden.flags.writeable = False

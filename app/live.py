@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -20,7 +21,8 @@ from app.figures import FIGURES, palette
 from app.figures.words import verdict
 from app.frames import Encoder
 from app.registry import RUNS
-from app.runs import LAST_STEP, SPEEDS, Run
+from app.runs import SPEEDS, Run
+from app.training import LAST_STEP
 from app.words import _
 
 UNKNOWN, RUBBISH, TOO_BIG = 4404, 1008, 1009  # close codes; the first is ours: no such run (any more)
@@ -94,6 +96,12 @@ def failed(run: Run, number: int) -> bytes:
     return Encoder().encode(head, {})
 
 
+def _call_soon(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
+    """Call `what` on the loop, from any thread; a loop that has ended meanwhile needs no news."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(what)
+
+
 @dataclass
 class Viewer:
     """One connection. All of it runs on the event loop; only the encoding is done in a thread."""
@@ -107,7 +115,7 @@ class Viewer:
         self.news.set()
         self.free.set()
         self.number, self.theme = 0, "light"
-        self.watcher = self.run.watch(lambda: loop.call_soon_threadsafe(self.news.set))
+        self.watcher = self.run.watch(partial(_call_soon, loop, self.news.set))
 
     def drawn(self, number: int) -> None:
         if number == self.number:  # an old or a doubled "drawn" says nothing about the frame that is on its way

@@ -13,6 +13,7 @@ from app.kept import Kept, Moment
 from app.pool import Pool
 from app.registry import Registry
 from app.runs import Run
+from app.snapshot import Snapshot
 
 SMALL = engine.Experiment(seq_length=10, hidden_size=4, batch_size=2)
 DIVERGES = engine.Experiment(nonlinearity="relu", gain=1.6, optimizer="sgd", clip="none", lr=5e-4)
@@ -29,10 +30,16 @@ def step(run: Run) -> int:
     return run.head()["run"]["reached"]
 
 
+def snapshot(run: Run) -> Snapshot:
+    _, made = run.picture()
+    assert made is not None
+    return made
+
+
 def training(run: Run, seconds: float = 0.3) -> bool:
-    before = run._trainer.step
+    before = run._training.step
     time.sleep(seconds)
-    return run._trainer.step > before
+    return run._training.step > before
 
 
 @pytest.fixture
@@ -44,13 +51,13 @@ def run(registry: Registry) -> Run:
 
 
 def test_first_picture_is_the_probe_of_the_experiment(run):
-    snapshot, expected = run.snapshot(), engine.probe(SMALL)
-    np.testing.assert_array_equal(snapshot.now, expected.log10_grad_norms)
-    np.testing.assert_array_equal(snapshot.start, expected.log10_grad_norms)
-    np.testing.assert_allclose(snapshot.hidden, expected.hidden[:, 1:, 0], rtol=1e-6)
-    assert (snapshot.step, snapshot.reached, len(snapshot.loss)) == (0, 0, 1)
-    assert snapshot.loss[0] == expected.loss
-    assert snapshot.rho == pytest.approx(engine.spectral_radius(expected.state_dict["weight_hh_l0"]))
+    shown, expected = snapshot(run), engine.probe(SMALL)
+    np.testing.assert_array_equal(shown.now, expected.log10_grad_norms)
+    np.testing.assert_array_equal(shown.start, expected.log10_grad_norms)
+    np.testing.assert_allclose(shown.hidden, expected.hidden[:, 1:, 0], rtol=1e-6)
+    assert (shown.step, shown.reached, len(shown.loss)) == (0, 0, 1)
+    assert shown.loss[0] == expected.loss
+    assert shown.rho == pytest.approx(engine.spectral_radius(expected.state_dict["weight_hh_l0"]))
 
 
 @pytest.mark.parametrize("clip", ["none", "norm", "value"])
@@ -60,13 +67,13 @@ def test_curves_are_the_history_and_the_pass_to_come(registry, clip):
     run.step(25)
     watcher = run.watch(lambda: None)
     until(lambda: step(run) == 25)
-    snapshot, expected = run.snapshot(), engine.train(e, 26)
-    np.testing.assert_array_equal(snapshot.loss, expected.loss)
-    np.testing.assert_array_equal(snapshot.grad_norm, expected.grad_norm)
-    np.testing.assert_allclose(snapshot.clipped, expected.clipped, rtol=1e-12)
-    np.testing.assert_array_equal(snapshot.rows[-1], expected.log10_grad_norms[-1])
-    assert snapshot.rows_at[0] == 0
-    assert snapshot.rows_at[-1] == 25
+    shown, expected = snapshot(run), engine.train(e, 26)
+    np.testing.assert_array_equal(shown.loss, expected.loss)
+    np.testing.assert_array_equal(shown.grad_norm, expected.grad_norm)
+    np.testing.assert_allclose(shown.clipped, expected.clipped, rtol=1e-12)
+    np.testing.assert_array_equal(shown.rows[-1], expected.log10_grad_norms[-1])
+    assert shown.rows_at[0] == 0
+    assert shown.rows_at[-1] == 25
     watcher.close()
 
 
@@ -76,7 +83,7 @@ def test_newest_experiment_wins(registry):
         run.configure(SMALL.replace(gain=float(gain)))
     assert run.settle(60)
     head = run.head()["run"]
-    assert run.snapshot().experiment.gain == 1.5
+    assert snapshot(run).experiment.gain == 1.5
     assert head["setting"] == 200
     assert run.version < 150, "moves in a burst are passed over, not queued up"
 
@@ -96,9 +103,9 @@ def test_a_change_while_playing_starts_again_and_plays(run):
     run.configure(SMALL.replace(gain=0.5))
     until(lambda: run.setting == 2)
     assert run.head()["run"]["playing"]
-    assert run.snapshot().start is not None
+    assert snapshot(run).start is not None
     until(lambda: step(run) > 50)
-    assert run.snapshot().experiment.gain == 0.5
+    assert snapshot(run).experiment.gain == 0.5
 
 
 def test_pause_really_stops(run):
@@ -125,7 +132,7 @@ def test_steps_and_commands_are_idempotent(run):
     run.reset()
     run.reset()
     until(lambda: step(run) == 0)
-    np.testing.assert_array_equal(run.snapshot().now, engine.probe(SMALL).log10_grad_norms)
+    np.testing.assert_array_equal(snapshot(run).now, engine.probe(SMALL).log10_grad_norms)
 
 
 def test_speed_is_kept(run):
@@ -174,13 +181,13 @@ def test_divergence_stops_and_the_last_finite_step_can_be_seen(registry):
     head, expected = run.head()["run"], engine.train(DIVERGES, 100)
     assert head["diverged"] == {"step": expected.diverged_at, "tensor": expected.diverged_tensor}
     assert (head["playing"], head["last_finite"]) == (False, expected.diverged_at - 1)
-    snapshot = run.snapshot()
-    assert snapshot.step == snapshot.reached == expected.diverged_at
-    assert np.isfinite(snapshot.hidden).all()
+    shown = snapshot(run)
+    assert shown.step == shown.reached == expected.diverged_at
+    assert np.isfinite(shown.hidden).all()
     run.play()
     assert not run.head()["run"]["playing"]
     run.show(head["last_finite"])
-    assert run.snapshot().step == expected.diverged_at - 1
+    assert snapshot(run).step == expected.diverged_at - 1
 
 
 def test_an_error_becomes_a_sentence_and_the_threads_live_on(run, registry, monkeypatch):
@@ -212,8 +219,8 @@ def test_two_runs_are_independent(registry):
     until(lambda: min(step(one), step(two)) > 200)
     two.pause()
     n = min(step(one), step(two))
-    np.testing.assert_array_equal(one.snapshot().loss[:n], two.snapshot().loss[:n])
-    np.testing.assert_array_equal(one.snapshot().loss[:n], engine.train(SMALL, n).loss)
+    np.testing.assert_array_equal(snapshot(one).loss[:n], snapshot(two).loss[:n])
+    np.testing.assert_array_equal(snapshot(one).loss[:n], engine.train(SMALL, n).loss)
 
 
 def test_compiling_is_said_and_then_the_picture_comes(registry, monkeypatch):
@@ -243,22 +250,22 @@ def _moment(step: int, size: int = 1000) -> Moment:
 
 def test_kept_steps_stay_within_their_budget_and_are_spread_evenly():
     budget = 200 * _moment(0).size
-    kept = Kept(budget)
-    for step in range(5000):
-        kept.add(_moment(step))
-        assert kept.size <= budget
+    kept = Kept((_moment(0),), budget)
+    for step in range(1, 5000):
+        kept = kept.add(_moment(step))
+        assert len(kept.moments) * _moment(0).size <= budget
         assert (kept.first.step, kept.newest.step) == (0, step)
-    steps = np.array([moment.step for moment in kept._moments])
+    steps = np.array([moment.step for moment in kept.moments])
     assert len(steps) > 90
     assert np.diff(steps)[:-1].max() <= 2 * np.diff(steps)[:-1].min() + 1
     assert kept.nearest(2500).step == steps[np.abs(steps - 2500).argmin()]
 
 
 def test_one_huge_moment_is_kept_all_the_same():
-    kept = Kept(10)
-    for step in range(5):
-        kept.add(_moment(step))
-    assert [moment.step for moment in kept._moments] == [0, 4]
+    kept = Kept((_moment(0),), 10)
+    for step in range(1, 5):
+        kept = kept.add(_moment(step))
+    assert [moment.step for moment in kept.moments] == [0, 4]
 
 
 class _Job:

@@ -1,0 +1,126 @@
+"""One experiment in training: its trainer, what is kept of its past, and the snapshots made of it."""
+
+import time
+from dataclasses import dataclass
+
+import engine
+from app.curves import Curves, curves_of
+from app.kept import Kept, Moment, moment_of
+from app.snapshot import Snapshot
+
+SLICE = 0.025  # seconds of training before others have their turn
+EVERY = 0.08  # seconds between two pictures, at least
+SHARE = 0.08  # of the time that recording for pictures may take
+REPLAY = 3.0  # seconds of training that may be repeated to bring back the last finite step
+LAST_STEP = 100_000  # training ends here: the curves are kept whole
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What has been recorded so far. Never changed, only replaced: any thread may read it."""
+
+    curves: Curves
+    kept: Kept
+
+    def at(self, step: int | None) -> tuple[int, Moment]:
+        """The step that is shown for `step` (None: the newest), and the moment drawn for it.
+
+        Past a divergence that is the last moment which had numbers.
+        """
+        if step is None or step >= self.curves.reached:
+            return self.curves.reached, self.kept.newest
+        moment = self.kept.nearest(step)
+        return moment.step, moment
+
+
+class Training:
+    """Made with the first pass done. All methods but `snapshot` belong to one thread at a time."""
+
+    def __init__(self, e: engine.Experiment) -> None:
+        self.experiment = e
+        self._trainer = engine.Trainer(e)
+        trace, theory, task = self._trainer.trace(), engine.mean_field(e), engine.TASKS[e.task]
+        self._marks, self._baseline, self._baseline_label = (
+            task.marks(trace.inputs, 0),
+            task.baseline(e),
+            task.baseline_label,
+        )
+        self._theory, self._theory_note = theory.slope if theory.applies else None, theory.reason
+        self._worked = self._cost = 0.0
+        self._recorded = time.monotonic()
+        self.past = Past(curves_of(self._trainer, trace), Kept((moment_of(0, trace),)))
+
+    @property
+    def step(self) -> int:
+        """Updates made; `past` may lag behind."""
+        return self._trainer.step
+
+    @property
+    def ended(self) -> bool:
+        return self._trainer.diverged or self.step >= LAST_STEP
+
+    @property
+    def due(self) -> bool:
+        """Is it time for the next picture?"""
+        return time.monotonic() - self._recorded > max(EVERY, self._cost / SHARE)
+
+    @property
+    def unrecorded(self) -> bool:
+        return self.past.curves.diverged is None and self.step > self.past.curves.reached
+
+    def advance(self, last: int) -> None:
+        """Train for a slice of time, and not past step `last`."""
+        begin, trainer = time.perf_counter(), self._trainer
+        while trainer.step < last and not trainer.diverged and time.perf_counter() - begin < SLICE:
+            trainer.advance(1)
+        self._worked += time.perf_counter() - begin
+
+    def record(self) -> None:
+        """Bring `past` up to date."""
+        begin, trainer, kept = time.perf_counter(), self._trainer, self.past.kept
+        trace = None if trainer.diverged else trainer.trace()  # this pass may be the first that is not finite
+        if trace is not None and not trainer.diverged:
+            kept = kept.add(moment_of(trainer.step, trace))
+        curves = curves_of(trainer, trace)
+        if curves.diverged is not None:
+            kept = self._with_last_finite(kept, curves.diverged[0] - 1)
+        self.past = Past(curves, kept)
+        self._recorded = time.monotonic()
+        self._cost += 0.3 * (time.perf_counter() - begin - self._cost)
+
+    def _with_last_finite(self, kept: Kept, step: int) -> Kept:
+        """With the step before the first non-finite number, computed again when it was not kept."""
+        if step <= kept.newest.step or self._worked > REPLAY:
+            return kept
+        again = engine.Trainer(self.experiment, validate_every=0)
+        again.advance(step)
+        return kept.add(moment_of(step, again.trace()))
+
+    def snapshot(self, step: int | None, layer: int) -> Snapshot:
+        """All that a picture of `step` (None: the newest) needs."""
+        past = self.past
+        shown, moment = past.at(step)
+        layer = min(layer, self.experiment.num_layers - 1)
+        return Snapshot(
+            experiment=self.experiment,
+            step=shown,
+            reached=past.curves.reached,
+            layer=layer,
+            now=moment.log10_norms,
+            start=past.kept.first.log10_norms,
+            hidden=moment.hidden,
+            marks=self._marks,
+            loss=past.curves.loss,
+            validation=past.curves.validation,
+            grad_norm=past.curves.grad_norm,
+            clipped=past.curves.clipped,
+            rows=past.curves.rows,
+            rows_at=past.curves.rows_at,
+            rho=float(moment.rho[layer]),
+            sigma=float(moment.sigma[layer]),
+            theory=self._theory,
+            theory_note=self._theory_note,
+            baseline=self._baseline,
+            baseline_label=self._baseline_label,
+            diverged=past.curves.diverged,
+        )

@@ -1,0 +1,258 @@
+"""The socket of the live pictures against a real server: who may open it, what it takes, and that it lets go."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+import app.live
+import engine
+from app.figures import FIGURES
+from app.frames import decode
+from app.registry import Registry
+from app.runs import Run
+
+SMALL = engine.Experiment(seq_length=10, hidden_size=4, batch_size=2)
+
+
+def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+class Client:
+    """A browser without the pictures: what it holds after every frame."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket, self.figures, self.head, self.size = socket, {}, {}, 0
+        self.say(do="theme", value="light")
+
+    def say(self, **message: Any) -> None:
+        self.socket.send(json.dumps(message))
+
+    def receive(self, draw: bool = True, timeout: float = 20.0) -> dict[str, Any]:
+        frame = self.socket.recv(timeout)
+        self.size = len(frame)
+        self.head, self.figures = decode(frame, self.figures)
+        if draw:
+            self.say(do="drawn", frame=self.head["frame"])
+        return self.head
+
+    def until(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        end = time.monotonic() + 20
+        while not condition(self.receive()):
+            assert time.monotonic() < end, f"it did not happen in time: {self.head}"
+        return self.head
+
+
+class Place:
+    """A server with nothing but the socket, in a thread, and one run."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.errors: list[str] = []
+        self.server = uvicorn.Server(
+            uvicorn.Config(
+                Starlette(routes=[WebSocketRoute("/live/{token}", app.live.live)]),
+                port=0,
+                log_level="warning",
+                ws="websockets-sansio",
+            )
+        )
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve()))
+        self.thread.start()
+        until(lambda: self.server.started)
+        self.host = f"127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+        self.run: Run = registry.open()
+        self.run.configure(SMALL)
+
+    def connect(self, token: str | None = None, **more: Any) -> ClientConnection:
+        return connect(f"ws://{self.host}/live/{token or self.run.token}", **{"origin": f"http://{self.host}"} | more)
+
+    @property
+    def watched(self) -> int:
+        return len(self.run._watchers)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def place(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.setattr(app.live, "RUNS", registry)
+    place = Place(registry)
+    yield place
+    place.stop()
+
+
+@pytest.mark.parametrize("origin", [None, "http://elsewhere.example", "null", "file://", "http://127.0.0.1"])
+def test_other_origins_are_refused(place, origin):
+    with pytest.raises(InvalidStatus):
+        place.connect(origin=origin)
+    assert place.watched == 0
+
+
+@pytest.mark.parametrize("token", ["nonsense", "%00", "a" * 4000])
+def test_unknown_runs_are_refused(place, token):
+    with place.connect(token) as socket, pytest.raises(ConnectionClosed) as closed:
+        socket.recv(10)
+    assert closed.value.rcvd.code == 4404
+
+
+def test_first_frame_is_whole_and_the_next_small(place):
+    with place.connect() as socket:
+        client = Client(socket)
+        head = client.until(lambda head: head["verdict"])
+        first = client.size
+        assert list(client.figures) == list(FIGURES)
+        assert (head["status"], head["run"]["step"], head["run"]["setting"]) == ("ready", 0, 1)
+        client.say(do="speed", value=4)
+        head = client.until(lambda head: head["run"]["speed"] == 4)
+        assert client.size < first / 5
+
+
+def test_play_show_view_and_reset_over_the_socket(place):
+    place.run.configure(SMALL.replace(num_layers=2))
+    with place.connect() as socket:
+        client = Client(socket)
+        client.say(do="speed", value=0)
+        client.say(do="play")
+        client.until(lambda head: head["run"]["step"] > 50)
+        client.say(do="pause")
+        client.until(lambda head: not head["run"]["playing"])
+        client.say(do="show", step=0)
+        client.until(lambda head: head["run"]["step"] == 0 and not head["run"]["following"])
+        client.say(do="view", layer=1)
+        client.until(lambda head: head["run"]["layer"] == 1)
+        client.say(do="show", step=None)
+        reached = client.until(lambda head: head["run"]["following"])["run"]["reached"]
+        client.say(do="step", to=reached + 1)
+        client.until(lambda head: head["run"]["reached"] == reached + 1)
+        client.say(do="reset")
+        client.until(lambda head: head["run"]["reached"] == 0)
+        client.say(do="theme", value="dark")
+        client.receive()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "play", "[]", "null", "{", '{"do": null}', '{"do": "exit"}', '{"do": "play", "now": 1}', '{"do": "step"}',
+        '{"do": "step", "to": "1"}', '{"do": "step", "to": true}', '{"do": "step", "to": -1}',
+        '{"do": "step", "to": 1e3}', '{"do": "step", "to": 1000000000000}',
+        '{"do": "speed", "value": 7}', '{"do": "speed", "value": null}',
+        '{"do": "show", "step": NaN}', '{"do": "view", "layer": []}', '{"do": "theme", "value": "<b>"}',
+        '{"do": "theme", "value": {}}', '{"do": "drawn", "frame": 1.5}', '{"do": ["play"]}', "[" * 200,
+    ],
+)  # fmt: skip
+def test_rubbish_is_not_understood(text):
+    assert app.live.understand(text) is None
+
+
+def test_a_connection_that_sends_rubbish_is_closed(place):
+    with place.connect() as socket:
+        client = Client(socket)
+        client.until(lambda head: head["verdict"])
+        before = place.run.head()
+        for _ in range(app.live.PATIENCE):
+            socket.send('{"do": "explode"}')
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(10)
+    assert closed.value.rcvd.code == 1008
+    assert place.run.head() == before
+
+
+@pytest.mark.parametrize("message", ["x" * 10_000, b"\x00" * 10_000])
+def test_large_and_binary_messages_do_no_harm(place, message):
+    with place.connect() as socket:
+        with suppress(ConnectionClosed):
+            for _ in range(app.live.PATIENCE):
+                socket.send(message)
+        until(lambda: socket.close_code)
+    until(lambda: place.watched == 0)
+
+
+def test_a_slow_client_gets_the_newest_only(place):
+    with place.connect() as socket:
+        client = Client(socket)
+        client.say(do="speed", value=0)
+        client.say(do="play")
+        client.until(lambda head: head["run"]["step"] > 0)
+        client.receive(draw=False)
+        with pytest.raises(TimeoutError):  # nothing more is sent before the last one is drawn
+            socket.recv(0.5)
+        client.say(do="drawn", frame=0)  # not this one
+        with pytest.raises(TimeoutError):
+            socket.recv(0.2)
+        reached = place.run.head()["run"]["reached"]
+        client.say(do="drawn", frame=client.head["frame"])
+        assert client.receive()["run"]["step"] >= reached
+
+
+def test_closing_in_mid_frame_lets_go_of_everything(place):
+    place.run.speed(0)
+    for _ in range(5):
+        with place.connect(close_timeout=0) as socket:
+            client = Client(socket)
+            client.say(do="play")
+            client.receive(draw=False)
+            socket.socket.shutdown(2)  # no goodbye
+            until(lambda: place.watched == 0)
+    with place.connect() as socket:
+        client = Client(socket)
+        client.until(lambda head: head["run"]["playing"])
+        client.say(do="pause")
+    until(lambda: place.watched == 0)
+
+
+def test_the_server_ends_while_pages_are_open_and_training(registry, monkeypatch):
+    monkeypatch.setattr(app.live, "RUNS", registry)
+    place = Place(registry)
+    with place.connect() as one, place.connect() as two:
+        clients = Client(one), Client(two)
+        clients[0].say(do="speed", value=0)
+        clients[0].say(do="play")
+        clients[0].until(lambda head: head["run"]["step"] > 0)
+        clients[1].receive(draw=False)
+        begin = time.monotonic()
+        place.stop()
+        assert time.monotonic() - begin < 2
+
+
+def test_two_pages_see_their_own_runs(place, registry):
+    other = registry.open()
+    other.configure(SMALL.replace(gain=0.5))
+    with place.connect() as one, place.connect(other.token) as two:
+        mine, theirs = Client(one), Client(two)
+        mine.say(do="speed", value=0)
+        mine.say(do="play")
+        mine.until(lambda head: head["run"]["step"] > 20)
+        theirs.until(lambda head: head["verdict"])
+        assert theirs.head["run"]["reached"] == 0
+        assert not theirs.head["run"]["playing"]
+
+
+def test_a_picture_that_fails_says_so_and_the_next_one_comes(place, monkeypatch):
+    with place.connect() as socket:
+        client = Client(socket)
+        client.until(lambda head: head["verdict"])
+        with monkeypatch.context() as patch:
+            patch.setattr(app.live, "verdict", lambda snapshot: 1 / 0)
+            client.say(do="speed", value=4)
+            assert client.until(lambda head: head["status"] == "error")["message"]
+        client.say(do="speed", value=20)
+        client.until(lambda head: head["status"] == "ready")
+        assert list(client.figures) == list(FIGURES)
