@@ -33,7 +33,7 @@ RANGES: dict[
     "gain": (0, 10),
     "forget_bias": (-10, 10),
     "seed": (0, 999_999_999),
-    "seq_length": (1, 2000),
+    "seq_length": (2, 2000),
     "batch_size": (1, 256),
     "lr": (0, 10),
     "clip_threshold": (1e-6, 1e6),
