@@ -12,6 +12,7 @@ stands for n equal ones. NaN and infinity travel as they are in arrays, and as n
 """
 
 import json
+from collections.abc import Sequence
 from math import isfinite
 from struct import pack, unpack_from
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 
 Json = Any
 Key = tuple[str, int, str]  # figure, trace, attribute (dotted where nested)
-DTYPES = ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32")  # those of JavaScript's typed arrays
+DTYPES = ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32")  # JavaScript's typed arrays
 
 
 class Encoder:
@@ -38,7 +39,8 @@ class Encoder:
         size = 0
         for name, figure in figures.items():
             arrays: dict[Key, np.ndarray] = {}
-            plain = {"data": [_strip(t, (name, i, ""), arrays) for i, t in enumerate(figure["data"])], "layout": _plain(figure["layout"])}
+            data = [_strip(trace, (name, i, ""), arrays) for i, trace in enumerate(figure["data"])]
+            plain = {"data": data, "layout": _plain(figure["layout"])}
             before = self._figures.get(name)
             keys = {k for k in self._arrays if k[0] == name}
             patch = _diff(before, plain, []) if before is not None and keys == set(arrays) else None
@@ -56,11 +58,13 @@ class Encoder:
                     continue
                 fields, box = entry
                 raw = np.ascontiguousarray(box).tobytes()
-                entries.append({"figure": key[0], "trace": key[1], "attr": key[2], "dtype": array.dtype.name} | fields | {"offset": size})
+                where = {"figure": key[0], "trace": key[1], "attr": key[2], "dtype": array.dtype.name, "offset": size}
+                entries.append(where | fields)
                 chunks += [raw, bytes(-len(raw) % 8)]
                 size += len(raw) + (-len(raw) % 8)
                 self._arrays[key] = array.copy() if array.strides[:1] != (0,) else array
-        text = json.dumps(_plain(head) | {"figures": changes, "arrays": entries}, separators=(",", ":"), allow_nan=False).encode()
+        message = _plain(head) | {"figures": changes, "arrays": entries}
+        text = json.dumps(message, separators=(",", ":"), allow_nan=False).encode()
         return b"".join([pack("<I", len(text)), text, bytes(-(4 + len(text)) % 8), *chunks])
 
 
@@ -76,8 +80,8 @@ def decode(frame: bytes, figures: dict[str, Json] | None = None) -> tuple[dict[s
         for path, value in change.get("patch", ()):
             _at(figures[name], path[:-1])[path[-1]] = value
     for a in head.pop("arrays"):
-        trace, *steps = figures[a["figure"]]["data"][a["trace"]], *a["attr"].split(".")
-        holder, shape = _at(trace, steps[:-1]), tuple(a["shape"])
+        steps, shape = a["attr"].split("."), tuple(a["shape"])
+        holder = _at(figures[a["figure"]]["data"][a["trace"]], steps[:-1])
         box = np.frombuffer(raw, a["dtype"], int(np.prod(a["size"])), a["offset"]).reshape(a["size"])
         if a.get("repeat"):
             holder[steps[-1]] = np.broadcast_to(box[0], shape)
@@ -91,7 +95,7 @@ def decode(frame: bytes, figures: dict[str, Json] | None = None) -> tuple[dict[s
     return head, figures
 
 
-def _at(node: Json, path: list[str | int]) -> Json:
+def _at(node: Json, path: Sequence[str | int]) -> Json:
     for step in path:
         node = node[step]
     return node
@@ -106,7 +110,8 @@ def _strip(node: Json, key: Key, arrays: dict[Key, np.ndarray]) -> Json:
         here = (key[0], key[1], f"{key[2]}.{name}" if key[2] else name)
         if isinstance(value, np.ndarray):
             if value.dtype.name not in DTYPES or value.ndim not in (1, 2):
-                raise TypeError(f"{'.'.join(map(str, here))}: {value.ndim}-D {value.dtype}; allowed: 1-D, 2-D, {', '.join(DTYPES)}")
+                place, kind = ".".join(map(str, here)), f"{value.ndim}-D {value.dtype}"
+                raise TypeError(f"{place}: {kind}; allowed: 1-D, 2-D, {', '.join(DTYPES)}")
             arrays[here] = value
         else:
             out[name] = _strip(value, here, arrays) if isinstance(value, dict) else _plain(value)
@@ -144,7 +149,7 @@ def _diff(old: Json, new: Json, path: list[str | int]) -> list[list[Json]] | Non
 
 
 def _change(old: np.ndarray | None, new: np.ndarray) -> tuple[dict[str, Any], np.ndarray] | None:
-    """What to send so that `old` becomes `new`: fields of the entry and the box of values; None when nothing changed."""
+    """What to send so that `old` becomes `new`: fields of the entry and the box of values; None: nothing changed."""
     if old is not None and (old.dtype != new.dtype or old.ndim != new.ndim):
         old = None
     if new.ndim == 2 and new.strides[0] == 0 and new.size:
@@ -152,7 +157,7 @@ def _change(old: np.ndarray | None, new: np.ndarray) -> tuple[dict[str, Any], np
             return None
         return {"shape": list(new.shape), "at": None, "size": [1, new.shape[1]], "repeat": new.shape[0]}, new[:1]
     whole = {"shape": list(new.shape), "at": None, "size": list(new.shape)}, new
-    if old is None or any(n < o for n, o in zip(new.shape, old.shape, strict=True)) or (old.ndim == 2 and old.strides[0] == 0):
+    if old is None or (old.ndim == 2 and old.strides[0] == 0) or any(map(int.__lt__, new.shape, old.shape)):
         return whole
     changed = np.ones(new.shape, bool)
     inner = tuple(map(slice, old.shape))

@@ -14,7 +14,7 @@ from app.frames import DTYPES, Encoder, decode
 
 leaf = st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.floats(), st.text(max_size=4))
 words = st.sampled_from(["x", "y", "z", "line", "marker", "text"])
-tree = st.recursive(leaf, lambda t: st.one_of(st.lists(t, max_size=3), st.dictionaries(words, t, max_size=3)), max_leaves=8)
+tree = st.recursive(leaf, lambda t: st.lists(t, max_size=3) | st.dictionaries(words, t, max_size=3), max_leaves=8)
 shapes = st.one_of(st.tuples(st.integers(0, 6)), st.tuples(st.integers(0, 5), st.integers(0, 5)))
 array = st.sampled_from(DTYPES).flatmap(lambda d: hnp.arrays(d, shapes, elements=st.sampled_from([0, 1, 2, 3])))
 gappy = hnp.arrays("float32", shapes, elements=st.sampled_from([0.0, -0.0, 1.5, np.nan, np.inf, -np.inf]))
@@ -23,7 +23,8 @@ repeated = hnp.arrays("int32", st.integers(1, 4), elements=st.integers(0, 2)).fl
 )
 value = st.one_of(array, gappy, repeated, tree)
 trace = st.dictionaries(words, st.one_of(value, st.dictionaries(words, value, max_size=2)), max_size=4)
-figure = st.fixed_dictionaries({"data": st.lists(trace, max_size=3), "layout": st.dictionaries(words, tree, max_size=3)})
+layout = st.dictionaries(words, tree, max_size=3)
+figure = st.fixed_dictionaries({"data": st.lists(trace, max_size=3), "layout": layout})
 
 
 def plain(node: Any) -> Any:
@@ -37,7 +38,7 @@ def plain(node: Any) -> Any:
 
 def agree(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return type(a) is type(b) and a.dtype == b.dtype and a.shape == b.shape and np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
+        return type(a) is type(b) and (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
     if isinstance(a, dict):
         return isinstance(b, dict) and a.keys() == b.keys() and all(agree(a[k], b[k]) for k in a)
     if isinstance(a, list):
@@ -83,5 +84,5 @@ def test_the_caller_may_reuse_an_array() -> None:
 
 
 def test_a_dtype_that_the_browser_has_no_array_for_is_refused() -> None:
-    with pytest.raises(TypeError, match="a.0.y: 1-D int64"):
+    with pytest.raises(TypeError, match=r"a\.0\.y: 1-D int64"):
         Encoder().encode({}, {"a": {"data": [{"y": np.arange(3)}], "layout": {}}})

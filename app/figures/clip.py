@@ -1,6 +1,7 @@
 """What does clipping cut off? The norm of the whole gradient over training, before clipping and as it is used."""
 
 from math import log10
+from typing import Any
 
 import numpy as np
 
@@ -8,47 +9,52 @@ from app.figures.loss import no_numbers
 from app.figures.numbers import short
 from app.figures.palette import Palette
 from app.figures.scales import CURVE_POINTS, decades, grow, log, thin
-from app.figures.template import Part, across, axis, layout, line, over_training, training
+from app.figures.template import Part, across, axis, dots, label, layout, line, over_training, training
 from app.snapshot import Snapshot
 from app.words import _
 
+FLOOR = -12  # decades: a gradient norm below this is an exact fit or an exact zero, not a reason for a longer axis
+
 
 def clip(s: Snapshot, p: Palette) -> Part:
-    kind, threshold = s.experiment.clip, s.experiment.clip_threshold
-    before, cut = thin(s.grad_norm), clipped_at(s)
-    data: list[Part] = []
-    labels: list[Part] = []
-    hover = {"hoverinfo": "all"}
-    if kind != "none":
-        used = thin(s.clipped)
-        y = s.clipped[used].astype(np.float32)
-        data.append(line(used, log(y), p.gradient, 2.5, customdata=y, hovertemplate=_("used") + " %{customdata:.3~g}<extra></extra>", **hover))
-    y = s.grad_norm[before].astype(np.float32)
+    kind, level = s.experiment.clip, log10(s.experiment.clip_threshold)
+    cut = clipped_at(s)
+
+    def curve(values: np.ndarray, width: float, name: str, **more: Any) -> Part:
+        at = thin(values)
+        y = values[at].astype(np.float32)
+        hover = {"customdata": y, "hoverinfo": "all", "hovertemplate": name + " %{customdata:.3~g}<extra></extra>"}
+        return line(at, log(values[at]), p.gradient, width, **hover, **more)
+
     shade = {"fill": "tonexty", "fillcolor": p.threshold + "40"} if cut.size else {}
-    data.append(line(before, log(y), p.gradient, 1.2, customdata=y, hovertemplate="‖g‖ %{customdata:.3~g}<extra></extra>", **shade, **hover))
-    top = data[-1]["y"][np.isfinite(data[-1]["y"])]
-    level = log10(threshold)
-    reference = [level] if kind == "norm" else [0.0]
-    low = min(-2.0, grow(min([*reference, *top[top > -12]]), 2))
-    high = max(2.0, grow(max([*reference, *top]), 2))
-    apart = s.reached < len(s.clipped) and s.clipped[s.last_finite] < s.grad_norm[s.last_finite] * (1 - 1e-5)
-    if kind != "none" and apart:
-        labels.append({"key": "before", "text": _("‖g‖ before"), "color": p.gradient, "traces": [1], "place": "end", "from": s.reached, "lean": 1})
-        labels.append({"key": "used", "text": f"<b>{_('used')}</b>", "color": p.gradient, "traces": [0], "place": "end", "from": s.reached, "lean": -1})
+    used = [] if kind == "none" else [curve(s.clipped, 2.5, _("used"))]
+    data = [*used, curve(s.grad_norm, 1.2, "‖g‖", **shade)]
+    seen = data[-1]["y"][np.isfinite(data[-1]["y"])]
+    reference = [level if kind == "norm" else 0.0]
+    low = min(-2.0, grow(min([*reference, *seen[seen > FLOOR]]), 2))
+    high = max(2.0, grow(max([*reference, *seen]), 2))
+    end: Part = {"place": "end", "start": s.last_finite}
+    if used and _is_cut(s)[s.last_finite]:
+        labels = [
+            label("before", _("‖g‖ before"), p.gradient, [1], **end, lean=1),
+            label("used", f"<b>{_('used')}</b>", p.gradient, [0], **end, lean=-1),
+        ]
     else:
-        labels.append({"key": "norm", "text": "<b>‖g‖</b>", "color": p.gradient, "traces": list(range(len(data))), "place": "end", "from": s.reached, "lean": 0})
+        labels = [label("norm", "<b>‖g‖</b>", p.gradient, list(range(len(data))), **end)]
     shapes = over_training(p, s)
     if kind == "norm":
-        shapes.append(across(p, level, p.threshold, s.end, layer="above"))
-        text = _("threshold {c}").format(c=short(threshold))
-        labels.append({"key": "threshold", "text": text, "color": p.threshold, "traces": [], "place": "at", "at": [s.end, level]})
+        shapes.append(across(level, p.threshold, s.end, layer="above"))
+        text = _("threshold {c}").format(c=short(s.experiment.clip_threshold))
+        labels.append(label("threshold", text, p.threshold, [], "at", at=[s.end, level]))
     if cut.size:
         rug = np.full(cut.size, low + 0.045 * (high - low), np.float32)
-        data.append({"type": "scatter", "mode": "markers", "x": cut, "y": rug, "cliponaxis": False, "hoverinfo": "skip",
-                     "marker": {"symbol": "line-ns-open", "size": 8, "color": p.threshold, "line": {"width": 1.5}}})  # fmt: skip
-    meta = {"question": _("What does clipping cut off?"), "answer": _answer(s), "x": _("step"), "labels": labels,
-            "notes": no_numbers(s), "ticks": {"x": "count", "y": "log"}}  # fmt: skip
-    return {"data": data, "layout": layout(p, s, training(p, s), axis(p, (low, high), decades(low, high, 4), grid=True), meta, shapes)}
+        data.append(dots(cut, rug, p.threshold, 8, symbol="line-ns-open", line={"width": 1.5}))
+    meta = {
+        "question": _("What does clipping cut off?"), "answer": _answer(s), "x": _("step"), "labels": labels,
+        "notes": no_numbers(s), "ticks": {"x": "count", "y": "log"},
+    }  # fmt: skip
+    y = axis(p, (low, high), decades(low, high, 4), grid=True)
+    return {"data": data, "layout": layout(p, training(p, s), y, meta, shapes)}
 
 
 def _is_cut(s: Snapshot) -> np.ndarray:

@@ -1,68 +1,68 @@
 """How much gradient reaches step t? One backward pass, along the sequence."""
 
+from typing import Any
+
 import numpy as np
 
 from app.figures.palette import Palette
 from app.figures.scales import decades, gaps, grow, thin
-from app.figures.template import Part, across, axis, layout, line, timesteps
+from app.figures.template import Part, across, axis, dots, label, layout, line, timesteps
 from app.snapshot import Snapshot
 from app.words import _
 from engine import TASKS
 
+FEW = 20  # timesteps up to which each is marked
+
 
 def span(s: Snapshot) -> tuple[float, float]:
-    """Decades from low to high over the whole run so far: the low end grows by 4, the high one by 2, 1 is always in view."""
+    """Decades, low and high, over the whole run so far; the low end grows by 4, the high one by 2, 1 is always in view."""
     low, high = s.extremes
     return min(-4.0, grow(low, 4)), max(2.0, grow(high, 2))
 
 
 def flow(s: Snapshot, p: Palette) -> Part:
     layers, steps = s.now.shape
-    low, high = span(s)
     every_step = TASKS[s.experiment.task].every_step
-    few = {"mode": "lines+markers"} if steps <= 20 else {}
     data: list[Part] = []
     labels: list[Part] = []
 
-    def curve(values: np.ndarray, color: str, width: float, **more: object) -> np.ndarray:
+    def curve(values: np.ndarray, color: str, width: float, **more: Any) -> None:
         kept = thin(values)
         data.append(line(kept + 1, gaps(values[kept]), color, width, **more))
-        return values[kept]
 
-    def label(key: str, text: str, color: str) -> None:
-        labels.append({"key": key, "text": text, "color": color, "traces": [len(data) - 1], "place": "beside"})
+    def name(key: str, text: str, color: str) -> None:
+        labels.append(label(key, text, color, [len(data) - 1], "beside"))
 
     curve(s.start[s.layer], p.ghost, 3)
-    label("start", _("at the start"), p.soft)
+    name("start", _("at the start"), p.soft)
     if s.theory is not None and np.isfinite(s.theory) and np.isfinite(s.start[s.layer, -1]):
         ends = np.array([1, steps], np.int32)
-        expected = s.start[s.layer, -1] + s.theory * (steps - ends)
-        data.append(line(ends, gaps(expected), p.theory, 1.5, dash="5px,4px"))
-        label("theory", _("theory"), p.theory)
+        data.append(line(ends, gaps(s.start[s.layer, -1] + s.theory * (steps - ends)), p.theory, 1.5, dash="5px,4px"))
+        name("theory", _("theory"), p.theory)
     for other in range(layers):
         if other != s.layer:
             curve(s.now[other], p.gradient, 1.5, opacity=0.6)
-            label(f"layer{other}", _("layer {n}").format(n=other + 1), p.gradient)
+            name(f"layer{other}", _("layer {n}").format(n=other + 1), p.gradient)
     now = s.now[s.layer]
-    curve(now, p.gradient, 3.5, hoverinfo="all", hovertemplate="t = %{x}<br>10<sup>%{y:.2f}</sup><extra></extra>", **few)
-    name = _("step {n}").format(n=s.drawn)
+    mode = "lines+markers" if steps <= FEW else "lines"
+    curve(now, p.gradient, 3.5, hoverinfo="all", hovertemplate="10<sup>%{y:.2f}</sup><extra></extra>", mode=mode)
     if layers > 1:
-        name = _("layer {n}, step {step}").format(n=s.layer + 1, step=s.drawn)
-    label("now", f"<b>{name}</b>", p.gradient)
+        name("now", f"<b>{_('layer {n}, step {step}').format(n=s.layer + 1, step=s.drawn)}</b>", p.gradient)
+    else:
+        name("now", f"<b>{_('step {n}').format(n=s.drawn)}</b>", p.gradient)
     if np.isfinite(now[-1]):
-        enters = np.unique(np.linspace(0, steps - 1, min(steps, 11)).round().astype(np.int32)) if every_step else [steps - 1]
-        at = np.array([i for i in enters if np.isfinite(now[i])], np.int32)
-        data.append({"type": "scatter", "mode": "markers", "x": at + 1, "y": gaps(now[at]), "cliponaxis": False,
-                     "marker": {"size": 6 if every_step else 10, "color": p.loss}, "hoverinfo": "skip"})  # fmt: skip
-        labels.append({"key": "loss", "text": f"<b>{_('loss')}</b>", "color": p.loss, "traces": [], "place": "at",
-                       "at": [steps, float(now[-1])]})  # fmt: skip
+        enters = np.linspace(0, steps - 1, min(steps, 11)) if every_step else np.array([steps - 1])
+        at = np.unique(enters.round().astype(np.int32))
+        data.append(dots(at + 1, gaps(now[at]), p.loss, 6 if every_step else 10))
+        labels.append(label("loss", f"<b>{_('loss')}</b>", p.loss, [], "at", at=[steps, float(now[-1])]))
+    back = {"text": _("← back in time"), "x": 1, "y": 1, "xanchor": "right", "yanchor": "top"}
     meta = {
-        "question": _("How much gradient reaches step t?"), "answer": _answer(s, every_step), "x": "t", "labels": labels,
-        "ticks": {"x": "count", "y": "log"},
-        "notes": [{"text": _("← back in time"), "x": 1, "y": 1, "xanchor": "right", "yanchor": "top"}] if steps > 3 else [],
+        "question": _("How much gradient reaches step t?"), "answer": _answer(s, every_step), "x": "t",
+        "labels": labels, "ticks": {"x": "count", "y": "log"}, "notes": [back] if steps > 3 else [],
     }  # fmt: skip
+    low, high = span(s)
     y = axis(p, (low, high), decades(low, high, 6), grid=True)
-    return {"data": data, "layout": layout(p, s, timesteps(p, s), y, meta, [across(p, 0, p.faint, steps + 0.5, 0.5)])}
+    return {"data": data, "layout": layout(p, timesteps(p, s), y, meta, [across(0, p.faint, steps + 0.5, 0.5)])}
 
 
 def _answer(s: Snapshot, every_step: bool) -> str:
@@ -74,7 +74,8 @@ def _answer(s: Snapshot, every_step: bool) -> str:
     if not reached.size:
         return _("{what}: no gradient at all at any step t (an exact 0)").format(what=what)
     if np.isneginf(now[0]):
-        return _("{what}: <b>no gradient at all</b> before step t = {t} (an exact 0)").format(what=what, t=reached[0] + 1)
+        text = _("{what}: <b>no gradient at all</b> before step t = {t} (an exact 0)")
+        return text.format(what=what, t=reached[0] + 1)
     if s.theory is None and s.theory_note:
         text = _("{what}, mean over the batch").format(what=what)
         return f"{text} · <i>{_('theory: {why}').format(why=_(s.theory_note))}</i>"

@@ -8,7 +8,7 @@ from app.figures.flow import span
 from app.figures.loss import no_numbers
 from app.figures.palette import Palette
 from app.figures.scales import MAP_COLUMNS, MAP_TIMESTEPS, counts, decades, every, gaps, plain
-from app.figures.template import Part, axis, heatmap, layout, over_training, training
+from app.figures.template import Part, axis, heatmap, label, layout, over_training, training
 from app.snapshot import Snapshot
 from app.words import _
 
@@ -19,36 +19,37 @@ def flow_map(s: Snapshot, p: Palette) -> Part:
     width, up = max(1, ceil(s.end / MAP_COLUMNS)), every(steps, MAP_TIMESTEPS)
     z, kept = columns(s, width, up)
     ticks = decades(low, high, 3)
-    trace = heatmap(
-        z, (0, width), (1, up), (low, high), p.magnitude, customdata=np.broadcast_to(kept, z.shape),
-        hovertemplate=_("step {step}, t = {t}").format(step="%{customdata}", t="%{y}") + "<br>10<sup>%{z:.1f}</sup><extra></extra>",
-    )  # fmt: skip
+    hover = (
+        _("step {step}, t = {t}").format(step="%{customdata}", t="%{y}") + "<br>10<sup>%{z:.1f}</sup><extra></extra>"
+    )
+    true = np.broadcast_to(kept, z.shape)
+    trace = heatmap(z, (0, width), (1, up), (low, high), p.magnitude, customdata=true, hovertemplate=hover)
     at = counts(1, steps, 2)
     y = axis(p, (0.5, steps + 0.5), plain(at))
     y["ticktext"] = [f"t = {t}" if t in (1, steps) else str(t) for t in at]
-    labels = []
-    if s.diverged is None:
-        labels = [
-            {"key": "loss", "text": f"<b>{_('loss')}</b>", "color": p.loss, "traces": [], "place": "corner", "at": [s.reached, steps], "row": 0},
-            {"key": "back", "text": _("↓ back in time"), "color": p.soft, "traces": [], "place": "corner", "at": [s.reached, steps], "row": 1},
-        ]  # fmt: skip
+    corner: Part = {"place": "corner", "at": [s.reached, steps]}
+    labels = [
+        label("loss", f"<b>{_('loss')}</b>", p.loss, [], **corner, row=0),
+        label("back", _("↓ back in time"), p.soft, [], **corner, row=1),
+    ]
     meta = {
-        "question": _("How does training change that flow?"), "answer": _answer(s), "x": _("step"), "labels": labels,
+        "question": _("How does training change that flow?"), "answer": _answer(s), "x": _("step"),
+        "labels": labels if s.diverged is None else [],
         "notes": no_numbers(s), "ticks": {"x": "count", "y": "count"},
         "bar": {"range": [low, high], "ticks": [list(t) for t in zip(*ticks, strict=True)]},
     }  # fmt: skip
-    return {"data": [trace], "layout": layout(p, s, training(p, s), y, meta, over_training(p, s), hover="closest")}
+    return {"data": [trace], "layout": layout(p, training(p, s), y, meta, over_training(p, s), hover="closest")}
 
 
 def columns(s: Snapshot, width: int, up: int) -> tuple[np.ndarray, np.ndarray]:
     """One column for every `width` training steps up to the axis' end, NaN where the run has not been.
 
-    Returns z (timesteps / up, columns) float32 and kept (columns,) int32: the true training step that each column shows,
-    the kept one nearest to it. The shape holds still while the run goes on, so that only new columns change.
+    Returns z (timesteps / up, columns) float32 and kept (columns,) int32: the true training step of each column, the
+    kept one nearest to it. The shape holds still while the run goes on, so that only new columns change.
     """
     at = np.arange(0, s.end + 1, width)
     seen = at[at <= s.reached]
-    after = np.searchsorted(s.rows_at, seen).clip(1, len(s.rows_at) - 1) if len(s.rows_at) > 1 else np.zeros(len(seen), int)
+    after = np.searchsorted(s.rows_at, seen).clip(0, len(s.rows_at) - 1)
     before = np.maximum(after - 1, 0)
     nearest = np.where(seen - s.rows_at[before] <= s.rows_at[after] - seen, before, after)
     z = np.full((-(-s.rows.shape[2] // up), len(at)), np.nan, np.float32)

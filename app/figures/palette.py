@@ -40,14 +40,16 @@ PALETTES: dict[str, Palette] = {
         name="light",
         ink="#1B1F24", soft="#59636E", faint="#C9CFD6", grid="#E9ECEF", paper="#FFFFFF", panel="#F2F4F6",
         gradient="#0072B2", loss="#BC4A00", state="#007D5C", threshold="#A8457F", theory="#59636E", ghost="#5B9BC6",
-        magnitude=_even("#F0F8FF", "#B9DFFE", "#8AC4F1", "#63A8DD", "#428CC2", "#2A71A3", "#1D577F", "#183E59", "#152633"),
+        magnitude=_even("#F0F8FF", "#B9DFFE", "#8AC4F1", "#63A8DD", "#428CC2", "#2A71A3", "#1D577F", "#183E59",
+                        "#152633"),
         signed=_even("#7A4A12", "#CFA872", "#F7F7F5", "#6DBBA3", "#00664B"),
     ),
     "dark": Palette(
         name="dark",
         ink="#E8EAED", soft="#A9B2BD", faint="#4A535F", grid="#262C34", paper="#12151A", panel="#1D222A",
         gradient="#56B4E9", loss="#F0953C", state="#2FBF95", threshold="#E08BBE", theory="#A9B2BD", ghost="#44799A",
-        magnitude=_even("#0C1C29", "#0D344E", "#104D74", "#1F6798", "#3983B8", "#5A9FD3", "#82BCE9", "#AED8F9", "#E3F2FF"),
+        magnitude=_even("#0C1C29", "#0D344E", "#104D74", "#1F6798", "#3983B8", "#5A9FD3", "#82BCE9", "#AED8F9",
+                        "#E3F2FF"),
         signed=_even("#E3A458", "#85592A", "#191D23", "#14795E", "#2FD3A5"),
     ),
 }  # fmt: skip

@@ -29,15 +29,18 @@ def state(s: Snapshot, p: Palette) -> Part:
     at = counts(1, units, 2)
     y = axis(p, (units + 0.5, 0.5), plain(at))
     y["ticktext"] = [_("unit {n}").format(n=n) if n == 1 else str(n) for n in at]
-    middle = (low + high) / 2
-    sign = "+" if low < 0 else ""
+    ends = (
+        [(low, short(low)), (0.0, "0"), (high, "+" + short(high))]
+        if low < 0
+        else [(low, short(low)), (high, short(high))]
+    )
     meta = {
         "question": _("What does each unit remember?"), "answer": _answer(s, down), "x": "t",
         "ticks": {"x": "count", "y": "count"},
-        "bar": {"range": [low, high], "ticks": [[low, short(low)], [middle, short(middle)], [high, sign + short(high)]]},
+        "bar": {"range": [low, high], "ticks": [list(tick) for tick in ends]},
     }  # fmt: skip
     marks = [upright(t, p.ink, dash="1px,2px") for t in s.marks] if len(s.marks) <= MOST_MARKS else []
-    return {"data": [trace], "layout": layout(p, s, timesteps(p, s), y, meta, marks, hover="closest")}
+    return {"data": [trace], "layout": layout(p, timesteps(p, s), y, meta, marks, hover="closest")}
 
 
 def scale(s: Snapshot) -> tuple[float, float]:
@@ -70,7 +73,8 @@ def _answer(s: Snapshot, down: int) -> str:
     elif high is None:
         note = _("<b>{n} %</b> silent (h = 0)").format(n=round(100 * float(np.mean(finite == 0))))
     elif low == 0:
-        note = _("<b>{n} %</b> saturated (h &lt; 0.1 or &gt; 0.9)").format(n=round(100 * float(np.mean(abs(finite - 0.5) > 0.4))))
+        n = round(100 * float(np.mean(abs(finite - 0.5) > 0.4)))
+        note = _("<b>{n} %</b> saturated (h &lt; 0.1 or &gt; 0.9)").format(n=n)
     else:
         note = _("<b>{n} %</b> saturated (|h| &gt; 0.9)").format(n=round(100 * float(np.mean(abs(finite) > 0.9))))
     text = f"{head}; {note}"

@@ -3,7 +3,7 @@
 `layout["meta"]` holds question and answer (html) and what depends on pixels and is therefore placed by whoever knows
 them (the stage; `standalone` for a notebook):
   x        name of the x axis, written at its end
-  labels   direct labels: text, color; traces that they name (and can hide); where: "beside" or "end" a trace, or "at" x, y
+  labels   direct labels, see `label`
   notes    words inside the plot, at a place in paper fractions
   bar      colour bar: range, and ticks as [value, text]
   ticks    {"x": "count", "y": "log" | "count"}: how to make new ticks where the reader has zoomed in
@@ -23,10 +23,13 @@ STANDALONE = {"l": 64, "r": 120, "t": 76, "b": 44}
 
 def line(x: np.ndarray, y: np.ndarray, color: str, width: float, **more: Any) -> Part:
     look = {"color": color, "width": width} | ({"dash": more.pop("dash")} if "dash" in more else {})
-    return {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": look, "hoverinfo": "skip", "connectgaps": False} | more
+    return {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": look, "hoverinfo": "skip"} | more
 
 
-def heatmap(z: np.ndarray, x: tuple[float, float], y: tuple[float, float], span: tuple[float, float], stops: Stops, **more: Any) -> Part:
+Pair = tuple[float, float]
+
+
+def heatmap(z: np.ndarray, x: Pair, y: Pair, span: Pair, stops: Stops, **more: Any) -> Part:
     """z (rows, columns); x and y are (first, distance)."""
     return {
         "type": "heatmap", "z": z, "x0": x[0], "dx": x[1], "y0": y[0], "dy": y[1], "zmin": span[0], "zmax": span[1],
@@ -53,7 +56,7 @@ def training(p: Palette, s: Snapshot) -> Part:
     return axis(p, (0, s.end), plain(counts(0, s.end, 5)))
 
 
-def layout(p: Palette, s: Snapshot, x: Part, y: Part, meta: Part, shapes: list[Part], hover: str = "x") -> Part:
+def layout(p: Palette, x: Part, y: Part, meta: Part, shapes: list[Part], hover: str = "x") -> Part:
     return {
         "xaxis": x, "yaxis": y, "shapes": shapes, "showlegend": False, "hovermode": hover,
         "font": {"color": p.soft},
@@ -62,14 +65,35 @@ def layout(p: Palette, s: Snapshot, x: Part, y: Part, meta: Part, shapes: list[P
     }  # fmt: skip
 
 
-def across(p: Palette, y: float, color: str, end: float, start: float = 0, layer: str = "below") -> Part:
+def label(key: str, text: str, color: str, traces: list[int], place: str, **more: Any) -> Part:
+    """A direct label: it names (and can hide) `traces`, and stands "beside" the first of them, at its "end" (`lean` up
+    or down, not before step `start`), "at" a point, or in the "corner" right of it (in row `row`)."""
+    return {"key": key, "text": text, "color": color, "traces": traces, "place": place} | more
+
+
+def dots(x: np.ndarray, y: np.ndarray, color: str, size: float, **marker: Any) -> Part:
+    look = {"size": size, "color": color} | marker
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": x,
+        "y": y,
+        "cliponaxis": False,
+        "marker": look,
+        "hoverinfo": "skip",
+    }
+
+
+def across(y: float, color: str, end: float, start: float = 0, layer: str = "below") -> Part:
     """A horizontal reference line."""
-    return {"type": "line", "x0": start, "x1": end, "y0": y, "y1": y, "line": {"color": color, "width": 1.5}, "layer": layer}
+    stroke = {"color": color, "width": 1.5}
+    return {"type": "line", "x0": start, "x1": end, "y0": y, "y1": y, "line": stroke, "layer": layer}
 
 
 def upright(x: float, color: str, **look: Any) -> Part:
     """A vertical line over the whole height."""
-    return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": color, "width": 1} | look}
+    stroke = {"color": color, "width": 1} | look
+    return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": stroke}
 
 
 def over_training(p: Palette, s: Snapshot) -> list[Part]:
@@ -91,14 +115,19 @@ def standalone(p: Palette, figure: Part) -> Part:
         {"text": n["text"], "x": n["x"], "y": n["y"], "xref": "paper", "yref": "paper", "xanchor": n["xanchor"],
          "yanchor": n["yanchor"]} for n in meta["notes"]
     ]  # fmt: skip
-    for label in meta["labels"]:
-        at = label["at"] if "at" in label else _anchor(figure["data"][label["traces"][0]], label["place"])
+    for said in meta["labels"]:
+        at = said["at"] if "at" in said else _anchor(figure["data"][said["traces"][0]], said["place"])
         if at is not None:
-            shift = {"xshift": 8, "yanchor": "middle"} if label["place"] != "beside" else {"yanchor": "bottom", "yshift": 2}
-            notes.append({"text": label["text"], "x": at[0], "y": at[1], "xanchor": "left", "font": {"color": label["color"]}} | shift)
-    data = [t | {"colorbar": _bar(meta["bar"])} if t["type"] == "heatmap" and meta["bar"] else t for t in figure["data"]]
-    title = {"text": f"<b>{meta['question']}</b><br><span style='font-size:13px'>{meta['answer']}</span>",
-             "x": 0, "xref": "paper", "xanchor": "left", "font": {"color": p.ink, "size": 16}}  # fmt: skip
+            look = {"text": said["text"], "font": {"color": said["color"]}, "xanchor": "left"}
+            beside = said["place"] == "beside"
+            shift = {"yanchor": "bottom", "yshift": 2} if beside else {"yanchor": "middle", "xshift": 8}
+            notes.append(look | shift | {"x": at[0], "y": at[1]})
+    bar = {"colorbar": _bar(meta["bar"])} if meta["bar"] else {}
+    data = [trace | (bar if trace["type"] == "heatmap" else {}) for trace in figure["data"]]
+    title = {
+        "text": f"<b>{meta['question']}</b><br><span style='font-size:13px'>{meta['answer']}</span>",
+        "x": 0, "xref": "paper", "xanchor": "left", "font": {"color": p.ink, "size": 16},
+    }  # fmt: skip
     return {
         "data": data,
         "layout": figure["layout"] | {

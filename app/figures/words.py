@@ -8,6 +8,7 @@ from app.figures.numbers import power, short, times
 from app.snapshot import Snapshot
 from app.words import _
 
+LEVEL = 0.1  # decades over the whole sequence: less is called no change
 LEARNS = 0.9  # a validation loss below this share of the baseline is called learning
 
 
@@ -29,28 +30,33 @@ def verdict(s: Snapshot) -> dict[str, str]:
     if s.lost:
         return {"kind": "diverged", "badge": _("Diverged"), "rule": _rule()} | _lost(s)
     v = engine.verdict(s.now[s.layer])
-    first, last = _("step 1"), _("step {n}").format(n=s.now.shape[1])
+    steps = s.now.shape[1]
     if v.kind == "vanishing" and v.zero_before:
         reaches = _("No gradient at all reaches the steps before t = {t}").format(t=v.zero_before)
     elif v.kind == "vanishing":
-        reaches = _("The gradient at {first} is {ratio} of that at {last}").format(first=first, last=last, ratio=times(v.span))
+        reaches = _("The gradient at step 1 is {ratio} of that at step {n}").format(ratio=times(v.span), n=steps)
     elif v.kind in ("healthy", "exploding"):
-        reaches = _("The gradient at {first} is {ratio} times that at {last}").format(first=first, last=last, ratio=times(v.span))
+        reaches = _("The gradient at step 1 is {ratio} times that at step {n}").format(ratio=times(v.span), n=steps)
     elif v.kind == "none":
         reaches = _("No gradient reaches any step")
     else:
         reaches = _("The gradient is not a number")
-    badges = {"vanishing": _("Vanishing"), "healthy": _("Healthy"), "exploding": _("Exploding"), "none": _("No gradient"),
-              "diverged": _("Diverged")}  # fmt: skip
-    what = _learning(s, reaches)
-    return {"kind": v.kind, "badge": badges[v.kind], "what": what, "why": f"{_pace(v)} {_radii(s)}".strip(), "rule": _rule()}
+    badges = {
+        "vanishing": _("Vanishing"),
+        "healthy": _("Healthy"),
+        "exploding": _("Exploding"),
+        "none": _("No gradient"),
+        "diverged": _("Diverged"),
+    }
+    what, why = _learning(s, reaches), f"{_pace(v)} {_radii(s)}".strip()
+    return {"kind": v.kind, "badge": badges[v.kind], "what": what, "why": why, "rule": _rule()}
 
 
 def _pace(v: "engine.Verdict") -> str:
     if not isfinite(v.decades_per_step) or v.kind in ("none", "diverged"):
         return ""
     factor, steps = short(v.factor), short(v.half_life, 2)
-    if not isfinite(v.half_life) or v.half_life > 1e4:
+    if not isfinite(v.half_life) or abs(v.span) < LEVEL:
         return _("Each step back leaves its size as it is.")
     if v.decades_per_step < 0:
         return _("Each step back multiplies it by {factor}: half-life {n} steps.").format(factor=factor, n=steps)
@@ -78,9 +84,9 @@ def _lost(s: Snapshot) -> dict[str, str]:
 
 def _rule() -> str:
     return _(
-        "Rule: a robust line through log ‖∂L/∂h<sub>t</sub>‖ (median of the slopes over half the sequence). Over the whole "
-        "sequence healthy means between {low} and {high} times; less vanishes, more explodes. It learns when the validation "
-        "loss is below {share} of the baseline."
+        "Rule: a robust line through log ‖∂L/∂h<sub>t</sub>‖ (median of the slopes over half the sequence). Over the "
+        "whole sequence healthy means between {low} and {high} times; less vanishes, more explodes. It learns when "
+        "the validation loss is below {share} of the baseline."
     ).format(low=power(-2), high=power(2), share=LEARNS)
 
 
@@ -129,7 +135,9 @@ def player_words() -> dict[str, str]:
         "reload": _("Reload"),
         "still": _("Still"),
         "still_what": _("Live play isn't possible here."),
-        "still_why": _("The connection that carries it (a WebSocket) does not open. The pictures still follow every control."),
+        "still_why": _(
+            "The connection that carries it (a WebSocket) does not open. The pictures still follow every control."
+        ),
         "broken": _("Stopped"),
         "broken_what": _("The pictures cannot be drawn."),
         "broken_why": _("Plotly did not load. Reload the page to try again."),

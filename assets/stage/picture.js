@@ -139,7 +139,8 @@ export class Picture {
   }
 
   #direct(meta, { px, py, full, taken, put, fs, high, r }) {
-    const { w, h } = this.box, { data } = this.#figure, ends = [], near = [], lines = new Map()
+    const { w, h } = this.box, { data } = this.#figure, near = [], lines = new Map()
+    const ends = taken.map((a) => ({ ...a, fixed: true }))
     const samples = (i) => { if (!lines.has(i)) lines.set(i, sample(data[i].x, data[i].y, px, py, w)); return lines.get(i) }
     for (const label of meta.labels) {
       const wide = this.#width(label.text, fs), style = { color: label.color, label }
@@ -150,7 +151,8 @@ export class Picture {
       } else {
         const point = label.place === 'at' ? label.at : this.#end(data[label.traces[0]])
         if (!point) continue
-        const pinned = label.place === 'at' && point[0] >= full, x = pinned ? w : Math.min(px(Math.max(point[0], label.from ?? -Infinity)), w), y = py(point[1])
+        const pinned = label.place === 'at' && point[0] >= full, y = py(point[1])
+        const x = pinned ? w : label.place === 'end' ? Math.min(px(Math.max(point[0], label.start)), w) : px(point[0])
         if (x < 0 || x > w + 1 || y < -2 || y > h + 2) continue
         const most = pinned ? r - 10 : 0, rows = most && wide > most ? 2 : 1
         if (pinned) ends.push({ x: 0, w, y, h: 3, fixed: true }) // the line itself: no label stands on it

@@ -123,9 +123,9 @@ class Stage {
     const open = this.live?.state === 'open'
     if (head.run) this.player.show(head.run, open && head.status === 'ready')
     if (!open) this.player.idle()
+    if (this.frames.figures.flow) this.root.classList.remove('empty')
     for (const id of IDS) if (id in this.#news) this.pictures[id].show(this.frames.figures[id], this.#news[id])
     this.#news = {}
-    this.root.classList.toggle('empty', !this.frames.figures.flow)
     const { draws } = this.painted
     draws.push(performance.now() - start)
     if (draws.length > 500) draws.splice(0, 250)
@@ -175,14 +175,13 @@ class Stage {
     let now
     if (this.broken) now = tell('broken', null, [way({ way: 'reload' }, words.reload)])
     else if (state === 'ended') now = tell('ended', null, [way({ way: 'reload' }, words.reload)])
-    else if (state === 'impossible') now = tell('still')
     else if (state === 'offline') now = tell('offline', head ? null : '', [way({ way: 'now' }, words.try_now)])
-    else if (!head) now = tell('connecting')
+    else if (!head) now = tell(state === 'impossible' ? 'still' : 'connecting')
     else if (head.status === 'compiling') now = tell('compiling', head.message)
     else if (head.status === 'error') now = tell('error', head.message)
     else {
-      const lost = head.run?.diverged
-      now = { ...head.verdict, ...(head.message && { why: head.message }), ways: lost ? [way({ do: 'last' }, fill(words.back_to, { n: head.run.last_finite })), way({ do: 'clip' }, words.clip_at_1)] : [] }
+      const lost = head.run?.diverged, note = state === 'impossible' ? `${words.still_what} ${words.still_why}` : head.message
+      now = { ...head.verdict, ...(note && { why: note }), ways: lost ? [way({ do: 'last' }, fill(words.back_to, { n: head.run.last_finite })), way({ do: 'clip' }, words.clip_at_1)] : [] }
     }
     const { root } = this, find = (s) => root.querySelector(s)
     root.dataset.kind = now.kind ?? 'waiting'
