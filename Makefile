@@ -17,7 +17,7 @@ lint: .venv/dev.stamp
 	$(BIN)/mypy
 
 bench: .venv/dev.stamp
-	set -e; for script in tests/benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	set -e; for script in tests/benchmarks/[a-z]*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; done
 
 clean:
 	rm -rf .venv
