@@ -106,7 +106,8 @@ NONSENSE = [
     ("cell", "elman"), ("cell", ""), ("cell", "<script>alert(1)</script>"), ("gain", "nan"), ("gain", "inf"),
     ("gain", "-1"), ("gain", "1e99"), ("gain", "0x10"), ("gain", "1_0"), ("seq_length", "0"), ("seq_length", "1e2"),
     ("seq_length", "100000"), ("hidden_size", "32.5"), ("hidden_size", "９"), ("seed", "-1"), ("seed", "9" * 5000),
-    ("lr", "."), ("clip_threshold", "0"), ("num_layers", "true"), ("dtype", "float16"), ("lr", "\x00"), ("clip", "None"),
+    ("lr", "."), ("clip_threshold", "0"), ("num_layers", "true"), ("dtype", "float16"), ("lr", "\x00"),
+    ("clip", "None"),
 ]  # fmt: skip
 
 

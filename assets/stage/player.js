@@ -138,7 +138,7 @@ export class Player {
   #key(e) {
     const what = KEYS[e.key], from = e.target, own = this.root.contains(from)
     if (!what || e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented || !this.root.isConnected) return
-    if (!own && from !== document.body && from !== document.documentElement) return // another widget has the keys
+    if (!own && !from.contains(this.root)) return // another widget has the keys (what lies around the stage has none)
     if (from === this.scrub ? e.key.startsWith('Arrow') || e.key === 'End' : from.matches('input, select, textarea')) return
     if (e.key === ' ' && from.matches('button')) return // the button presses itself
     e.preventDefault()

@@ -1,0 +1,355 @@
+"""The page in a real browser against a real server: what a visitor does, and what the server has to let go of."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+
+from app.frames import decode
+
+from .conftest import Server
+
+pytestmark = pytest.mark.browser
+
+
+# Watch `n` animation frames: in how many is one of the five pictures missing or empty, and how often was it painted?
+BLANK_FRAMES = """(n) => new Promise((done) => {
+    const from = __stage.frames, empty = (plot) => !plot.querySelector('.hm image, .trace path.js-line')
+    let blank = 0
+    const look = () => {
+        const plots = [...document.querySelectorAll('#stage .js-plotly-plot')]
+        if (plots.length !== 5 || plots.some(empty)) blank++
+        if (n-- > 0) requestAnimationFrame(look)
+        else done([blank, __stage.frames - from])
+    }
+    look()
+})"""
+
+
+class Visitor:
+    """A tab, and what it shows."""
+
+    def __init__(self, browser: Any, server: Server, query: str = "", **context: Any) -> None:
+        self.server = server
+        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.errors: list[str] = []
+        self.sockets: list[Any] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("websocket", lambda socket: self.sockets.append(socket) if "/live/" in socket.url else None)
+        self.go(query)
+
+    def go(self, query: str = "") -> None:
+        self.page.goto(f"{self.server.url}/{query}")
+        self.drawn()
+
+    def drawn(self) -> None:
+        self.page.wait_for_function("window.__stage?.frames > 0")
+        self.until(lambda: self.text(".what"))
+
+    def until(self, condition: Callable[[], Any], seconds: float = 15.0) -> Any:
+        end = time.monotonic() + seconds
+        while not (result := condition()):
+            assert time.monotonic() < end, f"it did not happen in time; the page says: {self.text('#stage')[:300]}"
+            self.page.wait_for_timeout(20)
+        return result
+
+    def text(self, selector: str) -> str:
+        return self.page.locator(selector).first.inner_text()
+
+    @property
+    def step(self) -> int:
+        return int(re.sub(r"\D", "", self.text(".scrub output")) or 0)
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """The curves as drawn: gradient norms of picture 1, and the loss."""
+        return {
+            name: self.page.evaluate(
+                "(id) => document.querySelector(`#${id} .js-plotly-plot`).data.map((t) => Array.from(t.y ?? []))", name
+            )
+            for name in ("flow", "loss")
+        }
+
+    @property
+    def token(self) -> str:
+        return self.sockets[-1].url.rsplit("/", 1)[1]
+
+    def press(self, what: str) -> None:
+        self.page.locator(f"#stage [data-do={what}]").first.click()
+
+    def speed(self, value: str) -> None:
+        self.page.locator("#stage .speed select").select_option(value)
+
+    def slide(self, field: str, key: str, times: int = 1) -> None:
+        self.page.locator(f".st-key-{field} input[type=range]").focus()
+        for _ in range(times):
+            self.page.keyboard.press(key)
+
+    def close(self) -> None:
+        self.context.close()
+
+
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture
+def visit(browser: Any, server: Server) -> Iterator[Visit]:
+    visitors: list[Visitor] = []
+
+    def open_one(query: str = "", **context: Any) -> Visitor:
+        visitors.append(Visitor(browser, server, query, **context))
+        return visitors[-1]
+
+    yield open_one
+    for visitor in visitors:
+        visitor.close()
+        assert visitor.errors == []
+
+
+def reached(server: Server, token: str) -> dict[str, Any]:
+    """The state of a run, asked for by another client."""
+    host = server.url.removeprefix("http://")
+    with connect(f"ws://{host}/live/{token}", origin=server.url) as socket:
+        socket.send(json.dumps({"do": "theme", "value": "light"}))
+        head, _ = decode(socket.recv(10))
+        return head["run"]
+
+
+def test_first_picture_is_there_before_any_training(visit):
+    page = visit()
+    assert page.step == 0
+    assert page.text(".badge b") == "Vanishing"
+    assert len(page.numbers["flow"][0]) == 100
+    assert page.page.evaluate("document.documentElement.scrollHeight <= innerHeight"), "it fits one screen"
+    assert page.page.locator("#stage .js-plotly-plot").count() == 5
+
+
+def test_play_moves_steps_and_loss_and_pause_stops_them(visit):
+    page = visit()
+    page.press("play")
+    page.until(lambda: page.step > 5)
+    page.press("play")
+    page.until(lambda: page.text("#stage .play").strip() == "Play")
+    page.page.wait_for_timeout(300)
+    step, numbers = page.step, page.numbers
+    assert len(numbers["loss"][0]) > 5
+    page.page.wait_for_timeout(600)
+    assert (page.step, page.numbers) == (step, numbers)
+    page.press("step")
+    page.until(lambda: page.step == step + 1)
+    page.press("reset")
+    page.until(lambda: page.step == 0)
+
+
+def test_keys_play_step_and_reset(visit):
+    page = visit()
+    page.page.locator("#stage h2").first.click()
+    page.page.keyboard.press("ArrowRight")
+    page.until(lambda: page.step == 1)
+    page.page.keyboard.press(" ")
+    page.until(lambda: page.step > 4)
+    page.page.keyboard.press(" ")
+    page.page.keyboard.press("r")
+    page.until(lambda: page.step == 0)
+
+
+def test_the_scrubber_brings_a_step_back(visit):
+    page = visit()
+    at_start = page.numbers["flow"]
+    page.press("play")
+    page.until(lambda: page.step > 10)
+    page.press("play")
+    page.page.locator(".scrub input").evaluate(
+        "(range) => { range.value = 0; range.dispatchEvent(new Event('input', { bubbles: true })) }"
+    )
+    page.until(lambda: page.step == 0)
+    page.until(lambda: max(map(max, page.numbers["flow"])) == max(map(max, at_start)))
+
+
+def test_a_control_changes_the_picture_and_the_link(visit):
+    page = visit()
+    before = page.numbers
+    page.slide("gain", "ArrowRight", 4)
+    page.until(lambda: "gain=1.1" in page.page.url)
+    page.until(lambda: page.numbers["flow"] != before["flow"])
+    assert page.step == 0
+    page.page.get_by_text("LSTM", exact=True).click()
+    page.until(lambda: "cell=lstm" in page.page.url)
+    page.until(lambda: "gated" in page.text("#flow p") or page.numbers["flow"] != before["flow"])
+
+
+def test_a_control_while_playing_starts_again_and_plays_on(visit):
+    page = visit()
+    page.press("play")
+    page.until(lambda: page.step > 20)
+    page.slide("gain", "ArrowLeft")
+    page.until(lambda: page.step < 15)
+    page.until(lambda: page.step > 20)
+
+
+def test_a_copied_link_and_a_reload_show_the_same_numbers(visit):
+    page = visit("?cell=gru&gain=0.937&seed=5&task=temporal_order&lr=0.0123")
+    numbers, verdict = page.numbers, page.text(".what")
+    other = visit(page.page.url.removeprefix(page.server.url).lstrip("/"))
+    assert (other.numbers, other.text(".what")) == (numbers, verdict)
+    assert other.page.url == page.page.url
+    page.page.reload()
+    page.drawn()
+    assert (page.numbers, page.text(".what")) == (numbers, verdict)
+
+
+def test_back_and_forward(visit):
+    page = visit()
+    page.slide("gain", "ArrowRight")
+    page.until(lambda: "gain=0.95" in page.page.url)
+    page.page.wait_for_timeout(300)
+    page.page.go_back()
+    page.until(lambda: "gain" not in page.page.url)
+    page.until(lambda: page.text(".st-key-gain [data-testid=stSliderThumbValue]") == "0.90")
+    page.page.go_forward()
+    page.until(lambda: page.text(".st-key-gain [data-testid=stSliderThumbValue]") == "0.95")
+
+
+def test_new_seed_changes_the_link(visit):
+    page = visit()
+    page.press("seed")
+    page.until(lambda: "seed=" in page.page.url)
+    seed = re.search(r"seed=(\d+)", page.page.url).group(1)
+    page.until(lambda: page.page.locator(".st-key-seed input").input_value() == seed)
+
+
+def test_a_nonsense_link_says_what_was_wrong(visit):
+    page = visit("?cell=%3Cimg%20src%3Dx%20onerror%3D%22document.title%3D'hacked'%22%3E&gain=nan&foo=1")
+    notice = page.page.locator(".st-key-notice")
+    assert "Allowed: rnn, lstm, gru" in notice.inner_text()
+    assert "a number from 0 to 10" in notice.inner_text()
+    assert notice.locator("img").count() == 0
+    assert page.page.title() != "hacked"
+    notice.get_by_role("button").click()
+    notice.wait_for(state="detached")
+    assert page.page.url.rstrip("/?") == page.server.url
+
+
+def test_two_tabs_do_not_disturb_each_other(visit):
+    one, two = visit("?seed=1"), visit("?seed=2")
+    numbers = two.numbers
+    one.press("play")
+    one.until(lambda: one.step > 10)
+    assert two.numbers == numbers
+    assert two.step == 0
+    two.press("play")
+    two.until(lambda: two.step > 5)
+    one.press("play")
+    one.until(lambda: one.text("#stage .play").strip() == "Play")
+    step = two.step
+    two.until(lambda: two.step > step + 5)
+
+
+def test_zoom_survives_updates(visit):
+    page = visit()
+    page.page.evaluate(
+        """() => Plotly.relayout(document.querySelector('#flow .js-plotly-plot'), {'xaxis.range': [40, 60]})"""
+    )
+    page.press("play")
+    page.until(lambda: page.step > 10)
+    kept = page.page.evaluate("document.querySelector('#flow .js-plotly-plot')._fullLayout.xaxis.range")
+    assert [round(end) for end in kept] == [40, 60]
+
+
+def test_no_picture_is_ever_blank_while_it_trains(visit):
+    page = visit()
+    page.speed("0")
+    page.press("play")
+    page.until(lambda: page.step > 0)
+    blank, painted = page.page.evaluate(BLANK_FRAMES, 120)
+    assert painted > 3
+    assert blank == 0
+
+
+def test_a_closed_tab_stops_its_training(visit, server):
+    page = visit()
+    page.press("play")
+    page.until(lambda: page.step > 10)
+    step, token = page.step, page.token
+    page.close()
+    time.sleep(7)
+    after = reached(server, token)["reached"]
+    assert after - step < 20 * 5, "3 s of grace, at 20 steps a second"
+
+
+def test_a_lost_connection_is_said_and_comes_back(visit):
+    page = visit()
+    down, open_ones = [False], []
+
+    def network(socket: Any) -> None:
+        if down[0]:
+            socket.close(code=1011)
+        else:
+            open_ones.append((socket, socket.connect_to_server()))
+
+    page.page.route_web_socket(re.compile("/live/"), network)
+    page.page.reload()
+    page.drawn()
+    page.press("play")
+    page.until(lambda: page.step > 5)
+    down[0] = True
+    for sides in open_ones:
+        for side in sides:
+            side.close(code=1011)
+    state = page.page.locator("#stage")
+    page.until(lambda: state.get_attribute("data-state") == "offline")
+    step = page.step
+    page.page.wait_for_timeout(1500)
+    assert page.step == step
+    down[0] = False
+    page.until(lambda: state.get_attribute("data-state") == "ready")
+    page.until(lambda: page.step > step + 5)
+
+
+def test_without_sockets_every_control_still_shows_its_picture(browser, server):
+    page = Visitor.__new__(Visitor)
+    page.server, page.context = server, browser.new_context(viewport={"width": 1280, "height": 800})
+    page.page = page.context.new_page()
+    page.page.set_default_timeout(20_000)
+    page.page.route_web_socket(re.compile("/live/"), lambda socket: socket.close(code=1011))
+    page.page.goto(server.url)
+    page.until(lambda: page.page.locator("#stage").get_attribute("data-state") == "still")
+    page.drawn()
+    before = page.numbers
+    page.slide("gain", "ArrowRight", 4)
+    page.until(lambda: page.numbers["flow"] != before["flow"])
+    assert page.page.locator("#stage .play").is_disabled()
+    page.close()
+
+
+def test_diverged_offers_a_way_on(visit):
+    page = visit("?nonlinearity=relu&gain=1.6&optimizer=sgd&clip=none&lr=0.0005")
+    page.press("play")
+    page.until(lambda: page.text(".badge b") == "Diverged")
+    assert page.page.locator("#stage .play").is_disabled()
+    page.page.get_by_role("button", name="Clip at 1").click()
+    page.until(lambda: "clip=none" not in page.page.url)
+    page.until(lambda: not page.page.locator("#stage .play").is_disabled())
+
+
+def test_ctrl_c_ends_the_server_with_pages_open_and_training(browser):
+    server = Server()
+    try:
+        pages = [Visitor(browser, server), Visitor(browser, server, "?cell=lstm")]
+        for page in pages:
+            page.speed("0")
+            page.press("play")
+            page.until(lambda page=page: page.step > 0)
+        assert server.interrupt() < 2
+        pages[0].until(lambda: pages[0].page.locator("#stage").get_attribute("data-state") == "offline")
+        assert "Traceback" not in server.output()
+        for page in pages:
+            page.close()
+    finally:
+        server.stop()
