@@ -15,7 +15,7 @@ FEW = 20  # timesteps up to which each is marked
 
 
 def span(s: Snapshot) -> tuple[float, float]:
-    """Decades, low and high, over the whole run so far; the low end grows by 4, the high one by 2, 1 is always in view."""
+    """Decades from low to high over the whole run so far; they grow by 4 and by 2, and 1 is always in view."""
     low, high = s.extremes
     return min(-4.0, grow(low, 4)), max(2.0, grow(high, 2))
 
@@ -44,8 +44,8 @@ def flow(s: Snapshot, p: Palette) -> Part:
             curve(s.now[other], p.gradient, 1.5, opacity=0.6)
             name(f"layer{other}", _("layer {n}").format(n=other + 1), p.gradient)
     now = s.now[s.layer]
-    mode = "lines+markers" if steps <= FEW else "lines"
-    curve(now, p.gradient, 3.5, hoverinfo="all", hovertemplate="10<sup>%{y:.2f}</sup><extra></extra>", mode=mode)
+    points = {"mode": "lines+markers"} if steps <= FEW else {}
+    curve(now, p.gradient, 3.5, hoverinfo="all", hovertemplate="10<sup>%{y:.2f}</sup><extra></extra>", **points)
     if layers > 1:
         name("now", f"<b>{_('layer {n}, step {step}').format(n=s.layer + 1, step=s.drawn)}</b>", p.gradient)
     else:

@@ -54,7 +54,7 @@ def no_numbers(s: Snapshot) -> list[Part]:
         return []
     text = _("no numbers after step {n}").format(n=s.last_finite)
     x = s.last_finite / s.end
-    return [{"text": text, "x": x, "y": 0.1, "xanchor": "left" if x < 0.6 else "right", "yanchor": "bottom"}]
+    return [{"text": text, "x": 1 if x < 0.6 else x, "y": 0.5, "xanchor": "right", "yanchor": "bottom"}]
 
 
 def _answer(s: Snapshot) -> str:

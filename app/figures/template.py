@@ -23,7 +23,8 @@ STANDALONE = {"l": 64, "r": 120, "t": 76, "b": 44}
 
 def line(x: np.ndarray, y: np.ndarray, color: str, width: float, **more: Any) -> Part:
     look = {"color": color, "width": width} | ({"dash": more.pop("dash")} if "dash" in more else {})
-    return {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": look, "hoverinfo": "skip"} | more
+    mode = "lines+markers" if len(x) == 1 else "lines"  # a single point has no line
+    return {"type": "scatter", "mode": mode, "x": x, "y": y, "line": look, "hoverinfo": "skip"} | more
 
 
 Pair = tuple[float, float]

@@ -25,6 +25,14 @@ export class Picture {
     this.over = root.querySelector('.words')
     this.whole = root.querySelector('.whole')
     this.whole.onclick = () => this.#unzoom()
+    this.size = new ResizeObserver(([{ contentRect: { width, height } }]) => {
+      if (width === this.width && height === this.height) return
+      Object.assign(this, { width, height })
+      this.draw()
+    })
+    this.size.observe(this.plot)
+    // Plotly asks for the size at every drawing; each answer by the browser would lay the page out once more.
+    Object.defineProperties(this.graph, { clientWidth: { get: () => this.width ?? 0 }, clientHeight: { get: () => this.height ?? 0 } })
     // While a rectangle is drawn the picture waits: a redraw would take the rectangle away from under the pointer.
     this.plot.addEventListener('pointerdown', (e) => { if (!e.target.closest('button')) this.#held = true })
     this.release = () => { if (this.#held) { this.#held = false; setTimeout(() => this.draw()) } }
@@ -33,6 +41,7 @@ export class Picture {
   }
 
   close() {
+    this.size.disconnect()
     removeEventListener('pointerup', this.release)
     removeEventListener('pointercancel', this.release)
     this.plotly.purge(this.graph)
@@ -52,8 +61,8 @@ export class Picture {
     html(this.answer, meta.answer)
     const said = `${bare(meta.question)} ${bare(meta.answer)}`
     if (this.graph.getAttribute('aria-label') !== said) { this.graph.setAttribute('aria-label', said); this.answer.title = bare(meta.answer) }
-    const width = this.plot.clientWidth, height = this.plot.clientHeight
-    if (width < 40 || height < 40) return
+    const { width, height } = this
+    if (!(width >= 40 && height >= 40)) return
     const { l, r, t, b } = this.look.margin
     this.box = { w: width - l - r, h: height - t - b }
     const { data, layout } = this.#dress(width, height, fs)

@@ -219,8 +219,9 @@ class Stage {
   // --- size
 
   #resize() {
+    const { fs } = this.look
     this.#measure()
-    for (const picture of Object.values(this.pictures)) picture.draw()
+    if (fs !== this.look.fs) for (const picture of Object.values(this.pictures)) picture.draw()
   }
 
   #measure() {
