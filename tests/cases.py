@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 
 import engine
-
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+from tests import naive
 
 
 def state_dict(
     e: engine.Experiment, inputs: int, outputs: int, seed: int = 1, rho: float = 1.2
 ) -> dict[str, np.ndarray]:
     """Random weights with no zero in them, biases too: PyTorch's names and shapes, ρ(W_hh) about `rho`."""
-    rng, units, rows = np.random.default_rng(seed), e.hidden_size, GATES[e.cell] * e.hidden_size
+    rng, units = np.random.default_rng(seed), e.hidden_size
+    rows = naive.blocks(e.cell) * units
 
     def draw(deviation: float, *shape: int) -> np.ndarray:  # bounded, so that no unit of a tiny network is saturated
         return rng.uniform(-deviation * np.sqrt(3), deviation * np.sqrt(3), shape).astype(e.dtype)

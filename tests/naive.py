@@ -113,6 +113,11 @@ CELLS = {
 }
 
 
+def blocks(cell: str) -> int:
+    """Blocks of H rows in W_ih and W_hh."""
+    return max(1, len(CELLS[cell][2]))
+
+
 def loss_and_slope(name: str, outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
     """(L, ∂L/∂outputs): mse is the mean over everything, cross_entropy over all but the classes."""
     if name == "mse":

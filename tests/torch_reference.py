@@ -1,6 +1,6 @@
 """The same pass and the same training in PyTorch: modules that load our state dict, autograd for every gradient."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,81 +20,91 @@ ACTIVATIONS = {
     "softsign": F.softsign,
     "hardtanh": F.hardtanh,
 }
-MODULES = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+def rnn(zx, zh, h, c, phi):
+    return phi(zx + zh), c, {}
+
+
+def lstm(zx, zh, h, c, phi):
+    zi, zf, zg, zo = (zx + zh).chunk(4, 1)
+    i, f, g, o = zi.sigmoid(), zf.sigmoid(), phi(zg), zo.sigmoid()
+    c = f * c + i * g
+    return o * c.tanh(), c, {"i": i, "f": f, "g": g, "o": o}
+
+
+def gru(zx, zh, h, c, phi):
+    (xr, xz, xn), (hr, hz, hn) = zx.chunk(3, 1), zh.chunk(3, 1)
+    r, z = (xr + hr).sigmoid(), (xz + hz).sigmoid()
+    n = phi(xn + r * hn)
+    return (1 - z) * n + z * h, c, {"r": r, "z": z, "n": n}
+
+
+# name: PyTorch's module (None where it has none), and (W_ih x + b_ih, W_hh h + b_hh, h, c, φ) -> h', c', gates by name
+CELLS: dict[str, tuple[type[nn.Module] | None, Callable]] = {
+    "rnn": (nn.RNN, rnn),
+    "lstm": (nn.LSTM, lstm),
+    "gru": (nn.GRU, gru),
+}
+
+
+class Plain(nn.Module):
+    """The parameters of a recurrent module, for a cell that PyTorch does not have."""
+
+    def __init__(self, state_dict: Mapping[str, np.ndarray]) -> None:
+        super().__init__()
+        for name, value in state_dict.items():
+            if not name.startswith("head."):
+                self.register_parameter(name, nn.Parameter(torch.tensor(np.array(value))))
 
 
 class Model(nn.Module):
-    """torch.nn.RNN, LSTM or GRU with a Linear head: `fused` is PyTorch's own kernel, `unrolled` a loop on its weights.
+    """A recurrent module and a Linear head, loaded with strict=True: every name and every shape is PyTorch's.
 
-    The loop exists because the modules know only tanh and relu, and because autograd keeps ∂L/∂h_t only where h_t is a
-    tensor of its own.
+    `unrolled` is a loop on its weights, because the modules know only tanh and relu, and because autograd keeps ∂L/∂h_t
+    only where h_t is a tensor of its own.
     """
 
-    def __init__(self, cell: str, input_size: int, hidden_size: int, num_layers: int, outputs: int, dtype: str) -> None:
+    def __init__(self, e: engine.Experiment, state_dict: Mapping[str, np.ndarray]) -> None:
         super().__init__()
-        kind = getattr(torch, dtype)
-        self.cell, self.layers = cell, num_layers
-        self.recurrent = MODULES[cell](input_size, hidden_size, num_layers, dtype=kind)
-        self.head = nn.Linear(hidden_size, outputs, dtype=kind)
-
-    def load(self, state_dict: Mapping[str, np.ndarray]) -> "Model":
-        """Loads with strict=True: every name and every shape is PyTorch's."""
+        module, self.step = CELLS[e.cell]
+        inputs, outputs = state_dict["weight_ih_l0"].shape[1], len(state_dict["head.bias"])
+        self.units, self.layers, dtype = e.hidden_size, e.num_layers, getattr(torch, e.dtype)
+        self.recurrent = Plain(state_dict) if module is None else module(inputs, self.units, self.layers, dtype=dtype)
+        self.head = nn.Linear(self.units, outputs, dtype=dtype)
         tensors = {name: torch.tensor(np.array(value)) for name, value in state_dict.items()}
-        prefix = "head."
-        self.recurrent.load_state_dict({n: v for n, v in tensors.items() if not n.startswith(prefix)}, strict=True)
-        self.head.load_state_dict(
-            {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}, strict=True
-        )
-        return self
+        head = {name.removeprefix("head."): tensors.pop(name) for name in list(tensors) if name.startswith("head.")}
+        self.recurrent.load_state_dict(tensors, strict=True)
+        self.head.load_state_dict(head, strict=True)
 
     def named(self) -> dict[str, nn.Parameter]:
         """The parameters by the engine's names."""
         names = dict(self.recurrent.named_parameters())
         return names | {f"head.{name}": value for name, value in self.head.named_parameters()}
 
-    def fused(self, x: torch.Tensor) -> torch.Tensor:
-        """(T, B, H) of the last layer."""
-        return self.recurrent(x)[0]
-
     def unrolled(self, x: torch.Tensor, activation: str, tbptt: int | None = None) -> "Unrolled":
         phi, weights = ACTIVATIONS[activation], dict(self.recurrent.named_parameters())
-        units = self.recurrent.hidden_size
-        zero = torch.zeros(x.shape[1], units, dtype=x.dtype)
-        hidden, memory, gates = [], [], []
-        below = list(x)
+        zero = torch.zeros(x.shape[1], self.units, dtype=x.dtype)
+        found, below = Unrolled([], [], []), list(x)
         for layer in range(self.layers):
             w_ih, w_hh, b_ih, b_hh = (
                 weights[f"{n}_l{layer}"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
-            h, c, above, cs, gs = zero, zero, [], [zero], []
+            hidden, memory, gates = [zero], [zero], []
             for t, x_t in enumerate(below):
+                h, c = hidden[-1], memory[-1]
                 if tbptt and t and t % tbptt == 0:
                     h, c = h.detach(), c.detach()
-                zx, zh = F.linear(x_t, w_ih, b_ih), F.linear(h, w_hh, b_hh)
-                opened: dict[str, torch.Tensor] = {}
-                if self.cell == "rnn":
-                    h = phi(zx + zh)
-                elif self.cell == "lstm":
-                    zi, zf, zg, zo = (zx + zh).chunk(4, 1)
-                    opened = {"i": zi.sigmoid(), "f": zf.sigmoid(), "g": phi(zg), "o": zo.sigmoid()}
-                    c = opened["f"] * c + opened["i"] * opened["g"]
-                    h = opened["o"] * c.tanh()
-                else:
-                    (xr, xz, xn), (hr, hz, hn) = zx.chunk(3, 1), zh.chunk(3, 1)
-                    r, z = (xr + hr).sigmoid(), (xz + hz).sigmoid()
-                    opened = {"r": r, "z": z, "n": phi(xn + r * hn)}
-                    h = (1 - z) * opened["n"] + z * h
-                if h.requires_grad:
-                    h = h.clone()  # a node of its own (identity without weights would be shared)
-                    h.retain_grad()
-                above.append(h)
-                cs.append(c)
-                gs.append(opened)
-            hidden.append([zero, *above])
-            memory.append(cs)
-            gates.append(gs)
-            below = above
-        return Unrolled(hidden, memory, gates)
+                h, c, opened = self.step(F.linear(x_t, w_ih, b_ih), F.linear(h, w_hh, b_hh), h, c, phi)
+                h.retain_grad()
+                hidden.append(h)
+                memory.append(c)
+                gates.append(opened)
+            found.hidden.append(hidden)
+            found.memory.append(memory)
+            found.gates.append(gates)
+            below = hidden[1:]
+        return found
 
 
 @dataclass
@@ -125,11 +135,6 @@ def loss_of(name: str, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Te
     return F.cross_entropy(outputs.reshape(-1, outputs.shape[-1]), targets.reshape(-1))
 
 
-def model_for(e: engine.Experiment, state_dict: Mapping[str, np.ndarray]) -> Model:
-    outputs, inputs = len(state_dict["head.bias"]), state_dict["weight_ih_l0"].shape[1]
-    return Model(e.cell, inputs, e.hidden_size, e.num_layers, outputs, e.dtype).load(state_dict)
-
-
 def run(
     e: engine.Experiment,
     state_dict: Mapping[str, np.ndarray],
@@ -139,7 +144,7 @@ def run(
 ) -> Pass:
     """One pass, ∂L/∂h_t by retain_grad."""
     every_step = engine.TASKS[e.task].every_step if every_step is None else every_step
-    model = model_for(e, state_dict)
+    model = Model(e, state_dict)
     found = model.unrolled(torch.tensor(np.array(inputs)), e.nonlinearity, e.tbptt)
     read = torch.stack(found.hidden[-1][1:]) if every_step else found.hidden[-1][-1]
     loss = loss_of(e.loss_name, model.head(read), torch.tensor(np.array(targets)))
@@ -172,7 +177,7 @@ def train(
     e: engine.Experiment, state_dict: Mapping[str, np.ndarray], batches: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> Training:
     """One update a batch with torch.optim and torch.nn.utils.clip_grad_*."""
-    model = model_for(e, state_dict)
+    model = Model(e, state_dict)
     every_step, parameters = engine.TASKS[e.task].every_step, list(model.named().values())
     settings = {"lr": e.lr, "weight_decay": e.weight_decay}
     optimizer = {
