@@ -1,6 +1,8 @@
 """A frame and its decoding are twins: whatever sequence of figures goes in comes out, whatever changed between."""
 
 import json
+from base64 import b64encode
+from pathlib import Path
 from struct import unpack_from
 from typing import Any
 
@@ -86,3 +88,34 @@ def test_the_caller_may_reuse_an_array() -> None:
 def test_a_dtype_that_the_browser_has_no_array_for_is_refused() -> None:
     with pytest.raises(TypeError, match=r"a\.0\.y: 1-D int64"):
         Encoder().encode({}, {"a": {"data": [{"y": np.arange(3)}], "layout": {}}})
+
+
+START = """async (source) => {
+  const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))
+  window.held = new (await import(url)).Frames()
+}"""
+APPLY = """(text) => {
+  held.apply(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer)
+  return JSON.stringify(held.figures, (key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value)
+}"""
+
+
+@pytest.mark.browser
+def test_the_browser_decodes_the_same(browser: Any) -> None:
+    """assets/stage/frames.js against `decode`, over growing, filling, shrinking and repeated arrays."""
+    rng, encoder, seen, page = np.random.default_rng(0), Encoder(), {}, browser.new_page()
+    page.evaluate(START, (Path(__file__).parent.parent / "assets/stage/frames.js").read_text())
+    y, z, n = np.zeros(0, np.float32), np.full((3, 4), np.nan, np.float32), 2
+    for step in range(12):
+        y = np.append(y, np.float32(step)) if step != 7 else y[:2]
+        n = n + 1 if step % 4 == 0 else n
+        z = z.copy() if step != 9 else np.zeros((2, 7), np.float32)
+        z[:, step % z.shape[1]] = rng.integers(0, 3, len(z))
+        kept = np.broadcast_to(np.arange(n, dtype=np.int32) * step, (3, n))
+        trace = {"y": y, "z": z, "customdata": kept, "line": {"width": step // 3, "x": y.astype(np.int8)}}
+        figures = {"a": {"data": [trace] * (2 if step > 5 else 1), "layout": {"title": f"step {step}", "nan": np.nan}}}
+        frame = encoder.encode({}, figures)
+        seen = decode(frame, seen)[1]
+        expected = json.dumps(seen, default=np.ndarray.tolist).replace("NaN", "null")
+        assert json.loads(page.evaluate(APPLY, b64encode(frame).decode())) == json.loads(expected)
+    page.close()

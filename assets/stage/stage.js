@@ -181,11 +181,11 @@ class Stage {
     else if (head.status === 'error') now = tell('error', head.message)
     else {
       const lost = head.run?.diverged, note = state === 'impossible' ? `${words.still_what} ${words.still_why}` : head.message
-      now = { ...head.verdict, ...(note && { why: note }), ways: lost ? [way({ do: 'last' }, fill(words.back_to, { n: head.run.last_finite })), way({ do: 'clip' }, words.clip_at_1)] : [] }
+      now = { ...head.verdict, ...(note && { why: note }), key: state === 'impossible' ? 'still' : 'ready', ways: lost ? [way({ do: 'last' }, fill(words.back_to, { n: head.run.last_finite })), way({ do: 'clip' }, words.clip_at_1)] : [] }
     }
     const { root } = this, find = (s) => root.querySelector(s)
     root.dataset.kind = now.kind ?? 'waiting'
-    root.dataset.state = now.key ?? 'ready'
+    root.dataset.state = now.key
     find('.badge b').textContent = now.badge ?? ''
     find('.badge path').setAttribute('d', PROFILE[now.kind] ?? PROFILE.waiting)
     html(find('.what'), now.what)
