@@ -197,14 +197,3 @@ def pack_transposed(w, packed):
         for v in range(width):
             for k in range(depth):
                 packed[j * depth + k * width + v] = w[j + v, k]
-
-
-@jit
-def column_sums(x, sums):
-    """x (R·N,), rows of N -> sums (N,): written, not added."""
-    n = sums.size
-    for j in range(n):
-        sums[j] = 0
-    for r in range(0, x.size, n):
-        for j in range(n):
-            sums[j] += x[r + j]

@@ -11,6 +11,7 @@ from engine.losses import LOSSES
 from engine.parameters import Parameters
 
 LOG10_2 = float(np.log10(2.0))
+GROUP_ROWS = 256  # rows of dZ that one product for the weights' gradient takes: it and its factors fit the cache
 
 
 class Network:
@@ -35,9 +36,10 @@ class Network:
         self.saved = np.zeros((layers, steps, batch, len(self.cell.saved) * units), dtype)
         self.outputs = np.zeros((self._read, batch, output_size), dtype)
         self._inputs: list[np.ndarray] = [np.zeros((0, 0, 0), dtype)] * layers
-        self._zx = np.zeros((steps, batch, width), dtype)  # Z_x on the way forward, dZ_x on the way back
-        self._zh = np.zeros((batch, width), dtype)
-        self._packed = np.zeros(max(w.size for w in parameters.values()), dtype)
+        self._zx, self._zh = np.zeros((batch, width), dtype), np.zeros((batch, width), dtype)
+        largest = max(w.size for w in parameters.values())
+        self._packed = np.zeros(largest, dtype), np.zeros(largest, dtype)
+        self._unit = np.ones(1, dtype)
         self._masks: np.ndarray | None = None
         self.norms, self.exponents = np.zeros((layers, steps)), np.zeros((layers, steps), np.int64)
 
@@ -48,11 +50,12 @@ class Network:
 
     @cached_property
     def _backward_buffers(self) -> tuple[np.ndarray, ...]:
-        """d_hidden (S, B, H), dX (T, B, H), dh, dc (B, H), dZ_h (T, B, k·H)."""
+        """d_hidden (S, B, H), dX (T, B, H), dh, dc (B, H), dZ_x, dZ_h (n, B, k·H)."""
         steps, batch, units, width = self._shape
-        dzh = self._zx if self.cell.one_dz else np.zeros((steps, batch, width), self._dtype)
-        shapes = [(self._read, batch, units), (steps, batch, units), (batch, units), (batch, units)]
-        return *(np.zeros(shape, self._dtype) for shape in shapes), dzh
+        ring = (max(1, min(steps, GROUP_ROWS // batch)), batch, width)
+        shapes = [(self._read, batch, units), (steps, batch, units), (batch, units), (batch, units), ring]
+        *buffers, dzx = (np.zeros(shape, self._dtype) for shape in shapes)
+        return *buffers, dzx, dzx if self.cell.one_dz else np.zeros_like(dzx)
 
     def forward(self, inputs: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """outputs (S, B, O) of inputs (T, B, I), C-contiguous and of the network's type.
@@ -67,21 +70,22 @@ class Network:
                     inputs = inputs * masks[layer - 1]
             self._inputs[layer] = inputs
             unroll.forward(
-                weights, self._activation, inputs, self._packed, self._zx, self._zh,
+                weights, self._activation, inputs, *self._packed, self._zx, self._zh,
                 self.hidden[layer], self.memory[layer], self.saved[layer],
             )  # fmt: skip
         head = self.parameters["head.weight"], self.parameters["head.bias"]
-        readout.forward(*head, self.hidden[-1], self._first, self._packed, self.outputs)
+        readout.forward(*head, self.hidden[-1], self._first, self._packed[0], self.outputs)
         return self.outputs
 
     def backward(self, d_outputs: np.ndarray, cut: int = 0) -> None:
         """Fill `gradient`, `norms` and `exponents` from ∂L/∂outputs (S, B, O); cut: truncated BPTT, 0 for none."""
         g, arriving = self.gradient, self._backward_buffers[0]
+        g.flat[:] = 0
         readout.backward(
-            self.parameters["head.weight"], self.hidden[-1], self._first, d_outputs, arriving,
+            self.parameters["head.weight"], self._unit, self.hidden[-1], self._first, d_outputs, arriving,
             g["head.weight"], g["head.bias"],
         )  # fmt: skip
-        self._through_time(arriving, cut, self.norms, self.exponents, g)
+        self._through_time(arriving, cut, self.norms, self.exponents, True)
 
     def log10_flow_norms(self, d_outputs: np.ndarray, cut: int = 0) -> np.ndarray:
         """log10 of the batch mean of ‖∂L_T/∂h_t‖₂, (L, T), with L_T the part of the loss that is read at the last step.
@@ -90,33 +94,27 @@ class Network:
         """
         arriving = np.ascontiguousarray(d_outputs[-1:] @ self.parameters["head.weight"])
         norms, exponents = np.zeros_like(self.norms), np.zeros_like(self.exponents)
-        self._through_time(arriving, cut, norms, exponents, None)
+        self._through_time(arriving, cut, norms, exponents, False)
         return _log10(norms, exponents)
 
     def _through_time(
-        self, arriving: np.ndarray, cut: int, norms: np.ndarray, exponents: np.ndarray, gradient: Parameters | None
+        self, arriving: np.ndarray, cut: int, norms: np.ndarray, exponents: np.ndarray, want_weights: bool
     ) -> None:
         """From the gradient that arrives at the last states of the top layer, (n, B, H), down through all layers."""
-        _, dx, dh, dc, dzh = self._backward_buffers
-        one_dz, of_arriving = int(self.cell.one_dz), np.zeros(len(arriving), np.int64)
+        _, dx, *scratch = self._backward_buffers
+        of_arriving = np.zeros(len(arriving), np.int64)
         for layer in range(len(self.parameters.layers) - 1, -1, -1):
-            weights = self.parameters.layers[layer]
             unroll.normalise(arriving, of_arriving)
             unroll.backward(
-                weights, self._activation, int(self.cell.carries_h), one_dz, cut, arriving, of_arriving,
-                self._packed, self.hidden[layer], self.memory[layer], self.saved[layer], dh, dc, self._zx, dzh,
-                norms[layer], exponents[layer],
+                self.parameters.layers[layer], self.gradient.layers[layer], self._activation,
+                int(self.cell.carries_h), int(self.cell.one_dz), cut, int(want_weights), int(layer > 0),
+                arriving, of_arriving, *self._packed, self._inputs[layer], self.hidden[layer], self.memory[layer],
+                self.saved[layer], self._unit, *scratch, dx, norms[layer], exponents[layer],
             )  # fmt: skip
             if layer:
-                unroll.input_gradient(weights, self._zx, self._packed, dx)
                 if self._masks is not None:
                     dx *= self._masks[layer - 1]
                 arriving, of_arriving = dx, exponents[layer].copy()
-            if gradient is not None:
-                unroll.weight_gradients(
-                    gradient.layers[layer], one_dz, self._inputs[layer], self.hidden[layer], self._zx, dzh,
-                    exponents[layer],
-                )  # fmt: skip
 
     def log10_norms(self) -> np.ndarray:
         """log10 of the batch mean of ‖∂L/∂h_t‖₂, (L, T), exact past the range of float64; −inf for an exact 0."""

@@ -1,7 +1,7 @@
 """The elementwise half of a timestep, for every cell: two Numba intrinsics that emit the cell's own mathematics.
 
-Arrays are C-contiguous: zx, dzx (T, B, k·H); zh (B, k·H); bias (k·H,); hidden, cell (T+1, B, H); saved (T, B, s·H);
-dh, dc (B, H). `cell` is the weights NamedTuple, whose class says which cell; `activation` its number.
+Arrays are C-contiguous: zx, zh (B, k·H); dzx, dzh (n, B, k·H), bias (k·H,); hidden, memory (T+1, B, H);
+saved (T, B, s·H); dh, dc (B, H). `cell` is the weights NamedTuple, whose class says the cell; `activation` its number.
 """
 
 from collections.abc import Callable
@@ -81,10 +81,7 @@ def step(typingctx, cell, activation, zx, zh, bias_ih, bias_hh, hidden, memory, 
                 old = b.add(b.mul(old_row, units), j)
                 new = b.add(b.mul(new_row, units), j)
                 state, keep = row.step(
-                    m,
-                    biased("zx", "bias_ih", old_row),
-                    biased("zh", "bias_hh", r),
-                    tuple(m.load(p, old) for p in states),
+                    m, biased("zx", "bias_ih", r), biased("zh", "bias_hh", r), tuple(m.load(p, old) for p in states)
                 )
                 for p, x in zip(states, state, strict=True):
                     m.store(p, new, x)
@@ -98,16 +95,18 @@ def step(typingctx, cell, activation, zx, zh, bias_ih, bias_hh, hidden, memory, 
 
 
 @intrinsic
-def pullback(typingctx, cell, activation, saved, hidden, memory, dh, dc, dzx, dzh, t):
-    """dh, dc at state t+1 -> dzx[t], dzh[t], and dh, dc at state t as far as they do not go through W_hh (in place).
+def pullback(typingctx, cell, activation, saved, hidden, memory, dh, dc, dzx, dzh, t, slot):
+    """dh, dc at state t+1 -> dzx[slot], dzh[slot]; and dh, dc at state t, as far as not through W_hh, in place.
 
     Returns (Σ over the batch of ‖dh‖₂, the same of ‖dc‖₂), float64, of the gradients that came in.
     """
     row = BY_CLASS[cell.instance_class]
-    sig = types.UniTuple(types.float64, 2)(cell, types.intp, saved, hidden, memory, dh, dc, dzx, dzh, types.intp)
+    sig = types.UniTuple(types.float64, 2)(
+        cell, types.intp, saved, hidden, memory, dh, dc, dzx, dzh, types.intp, types.intp
+    )
 
     def codegen(context, builder, sig, args):
-        a = _Arrays(context, builder, sig, args, "cell activation saved hidden memory dh dc dzx dzh t")
+        a = _Arrays(context, builder, sig, args, "cell activation saved hidden memory dh dc dzx dzh t slot")
         b, t, k, bits = builder, a.value("t"), row.blocks, dh.dtype.bitwidth
         _, batch, units = a.shape("hidden")
         states = [a.pointer(name) for name in ("hidden", "memory")[: row.states]]
@@ -144,7 +143,9 @@ def pullback(typingctx, cell, activation, saved, hidden, memory, dh, dc, dzx, dz
                     arriving,
                 )
                 for name, values in [("dzx", dx)] if row.one_dz else [("dzx", dx), ("dzh", dh_)]:
-                    for o, x in zip(_blocks(b, old_row, k, units, j), values, strict=True):
+                    for o, x in zip(
+                        _blocks(b, b.add(b.mul(a.value("slot"), batch), r), k, units, j), values, strict=True
+                    ):
                         m.store(a.pointer(name), o, x)
                 for p, x in zip(gradients, carried, strict=True):
                     if x is not None:

@@ -1,7 +1,7 @@
 """The linear head, y = h Vᵀ + c, at the last timestep or at every one, and its gradients."""
 
 from engine._jit import jit
-from engine.matmul import column_sums, number, pack_transposed, product
+from engine.matmul import number, pack_transposed, product
 
 
 @jit
@@ -18,8 +18,8 @@ def forward(weight, bias, hidden, first, packed, outputs):
 
 
 @jit
-def backward(weight, hidden, first, d_outputs, d_hidden, weight_gradient, bias_gradient):
-    """dV = Σ dyᵀ h, dc = Σ dy, and d_hidden (S, B, H) = dy V."""
+def backward(weight, unit, hidden, first, d_outputs, d_hidden, weight_gradient, bias_gradient):
+    """dV += Σ dyᵀ h, dc += Σ dy, and d_hidden (S, B, H) = dy V; unit (1,) holds 1."""
     _, batch, size = d_outputs.shape
     units, rows = hidden.shape[2], d_outputs.shape[0] * d_outputs.shape[1]
     dy, h, o, one = d_outputs.reshape(-1), hidden.reshape(-1), number(0), number(1)
@@ -27,4 +27,4 @@ def backward(weight, hidden, first, d_outputs, d_hidden, weight_gradient, bias_g
         dy, o, one, size, h, first * batch * units, units, weight_gradient.reshape(-1), o, units, size, units, rows, o
     )
     product(dy, o, size, one, weight.reshape(-1), o, units, d_hidden.reshape(-1), o, units, rows, units, size, o)
-    column_sums(dy, bias_gradient)
+    product(unit, o, o, o, dy, o, size, bias_gradient, o, size, one, size, rows, one)

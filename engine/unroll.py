@@ -8,29 +8,35 @@ keeps subnormal numbers, which are 10 to 50 times slower, out of the loop.
 import numpy as np
 
 from engine._jit import jit
-from engine.matmul import column_sums, number, pack, pack_transposed, product
+from engine.matmul import number, pack, pack_transposed, product
 from engine.pointwise import pullback, step
 
 NOTHING = -(1 << 40)  # the exponent of a gradient that is exactly zero
-BAND = 2.0**24  # stored norms stay within 1/BAND … BAND: squares of far smaller components still fit float32
 
 
 @jit
-def forward(cell, activation, inputs, packed, zx, zh, hidden, memory, saved):
+def forward(cell, activation, inputs, packed_ih, packed_hh, zx, zh, hidden, memory, saved):
     """Fill hidden (T+1, B, H), memory (the cells c; same shape) and saved (T, B, s·H) from inputs (T, B, I).
 
-    Z_x = X W_ihᵀ for all timesteps at once; then at each: z_h = h W_hhᵀ, and the cell's own step. hidden[0] and
-    memory[0] are the initial state. `packed` is scratch of the size of the larger weight matrix.
+    At each timestep z_x = x W_ihᵀ, z_h = h W_hhᵀ, (B, k·H) both, and the cell's own step. hidden[0] and memory[0] are
+    the initial state; packed_ih and packed_hh are scratch of the size of the weights.
     """
     steps, batch, size = inputs.shape
-    units, width = hidden.shape[2], zx.shape[2]
-    h, z, o, one = hidden.reshape(-1), zh.reshape(-1), number(0), number(1)
-    pack_transposed(cell.weight_ih, packed)
-    product(inputs.reshape(-1), o, size, one, packed, o, o, zx.reshape(-1), o, width, steps * batch, width, size, o)
-    pack_transposed(cell.weight_hh, packed)
+    units, width = hidden.shape[2], zx.shape[1]
+    o, one = number(0), number(1)
+    x, h, flat_zx, flat_zh = inputs.reshape(-1), hidden.reshape(-1), zx.reshape(-1), zh.reshape(-1)
+    pack_transposed(cell.weight_ih, packed_ih)
+    pack_transposed(cell.weight_hh, packed_hh)
     for t in range(steps):
-        product(h, t * batch * units, units, one, packed, o, o, z, o, width, batch, width, units, o)
+        product(x, t * batch * size, size, one, packed_ih, o, o, flat_zx, o, width, batch, width, size, o)
+        product(h, t * batch * units, units, one, packed_hh, o, o, flat_zh, o, width, batch, width, units, o)
         step(cell, activation, zx, zh, cell.bias_ih, cell.bias_hh, hidden, memory, saved, t)
+
+
+@jit
+def _band(x):
+    """Stored norms stay within 1/band … band: far smaller components, times a weight, are still normal numbers."""
+    return 2.0**200 if x.itemsize == 8 else 2.0**24
 
 
 @jit
@@ -55,7 +61,7 @@ def scale(x, start, count, exponent):
 @jit
 def normalise(gradient, exponents):
     """Bring gradient (n, B, H) into the safe band, each of the n by itself; exponents (n,) take up the difference."""
-    flat, count = gradient.reshape(-1), gradient.shape[1] * gradient.shape[2]
+    flat, count, band = gradient.reshape(-1), gradient.shape[1] * gradient.shape[2], _band(gradient)
     for k in range(gradient.shape[0]):
         largest = 0.0
         for i in range(k * count, (k + 1) * count):
@@ -64,7 +70,7 @@ def normalise(gradient, exponents):
                 largest = size
         if largest == 0.0:
             exponents[k] = NOTHING
-        elif np.isfinite(largest) and not 1 / BAND < largest < BAND:
+        elif np.isfinite(largest) and not 1 / band < largest < band:
             shift = int(np.floor(np.log2(largest)))
             scale(flat, k * count, count, -shift)
             exponents[k] += shift
@@ -89,78 +95,86 @@ def _join(dh, dc, exponent, arriving, start, other):
 
 @jit
 def backward(
-    cell, activation, carries_h, one_dz, cut, arriving, arriving_exponents,
-    packed, hidden, memory, saved, dh, dc, dzx, dzh, norms, exponents,
+    cell, gradient, activation, carries_h, one_dz, cut, want_weights, want_inputs, arriving, arriving_exponents,
+    packed_ih, packed_hh, inputs, hidden, memory, saved, unit, dh, dc, dzx, dzh, dx, norms, exponents,
 ):  # fmt: skip
-    """Back through time: fill dzx, dzh (T, B, k·H; the same array where one_dz), norms and exponents (T,).
+    """Back through time: fill norms and exponents (T,), the weights' gradient, and dx (T, B, I) for the layer below.
 
     ∂L/∂h_t = what arrives from above (arriving, (n, B, H): the last n timesteps, with exponents (n,)) + dz_{t+1} W_hh
-    + the cell's direct path. norms[t]·2^exponents[t] is the mean over the batch of ‖∂L/∂h_{t+1}‖₂; dzx[t], dzh[t] carry
-    the same exponent. cut > 0 cuts the gradient before steps cut, 2·cut, … (truncated BPTT). dh, dc are scratch.
+    + the cell's direct path. norms[t]·2^exponents[t] is the mean over the batch of ‖∂L/∂h_{t+1}‖₂; dx[t] = dz W_ih has
+    the same exponent. cut > 0 cuts the gradient before steps cut, 2·cut, … (truncated BPTT). dh, dc (B, H) are scratch,
+    and so are dzx, dzh (n, B, k·H; the same array where one_dz): n timesteps, after which dW += dzᵀ [x, h] is due,
+    while all of it is still in the cache. unit (1,) holds 1.
     """
-    steps, batch, width = dzx.shape
-    units, last = hidden.shape[2], steps - arriving.shape[0]
-    dz = dzx.reshape(-1) if one_dz else dzh.reshape(-1)
-    flat_dh, flat_dc, flat_arriving = dh.reshape(-1), dc.reshape(-1), arriving.reshape(-1)
+    steps, batch, size = inputs.shape
+    units, width, last = hidden.shape[2], dzx.shape[2], steps - arriving.shape[0]
+    group, count, band = dzx.shape[0], batch * width, _band(dh)
+    o, one = number(0), number(1)
+    dz_x = dzx.reshape(-1)
+    dz_h = dz_x if one_dz else dzh.reshape(-1)
+    flat_dh, flat_dc, flat_dx, flat_arriving = dh.reshape(-1), dc.reshape(-1), dx.reshape(-1), arriving.reshape(-1)
     clear(flat_dh)
     clear(flat_dc)
-    o, one = number(0), number(1)
     exponent = number(NOTHING)
-    pack(cell.weight_hh, packed)
+    pack(cell.weight_hh, packed_hh)
+    if want_inputs:
+        pack(cell.weight_ih, packed_ih)
+    until = steps  # the weights have seen the timesteps from here on
     for t in range(steps - 1, -1, -1):
         if t >= last and arriving_exponents[t - last] != NOTHING:
             start = (t - last) * batch * units
             exponent = _join(flat_dh, flat_dc, exponent, flat_arriving, start, arriving_exponents[t - last])
-        total, total_memory = pullback(cell, activation, saved, hidden, memory, dh, dc, dzx, dzh, t)
+        slot = t % group
+        total, total_memory = pullback(cell, activation, saved, hidden, memory, dh, dc, dzx, dzh, t, slot)
         norms[t] = total / batch
         exponents[t] = 0 if exponent == NOTHING else exponent
-        if t == 0:
-            break
+        if want_inputs:
+            product(
+                dz_x, slot * count, width, one, packed_ih, o, o,
+                flat_dx, t * batch * size, size, batch, size, width, o,
+            )  # fmt: skip
         if cut > 0 and t % cut == 0:
             clear(flat_dh)
             clear(flat_dc)
             exponent = number(NOTHING)
-            continue
-        product(dz, t * batch * width, width, one, packed, o, o, flat_dh, o, units, batch, units, width, carries_h)
-        size = max(total, total_memory) / batch
-        if size == 0.0:
-            exponent = number(NOTHING)
-        elif np.isfinite(size) and not 1 / BAND < size < BAND:
-            shift = int(np.floor(np.log2(size)))
-            scale(flat_dh, o, flat_dh.size, -shift)
-            scale(flat_dc, o, flat_dc.size, -shift)
-            exponent += shift
+        elif t > 0:
+            product(
+                dz_h, slot * count, width, one, packed_hh, o, o, flat_dh, o, units, batch, units, width, carries_h
+            )  # fmt: skip
+            size_now = max(total, total_memory) / batch
+            if size_now == 0.0:
+                exponent = number(NOTHING)
+            elif np.isfinite(size_now) and not 1 / band < size_now < band:
+                shift = int(np.floor(np.log2(size_now)))
+                scale(flat_dh, o, flat_dh.size, -shift)
+                scale(flat_dc, o, flat_dc.size, -shift)
+                exponent += shift
+        if want_weights:
+            if exponents[t] != 0:  # the weights' gradient is as the floating type has it: underflow is 0
+                scale(dz_x, slot * count, count, exponents[t])
+                if not one_dz:
+                    scale(dz_h, slot * count, count, exponents[t])
+            if slot == 0:
+                _add_to_weights(gradient, unit, dz_x, dz_h, inputs, hidden, t, until, width)
+                until = t
 
 
 @jit
-def input_gradient(cell, dzx, packed, dx):
-    """dX = dZ_x W_ih, (T, B, I), with the exponents of dzx."""
-    steps, batch, width = dzx.shape
-    size, o, one = dx.shape[2], number(0), number(1)
-    pack(cell.weight_ih, packed)
-    product(dzx.reshape(-1), o, width, one, packed, o, o, dx.reshape(-1), o, size, steps * batch, size, width, o)
+def _add_to_weights(gradient, unit, dz_x, dz_h, inputs, hidden, start, until, width):
+    """dW_ih += Σₜ dz_xᵀ x_t, dW_hh += Σₜ dz_hᵀ h_{t-1}, db += Σₜ 1ᵀ dz over start ≤ t < until.
 
-
-@jit
-def weight_gradients(cell, one_dz, inputs, hidden, dzx, dzh, exponents):
-    """dW_ih = Σₜ dz_xᵀ x, dW_hh = Σₜ dz_hᵀ h_{t-1}, db = Σₜ dz, into the arrays of `cell`, here the gradients' tuple.
-
-    dzx and dzh are first brought to their true size, as the floating type has it: underflow is 0, overflow infinity.
+    dz of timestep `start` is in the ring's slot 0. `unit` holds a single 1: with strides 0 it is a row of ones.
     """
-    steps, batch, width = dzx.shape
-    size, units = inputs.shape[2], hidden.shape[2]
-    dx = dzx.reshape(-1)
-    dz = dx if one_dz else dzh.reshape(-1)
-    count = batch * width
-    for t in range(steps):
-        if exponents[t] != 0:
-            scale(dx, t * count, count, exponents[t])
-            if not one_dz:
-                scale(dz, t * count, count, exponents[t])
-    rows, o, one = steps * batch, number(0), number(1)
-    product(dx, o, one, width, inputs.reshape(-1), o, size, cell.weight_ih.reshape(-1), o, size, width, size, rows, o)
+    _, batch, size = inputs.shape
+    units, rows = hidden.shape[2], (until - start) * batch
+    o, one = number(0), number(1)
     product(
-        dz, o, one, width, hidden.reshape(-1), o, units, cell.weight_hh.reshape(-1), o, units, width, units, rows, o
-    )
-    column_sums(dx, cell.bias_ih)
-    column_sums(dz, cell.bias_hh)
+        dz_x, o, one, width, inputs.reshape(-1), start * batch * size, size,
+        gradient.weight_ih.reshape(-1), o, size, width, size, rows, one,
+    )  # fmt: skip
+    product(
+        dz_h, o, one, width, hidden.reshape(-1), start * batch * units, units,
+        gradient.weight_hh.reshape(-1), o, units, width, units, rows, one,
+    )  # fmt: skip
+    product(unit, o, o, o, dz_x, o, width, gradient.bias_ih, o, width, one, width, rows, one)
+    product(unit, o, o, o, dz_h, o, width, gradient.bias_hh, o, width, one, width, rows, one)
