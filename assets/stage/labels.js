@@ -1,6 +1,7 @@
 // Where direct labels stand, in pixels: beside a line where they cover nothing, or at its end, pushed apart.
 
 const SAMPLE = 4 // px between the samples of a line
+const COVERED = 20 // the cost of standing on another label: rather not at all
 const TRIES = [0.01, 0.05, 0.09, 0.13, 0.17, 0.22, 0.27, 0.32, 0.38, 0.44, 0.5, 0.56, 0.62, 0.7, 0.78, 0.86]
 
 /** A line as heights (px from the bottom) at every SAMPLE px from the left; NaN where it has a gap. */
@@ -34,7 +35,7 @@ export function beside(labels, lines, taken, box, height, kept) {
       if (!b || b.x + b.w > box.w || b.y - b.h / 2 < 0 || b.y + b.h / 2 > box.h) return 99
       let hits = 0
       for (const l of lines) for (let s = Math.floor(b.x / SAMPLE); s <= (b.x + b.w) / SAMPLE; s++) if (Math.abs(l[s] - b.y) < b.h / 2 + 2) hits++
-      return hits + 20 * boxes.filter((o) => b.x < o.x + o.w && o.x < b.x + b.w && Math.abs(b.y - o.y) < (b.h + o.h) / 2).length
+      return hits + COVERED * boxes.filter((o) => b.x < o.x + o.w && o.x < b.x + b.w && Math.abs(b.y - o.y) < (b.h + o.h) / 2).length
     }
     let best = null, least = Infinity
     for (const choice of [kept[key], ...TRIES.flatMap((t) => [[t, 1], [t, -1]])]) {
@@ -42,7 +43,7 @@ export function beside(labels, lines, taken, box, height, kept) {
       if (c < least) { best = { choice, b }; least = c }
       if (!c) break
     }
-    if (!best?.b || (optional && least > 0)) continue
+    if (!best?.b || least >= COVERED || (optional && least > 0)) continue
     kept[key] = best.choice
     boxes.push(best.b)
     placed.push({ key, x: best.b.x, y: best.b.y })

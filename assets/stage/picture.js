@@ -12,7 +12,9 @@ export class Picture {
   #kept = {}
   #elements = new Map()
   #revision = 0
-  #held = false
+  #held = null // where the pointer went down
+  #over = null
+  #spots = new Map() // labels that can be pressed -> their boxes in the plot
   #figure = null
   #ready = false
 
@@ -34,8 +36,22 @@ export class Picture {
     // Plotly asks for the size at every drawing; each answer by the browser would lay the page out once more.
     Object.defineProperties(this.graph, { clientWidth: { get: () => this.width ?? 0 }, clientHeight: { get: () => this.height ?? 0 } })
     // While a rectangle is drawn the picture waits: a redraw would take the rectangle away from under the pointer.
-    this.plot.addEventListener('pointerdown', (e) => { if (!e.target.closest('button')) this.#held = true })
-    this.release = () => { if (this.#held) { this.#held = false; setTimeout(() => this.draw()) } }
+    this.plot.addEventListener('pointerdown', (e) => { this.#held = { x: e.clientX, y: e.clientY } })
+    this.release = (e) => {
+      if (!this.#held) return
+      const still = e.type === 'pointerup' && Math.hypot(e.clientX - this.#held.x, e.clientY - this.#held.y) < 4
+      this.#held = null
+      if (still) this.#label(e)?.click()
+      setTimeout(() => this.draw())
+    }
+    // Labels let the pointer through, so that a drag may begin on them and a value can be read under them.
+    this.plot.addEventListener('pointermove', (e) => {
+      const over = this.#label(e)
+      if (over === this.#over) return
+      this.#over?.classList.remove('over')
+      over?.classList.add('over')
+      this.#over = over
+    })
     addEventListener('pointerup', this.release)
     addEventListener('pointercancel', this.release)
   }
@@ -121,6 +137,13 @@ export class Picture {
     this.draw()
   }
 
+  /** The pressable label under the pointer. */
+  #label({ clientX, clientY }) {
+    const { left, top } = this.plot.getBoundingClientRect(), x = clientX - left, y = clientY - top
+    for (const [key, s] of this.#spots) if (x >= s.x && x <= s.x + s.w && y >= s.y && y <= s.y + s.h) return this.#elements.get(key)
+    return null
+  }
+
   // --- the words over the picture, placed in pixels
 
   #words(meta, fs) {
@@ -131,11 +154,13 @@ export class Picture {
       seen.add(key)
       this.#element(key, style.label, text, style.color)
       const element = this.#elements.get(key), place = `translate(${Math.round(l + x)}px, ${Math.round(t + h - y)}px) translate(${style.dx ?? 0}%, ${style.dy ?? -50}%)`
+      if (style.label?.traces.length) this.#spots.set(key, { x: l + x, y: t + h - y - high / 2, w: this.#width(text, fs), h: high })
       if (element.style.transform !== place) element.style.transform = place
       const most = style.most ? `${Math.round(style.most)}px` : ''
       if (element.style.maxWidth !== most) { element.style.maxWidth = most; element.style.whiteSpace = most ? 'normal' : 'nowrap' }
     }
     const taken = []
+    this.#spots.clear()
     for (const [i, n] of meta.notes.entries()) {
       const wide = this.#width(n.text, fs), x = n.x * w + (n.xanchor === 'right' ? -4 : 8), y = n.y * h
       if (n.xanchor === 'right' || x + wide < w + r) put('note' + i, n.text, x, y, { dx: n.xanchor === 'right' ? -100 : 0, dy: n.yanchor === 'top' ? 0 : -100 })

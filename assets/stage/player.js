@@ -45,7 +45,7 @@ export class Player {
 
   act(what, button) {
     const { run } = this
-    if (!run && what !== 'seed') return
+    if (!run && what !== 'seed' || this.root.querySelector(`[data-do=${what}]`)?.disabled) return
     if (what === 'play' && !this.play.disabled) this.send({ do: run.playing ? 'pause' : 'play' })
     if (what === 'step') this.#train()
     if (what === 'forward') run.following || run.step >= run.reached ? this.#train() : this.#show(run.step, 1)
@@ -73,6 +73,7 @@ export class Player {
       this.play.setAttribute('aria-label', word)
     }
     this.play.disabled = lost || !ready
+    this.root.querySelector('[data-do=seed]').disabled = false
     this.root.querySelector('[data-do=step]').disabled = lost || !ready
     this.root.querySelector('[data-do=reset]').disabled = !ready
     if (document.activeElement !== this.speed) this.speed.value = String(run.speed)
@@ -83,10 +84,10 @@ export class Player {
     this.#layers(run)
   }
 
-  /** Nothing can be played. */
-  idle() {
+  /** Nothing can be played; `alone`: nor can anything be asked of the page. */
+  idle(alone) {
     for (const button of this.root.querySelectorAll('.player button, .scrub input')) button.disabled = true
-    this.root.querySelector('[data-do=seed]').disabled = false
+    this.root.querySelector('[data-do=seed]').disabled = alone
   }
 
   #train() {

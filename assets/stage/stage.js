@@ -67,7 +67,7 @@ class Stage {
     document.addEventListener('visibilitychange', this.seen)
     this.size = new ResizeObserver(() => this.#resize())
     this.watch = setInterval(() => { if (!root.isConnected) this.close() }, 500)
-    this.player.idle()
+    this.player.idle(false)
     this.say()
     this.ready = this.#begin()
   }
@@ -122,7 +122,7 @@ class Stage {
     this.say()
     const open = this.live?.state === 'open'
     if (head.run) this.player.show(head.run, open && head.status === 'ready')
-    if (!open) this.player.idle()
+    if (!open) this.player.idle(this.live?.state === 'offline')
     if (this.frames.figures.flow) this.root.classList.remove('empty')
     for (const id of IDS) if (id in this.#news) this.pictures[id].show(this.frames.figures[id], this.#news[id])
     this.#news = {}
@@ -151,7 +151,7 @@ class Stage {
       this.themed = null
       this.#theme()
     } else {
-      this.player.idle()
+      this.player.idle(state === 'offline' || state === 'ended')
       if (state === 'impossible') this.#fallback()
     }
     this.say()
