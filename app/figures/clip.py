@@ -40,7 +40,7 @@ def clip(s: Snapshot, p: Palette) -> Part:
             label("used", f"<b>{_('used')}</b>", p.gradient, [0], **end, lean=-1),
         ]
     else:
-        labels = [label("norm", "<b>‖g‖</b>", p.gradient, list(range(len(data))), **end)]
+        labels = [label("norm", "<b>‖g‖</b>", p.gradient, list(range(len(data))), **end, lean=0)]
     shapes = over_training(p, s)
     if kind == "norm":
         shapes.append(across(level, p.threshold, s.end, layer="above"))

@@ -34,7 +34,8 @@ def flow(s: Snapshot, p: Palette) -> Part:
         labels.append(label(key, text, color, [len(data) - 1], "beside"))
 
     curve(s.start[s.layer], p.ghost, 3)
-    name("start", _("at the start"), p.soft)
+    if s.drawn > 0:
+        name("start", _("at the start"), p.soft)
     if s.theory is not None and np.isfinite(s.theory) and np.isfinite(s.start[s.layer, -1]):
         ends = np.array([1, steps], np.int32)
         data.append(line(ends, gaps(s.start[s.layer, -1] + s.theory * (steps - ends)), p.theory, 1.5, dash="5px,4px"))

@@ -116,13 +116,7 @@ def standalone(p: Palette, figure: Part) -> Part:
         {"text": n["text"], "x": n["x"], "y": n["y"], "xref": "paper", "yref": "paper", "xanchor": n["xanchor"],
          "yanchor": n["yanchor"]} for n in meta["notes"]
     ]  # fmt: skip
-    for said in meta["labels"]:
-        at = said["at"] if "at" in said else _anchor(figure["data"][said["traces"][0]], said["place"])
-        if at is not None:
-            look = {"text": said["text"], "font": {"color": said["color"]}, "xanchor": "left"}
-            beside = said["place"] == "beside"
-            shift = {"yanchor": "bottom", "yshift": 2} if beside else {"yanchor": "middle", "xshift": 8}
-            notes.append(look | shift | {"x": at[0], "y": at[1]})
+    notes += [n for i, said in enumerate(meta["labels"]) if (n := _annotation(said, i, figure["data"])) is not None]
     bar = {"colorbar": _bar(meta["bar"])} if meta["bar"] else {}
     data = [trace | (bar if trace["type"] == "heatmap" else {}) for trace in figure["data"]]
     title = {
@@ -144,9 +138,21 @@ def _bar(bar: Part) -> Part:
     return {"thickness": 8, "outlinewidth": 0, "ticks": "", "tickvals": list(values), "ticktext": list(text)}
 
 
-def _anchor(trace: Part, place: str) -> tuple[float, float] | None:
-    there = np.flatnonzero(np.isfinite(trace["y"]))
+def _annotation(said: Part, index: int, data: list[Part]) -> Part | None:
+    """A direct label as an annotation: at its point, or at a share of its line that is different for each."""
+    look = {"text": said["text"], "font": {"color": said["color"]}, "xanchor": "left", "yanchor": "middle", "xshift": 8}
+    if "at" in said:
+        return look | {"x": said["at"][0], "y": said["at"][1], "yshift": -16 * said.get("row", -0.5) - 8}
+    x, y = data[said["traces"][0]]["x"], data[said["traces"][0]]["y"]
+    there = np.flatnonzero(np.isfinite(y))
     if not there.size:
         return None
-    i = there[-1] if place == "end" else there[0]
-    return float(trace["x"][i]), float(trace["y"][i])
+    if said["place"] == "end":
+        return look | {
+            "x": float(max(x[there[-1]], said["start"])),
+            "y": float(y[there[-1]]),
+            "yshift": 9 * said["lean"],
+        }
+    i = there[min(len(there) - 1, round(len(there) * (0.2 + 0.14 * (index % 5))))]
+    side = "right" if y[there[-1]] > y[there[0]] else "left"  # the side on which a sloping line is below its label
+    return look | {"x": float(x[i]), "y": float(y[i]), "xanchor": side, "yanchor": "bottom", "xshift": 0, "yshift": 1}

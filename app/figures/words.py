@@ -86,7 +86,7 @@ def _rule() -> str:
     return _(
         "Rule: a robust line through log ‖∂L/∂h<sub>t</sub>‖ (median of the slopes over half the sequence). Over the "
         "whole sequence healthy means between {low} and {high} times; less vanishes, more explodes. It learns when "
-        "the validation loss is below {share} of the baseline."
+        "the validation loss is below {share} times the baseline."
     ).format(low=power(-2), high=power(2), share=LEARNS)
 
 
