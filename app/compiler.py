@@ -1,65 +1,68 @@
-"""Compiles what runs wait for, one thing at a time, beside the training of everybody else."""
+"""Compiles what runs wait for, beside the training of everybody else, and the rest ahead of need."""
 
-import heapq
 import logging
+import queue
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
-from itertools import count
+from pathlib import Path
 
 import engine
 
 Done = Callable[[Exception | None], None]
+ROOT = Path(__file__).parent.parent
 log = logging.getLogger(__name__)
 
 
 class Compiler:
-    """One daemon thread. Somebody waiting goes before the warm-up; what is compiled meanwhile is skipped."""
+    """One daemon thread for what somebody waits for, and a process for what nobody waits for yet.
+
+    A compilation is Python that holds the interpreter's lock for seconds: in this process it makes every training and
+    every control wait, so only what is needed at once is compiled here.
+    """
 
     def __init__(self) -> None:
-        self._queue: list[tuple[bool, int, engine.Experiment, Done | None]] = []
-        self._changed = threading.Condition()
-        self._order = count()
+        self._wanted: queue.SimpleQueue[tuple[engine.Experiment, Done] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
         self._closed = False
 
     def want(self, e: engine.Experiment, done: Done) -> None:
-        """Compile what `e` needs and call `done` with None, or with the error."""
-        self._put(False, e, done)
-
-    def warm_up(self, e: engine.Experiment) -> None:
-        """Compile (or load from disk) what `e` needs when nobody waits."""
-        self._put(True, e, None)
-
-    def close(self) -> None:
-        """Begin nothing more."""
-        with self._changed:
-            self._closed = True
-            self._queue.clear()
-            self._changed.notify()
-
-    def _put(self, later: bool, e: engine.Experiment, done: Done | None) -> None:
-        with self._changed:
-            if self._closed:
-                return
-            heapq.heappush(self._queue, (later, next(self._order), e, done))
-            self._changed.notify()
+        """Compile what `e` needs, unless it is compiled by then, and call `done` with None or the error."""
+        self._wanted.put((e, done))
+        with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="compiler", daemon=True)
                 self._thread.start()
 
+    def warm_up(self, e: engine.Experiment) -> None:
+        """Make `e` ready here, then start the process that compiles all the rest into the disk cache."""
+        self.want(e, lambda error: self._start())
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+        self._wanted.put(None)
+
+    def _start(self) -> None:
+        with self._lock:
+            if not self._closed:  # in a session of its own: Ctrl-C in the terminal is for the server, which ends it
+                command = [sys.executable, "-m", "app.warm"]
+                self._process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+
     def _serve(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._queue)
-                if self._closed:
-                    return
-                later, _, e, done = heapq.heappop(self._queue)
+        while (wanted := self._wanted.get()) is not None and not self._closed:
+            e, done = wanted
             error: Exception | None = None
             try:
-                if later or not engine.is_compiled(e):
-                    engine.warm_up(e)
+                engine.warm_up(e)
             except Exception as caught:  # whoever waits is told; the thread serves the others
                 log.exception("compiling failed")
                 error = caught
-            if done is not None:
-                done(error)
+            done(error)

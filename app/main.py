@@ -9,9 +9,11 @@ from pathlib import Path
 
 import plotly
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # Streamlit puts app/ there, not the folder that holds app and engine
@@ -31,13 +33,28 @@ class Files(StaticFiles):
         return response
 
 
+class Preload:
+    """Tells the browser with the page itself what the stage will ask for: it is there when Streamlit has started."""
+
+    LINKS = b"</plotly/plotly.min.js>; rel=preload; as=script, </assets/stage/stage.js>; rel=modulepreload"
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def linked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"link", self.LINKS)]
+            await send(message)
+
+        is_page = scope["type"] == "http" and scope["path"] == "/"
+        await self.app(scope, receive, linked if is_page else send)
+
+
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Compile in the background while the server runs; stop all training when it ends."""
-    default = engine.Experiment()
-    experiments = [default.replace(cell=cell, dtype=dtype) for dtype in ("float64", "float32") for cell in engine.CELLS]
-    for experiment in sorted(experiments, key=lambda e: (e.dtype != default.dtype, e.cell != default.cell)):
-        RUNS.compiler.warm_up(experiment)
+    RUNS.compiler.warm_up(engine.Experiment())
     gc.freeze()  # what is imported stays: no collection needs to look at it again
     sweeping = asyncio.create_task(_sweep())
     try:
@@ -60,5 +77,6 @@ app = st.App(
         Mount("/assets", Files(directory=ROOT / "assets")),
         Mount("/plotly", Files(directory=Path(plotly.__file__).parent / "package_data")),
     ],
+    middleware=[Middleware(Preload)],
     lifespan=lifespan,
 )
