@@ -6,7 +6,7 @@ import numpy as np
 
 import engine
 
-BUDGET = 12_000_000  # bytes that the kept steps of one run may take: 900 steps of the default, more than a scrubber has pixels
+BUDGET = 12_000_000  # bytes for the kept steps of one run: 900 of the default, more than a scrubber has pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,13 +15,15 @@ class Moment:
 
     step: int
     log10_norms: np.ndarray  # (L, T) log10 ||dL/dh_t||
+    flow: np.ndarray  # (L, T) the same for the loss of the last timestep alone: the same array where there is no other
     hidden: np.ndarray  # (L, T, H) float32, the hidden states of the shown sequence
     rho: np.ndarray  # (L,) spectral radius of W_hh of each layer
     sigma: np.ndarray  # (L,) its largest singular value
 
     @property
     def size(self) -> int:
-        return self.log10_norms.nbytes + self.hidden.nbytes + 500
+        norms = self.log10_norms.nbytes * (1 if self.flow is self.log10_norms else 2)
+        return norms + self.hidden.nbytes + 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,7 @@ def moment_of(step: int, trace: engine.Trace) -> Moment:
     return Moment(
         step=step,
         log10_norms=trace.log10_grad_norms,
+        flow=trace.log10_flow_norms,
         hidden=hidden,
         rho=np.array([engine.spectral_radius(w) for w in recurrent]),
         sigma=np.array([engine.sigma_max(w) for w in recurrent]),

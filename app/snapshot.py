@@ -27,7 +27,8 @@ class Snapshot:
     reached: int  # the newest step reached
     layer: int  # the layer that the state picture and the verdict show, 0-based
     now: np.ndarray  # (L, T) log10 ‖∂L/∂h_t‖ at `step`; at the last finite step when diverged
-    start: np.ndarray  # (L, T) the same at step 0
+    flow: np.ndarray  # (L, T) the same for the loss of the last timestep alone; `now` where there is no other
+    start: np.ndarray  # (L, T) log10 ‖∂L/∂h_t‖ at step 0
     hidden: np.ndarray  # (L, T, H) hidden states of the shown sequence at `step`
     marks: tuple[int, ...]  # 1-based timesteps to mark
     loss: np.ndarray  # (reached+1,) at steps 0..reached
@@ -69,7 +70,7 @@ class Snapshot:
         """Least and greatest finite log10 norm of the run so far, over all layers; (0, 0) when there is none."""
         every = max(1, self.rows.shape[-1] // 400)  # a sample of the timesteps is enough for an axis
         low, high = 0.0, 0.0
-        for part in (self.now, self.start, self.rows[..., ::every]):
+        for part in (self.now, self.flow, self.start, self.rows[..., ::every]):
             finite = part[np.isfinite(part)]
             if finite.size:
                 low, high = min(low, float(finite.min())), max(high, float(finite.max()))

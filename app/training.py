@@ -107,6 +107,7 @@ class Training:
             reached=past.curves.reached,
             layer=layer,
             now=moment.log10_norms,
+            flow=moment.flow,
             start=past.kept.first.log10_norms,
             hidden=moment.hidden,
             marks=self._marks,

@@ -31,7 +31,8 @@ def snapshot(steps=100, reached=137, layers=1, units=32, slope=-0.05, **more: An
     norm = 10 ** rng.normal(0, 0.5, reached + 1)
     base = {
         "experiment": engine.Experiment(**fields),
-        "step": reached, "reached": reached, "layer": 0, "now": now, "start": now + 0.5, "marks": (1, steps),
+        "step": reached, "reached": reached, "layer": 0, "now": now, "flow": more.get("now", now),
+        "start": now + 0.5, "marks": (1, steps),
         "hidden": rng.uniform(-1, 1, (layers, steps, units)), "loss": rng.uniform(0.1, 1, reached + 1),
         "validation": validation,
         "grad_norm": norm, "clipped": np.minimum(norm, 1), "rows": np.tile(now, (len(at), 1, 1)), "rows_at": at,
@@ -54,7 +55,7 @@ def zero_before(t: int) -> Snapshot:
     s = snapshot(tbptt=30)
     now = s.now.copy()
     now[:, : t - 1] = -np.inf
-    return dataclasses.replace(s, now=now, start=now, rows=np.tile(now, (len(s.rows_at), 1, 1)))
+    return dataclasses.replace(s, now=now, flow=now, start=now, rows=np.tile(now, (len(s.rows_at), 1, 1)))
 
 
 CASES = {
@@ -134,7 +135,7 @@ def test_the_pictures_are_cheap() -> None:
     [
         ("vanishing", "vanishing", "still on the baseline"),
         ("before training", "vanishing", "not trained yet"),
-        ("exploding", "exploding", "times that at step 100"),
+        ("exploding", "exploding", "times that at t = 100"),
         ("diverged", "diverged", "since step 60"),
         ("exact zeros", "vanishing", "before t = 71"),
         ("all zero", "none", "No gradient reaches any step"),
@@ -244,3 +245,13 @@ def test_every_colour_that_is_text_is_readable() -> None:
 
 def test_the_words_of_the_player_are_words() -> None:
     assert all(isinstance(word, str) and word for word in player_words().values())
+
+
+def test_where_every_step_has_a_loss_the_verdict_is_about_the_last_one() -> None:
+    """The total gradient is level even in a network that forgets at once: it enters everywhere."""
+    s = dataclasses.replace(snapshot(slope=0.0, task="sine"), flow=snapshot(slope=-0.1).now)
+    assert verdict(s)["kind"] == "vanishing"
+    assert verdict(s)["what"].startswith("The gradient of the last loss")
+    drawn = FIGURES["flow"](s, palette("light"))
+    alone = next(said for said in drawn["layout"]["meta"]["labels"] if said["key"] == "last")
+    np.testing.assert_allclose(drawn["data"][alone["traces"][0]]["y"], s.flow[0], rtol=1e-6)

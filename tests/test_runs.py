@@ -3,17 +3,20 @@
 import threading
 import time
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import pytest
 
 import app.runs
 import engine
+from app import link
 from app.kept import Kept, Moment
 from app.pool import Pool
 from app.registry import Registry
 from app.runs import Run
 from app.snapshot import Snapshot
+from app.warm import everything
 
 SMALL = engine.Experiment(seq_length=10, hidden_size=4, batch_size=2)
 DIVERGES = engine.Experiment(nonlinearity="relu", gain=1.6, optimizer="sgd", clip="none", lr=5e-4)
@@ -235,6 +238,14 @@ def test_compiling_is_said_and_then_the_picture_comes(registry, monkeypatch):
     assert run.head()["status"] == "ready"
 
 
+def test_all_that_controls_offer_is_compiled_ahead():
+    offered = product(
+        link.NAMES["cell"], link.NAMES["dtype"], link.NAMES["task"], link.NAMES["optimizer"], link.NAMES["clip"]
+    )
+    ahead = {(e.cell, e.dtype, e.task, e.optimizer, e.clip) for e in everything()}
+    assert ahead == set(offered)
+
+
 def test_unused_runs_are_freed(registry, monkeypatch):
     used, unused = registry.open(), registry.open()
     used.watch(lambda: None)
@@ -245,7 +256,8 @@ def test_unused_runs_are_freed(registry, monkeypatch):
 
 
 def _moment(step: int, size: int = 1000) -> Moment:
-    return Moment(step, np.zeros((1, 1)), np.zeros((1, 1, size), np.float32), np.zeros(1), np.zeros(1))
+    norms, one = np.zeros((1, 1)), np.zeros(1)
+    return Moment(step, norms, flow=norms, hidden=np.zeros((1, 1, size), np.float32), rho=one, sigma=one)
 
 
 def test_kept_steps_stay_within_their_budget_and_are_spread_evenly():

@@ -40,6 +40,9 @@ def flow(s: Snapshot, p: Palette) -> Part:
         ends = np.array([1, steps], np.int32)
         data.append(line(ends, gaps(s.start[s.layer, -1] + s.theory * (steps - ends)), p.theory, 1.5, dash="5px,4px"))
         name("theory", _("theory"), p.theory)
+    if every_step:
+        curve(s.flow[s.layer], p.gradient, 1.5, hoverinfo="all", hovertemplate="10<sup>%{y:.2f}</sup><extra></extra>")
+        name("last", _("of the last loss alone"), p.gradient)
     for other in range(layers):
         if other != s.layer:
             curve(s.now[other], p.gradient, 1.5, opacity=0.6)
