@@ -33,7 +33,7 @@ BLANK_FRAMES = """(n) => new Promise((done) => {
 class Visitor:
     """A tab, and what it shows."""
 
-    def __init__(self, browser: Any, server: Server, query: str = "", **context: Any) -> None:
+    def __init__(self, browser: Any, server: Server, query: str = "", sockets: bool = True, **context: Any) -> None:
         self.server = server
         self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
         self.page = self.context.new_page()
@@ -42,9 +42,8 @@ class Visitor:
         self.sockets: list[Any] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("websocket", lambda socket: self.sockets.append(socket) if "/live/" in socket.url else None)
-        self.go(query)
-
-    def go(self, query: str = "") -> None:
+        if not sockets:
+            self.page.route_web_socket(re.compile("/live/"), lambda socket: socket.close(code=1011))
         self.page.goto(f"{self.server.url}/{query}")
         self.drawn()
 
@@ -312,20 +311,13 @@ def test_a_lost_connection_is_said_and_comes_back(visit):
     page.until(lambda: page.step > step + 5)
 
 
-def test_without_sockets_every_control_still_shows_its_picture(browser, server):
-    page = Visitor.__new__(Visitor)
-    page.server, page.context = server, browser.new_context(viewport={"width": 1280, "height": 800})
-    page.page = page.context.new_page()
-    page.page.set_default_timeout(20_000)
-    page.page.route_web_socket(re.compile("/live/"), lambda socket: socket.close(code=1011))
-    page.page.goto(server.url)
+def test_without_sockets_every_control_still_shows_its_picture(visit):
+    page = visit(sockets=False)
     page.until(lambda: page.page.locator("#stage").get_attribute("data-state") == "still")
-    page.drawn()
     before = page.numbers
     page.slide("gain", "ArrowRight", 4)
     page.until(lambda: page.numbers["flow"] != before["flow"])
     assert page.page.locator("#stage .play").is_disabled()
-    page.close()
 
 
 def test_diverged_offers_a_way_on(visit):

@@ -122,6 +122,7 @@ class Stage {
     this.say()
     const open = this.live?.state === 'open'
     if (head.run) this.player.show(head.run, open && head.status === 'ready')
+    if (open && head.status === 'error') this.root.querySelector('[data-do=reset]').disabled = false // the way on
     if (!open) this.player.idle(this.live?.state === 'offline')
     if (this.frames.figures.flow) this.root.classList.remove('empty')
     for (const id of IDS) if (id in this.#news) this.pictures[id].show(this.frames.figures[id], this.#news[id])
