@@ -20,10 +20,10 @@ def _learning(s: Snapshot, reaches: str) -> str:
         return _("{reaches}; not trained yet.").format(reaches=reaches)
     share = measured[1] / s.baseline
     if share < LEARNS:
-        return _("{reaches}; the network learns.").format(reaches=reaches)
+        return _("{reaches}; it learns.").format(reaches=reaches)
     if share <= 1 / LEARNS:
-        return _("{reaches}; the loss is still on the baseline.").format(reaches=reaches)
-    return _("{reaches}; the loss is still above the baseline.").format(reaches=reaches)
+        return _("{reaches}; loss still on the baseline.").format(reaches=reaches)
+    return _("{reaches}; loss still above the baseline.").format(reaches=reaches)
 
 
 def verdict(s: Snapshot) -> dict[str, str]:
@@ -32,7 +32,7 @@ def verdict(s: Snapshot) -> dict[str, str]:
         return {"kind": "diverged", "badge": _("Diverged"), "rule": _rule()} | _lost(s)
     v = engine.verdict(s.flow[s.layer])
     steps = s.now.shape[1]
-    subject = _("The gradient of the last loss") if TASKS[s.experiment.task].every_step else _("The gradient")
+    subject = _("The last loss's gradient") if TASKS[s.experiment.task].every_step else _("The gradient")
     if v.kind == "vanishing" and v.zero_before:
         reaches = _("{subject} is exactly 0 before t = {t}").format(subject=subject, t=v.zero_before)
     elif v.kind == "vanishing":
