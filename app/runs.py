@@ -309,7 +309,9 @@ class Run:
             return due
         self._stepped = now
         last = LAST_STEP if goal is None else min(goal, LAST_STEP)
-        training.advance(min(last, training.step + 1) if paced else last)
+        training.advance(min(last, training.step + 1) if paced else last, lambda: self._begin_with is not None)
+        if self._begin_with is not None:  # a control moved: the pool has been told to come again at once
+            return None
         done = training.ended or training.step >= last
         if done or paced or training.due:
             training.record()

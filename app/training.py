@@ -1,6 +1,7 @@
 """One experiment in training: its trainer, what is kept of its past, and the snapshots made of it."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import engine
@@ -68,10 +69,10 @@ class Training:
     def unrecorded(self) -> bool:
         return self.past.curves.diverged is None and self.step > self.past.curves.reached
 
-    def advance(self, last: int) -> None:
-        """Train for a slice of time, and not past step `last`."""
+    def advance(self, last: int, hurry: Callable[[], bool]) -> None:
+        """Train for a slice of time, not past step `last`, and not on when there is something better to do."""
         begin, trainer = time.perf_counter(), self._trainer
-        while trainer.step < last and not trainer.diverged and time.perf_counter() - begin < SLICE:
+        while trainer.step < last and not (trainer.diverged or hurry() or time.perf_counter() - begin > SLICE):
             trainer.advance(1)
         self._worked += time.perf_counter() - begin
 
