@@ -62,9 +62,11 @@ class Kept:
         return min(self.moments, key=lambda moment: abs(moment.step - step))
 
 
-def moment_of(step: int, trace: engine.Trace) -> Moment:
-    """What is kept of the pass at a training step."""
-    recurrent = [_recurrent(trace.state_dict[f"weight_hh_l{layer}"]) for layer in range(len(trace.hidden))]
+def moment_of(cell: str, step: int, trace: engine.Trace) -> Moment:
+    """What is kept of the pass at a training step; ρ and σ are of the block of W_hh that proposes the new state."""
+    units, block = trace.hidden.shape[3], engine.CELLS[cell].candidate
+    rows = slice(block * units, (block + 1) * units)
+    recurrent = [trace.state_dict[f"weight_hh_l{layer}"][rows] for layer in range(len(trace.hidden))]
     with np.errstate(over="ignore", invalid="ignore"):
         hidden = trace.hidden[:, 1:, 0].astype(np.float32)
     hidden.flags.writeable = False
@@ -76,9 +78,3 @@ def moment_of(step: int, trace: engine.Trace) -> Moment:
         rho=np.array([engine.spectral_radius(w) for w in recurrent]),
         sigma=np.array([engine.sigma_max(w) for w in recurrent]),
     )
-
-
-def _recurrent(weight_hh: np.ndarray) -> np.ndarray:
-    """W_hh of the plain RNN; of the gated cells the candidate's block, which is the third in both."""
-    units = weight_hh.shape[1]
-    return weight_hh if len(weight_hh) == units else weight_hh[2 * units : 3 * units]

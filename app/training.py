@@ -49,7 +49,7 @@ class Training:
         self._theory, self._theory_note = theory.slope if theory.applies else None, theory.reason
         self._worked = self._cost = 0.0
         self._recorded = time.monotonic()
-        self.past = Past(curves_of(self._trainer, trace), Kept((moment_of(0, trace),)))
+        self.past = Past(curves_of(self._trainer, trace), Kept((moment_of(e.cell, 0, trace),)))
 
     @property
     def step(self) -> int:
@@ -81,7 +81,7 @@ class Training:
         begin, trainer, kept = time.perf_counter(), self._trainer, self.past.kept
         trace = None if trainer.diverged else trainer.trace()  # this pass may be the first that is not finite
         if trace is not None and not trainer.diverged:
-            kept = kept.add(moment_of(trainer.step, trace))
+            kept = kept.add(moment_of(self.experiment.cell, trainer.step, trace))
         curves = curves_of(trainer, trace)
         if curves.diverged is not None:
             kept = self._with_last_finite(kept, curves.diverged[0] - 1)
@@ -95,7 +95,7 @@ class Training:
             return kept
         again = engine.Trainer(self.experiment, validate_every=0)
         again.advance(step)
-        return kept.add(moment_of(step, again.trace()))
+        return kept.add(moment_of(self.experiment.cell, step, again.trace()))
 
     def snapshot(self, step: int | None, layer: int) -> Snapshot:
         """All that a picture of `step` (None: the newest) needs."""

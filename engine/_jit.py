@@ -75,6 +75,13 @@ class _Impl(CompileResultCacheImpl):
 class _Cache(FunctionCache):
     _impl_class = _Impl
 
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # a file that a crash or a full disk left damaged: compile, and write it anew
+            self.flush()
+            return None
+
 
 def jit(function: Callable) -> Any:
     """Compile `function` on first use, without the GIL, and keep the machine code on disk."""

@@ -128,12 +128,14 @@ class Lanes:
         x = self.where(x > high, high, x)  # both comparisons are false for NaN, which therefore stays
         return self.where(x < low, low, x)
 
-    def _reduce(self, x: Value) -> tuple[Value, Value]:
-        """x -> (t, r): k in the low bits of t, r = x − k ln 2."""
+    def _reduce(self, x: Value) -> tuple[Value, Value, Value]:
+        """x -> (t, r, low): k in the low bits of t, r + low = x − k ln 2, low what rounding took from r."""
         t = x * 1.4426950408889634 + MAGIC[self.bits]
         k = t - MAGIC[self.bits]
         high, low = LN2[self.bits]
-        return t, (x - k * high) - k * low
+        rest, small = x - k * high, k * low
+        r = rest - small
+        return t, r, (rest - r) - small
 
     def _polynomial(self, r: Value) -> Value:
         """q(r) with e^r = 1 + r + r² q(r), by Horner's rule."""
@@ -152,24 +154,34 @@ class Lanes:
 
     def exp(self, x: Value) -> Value:
         low, high = EXP_RANGE[self.bits]
-        t, r = self._reduce(self._between(x, low, high))
+        t, r, _ = self._reduce(self._between(x, low, high))
         y = self._times_power(r * (r * self._polynomial(r) + 1.0) + 1.0, t)
         return self.where(x > high, float("inf"), self.where(x < low, 0.0, y))
 
     def expm1(self, x: Value) -> Value:
         """e^x − 1 for x ≤ 40, exact near 0 too."""
-        t, r = self._reduce(self._between(x, -40.0, 40.0))
-        p = r * r * self._polynomial(r) + r
+        t, r, low = self._reduce(self._between(x, -40.0, 40.0))
+        p = (r * r * self._polynomial(r) + low) + r
         s = self._times_power(1.0, t)
         return s * p + (s - 1.0)
 
     def tanh(self, x: Value) -> Value:
-        top = TANH_TOP[self.bits]
-        e = self.expm1(self._between(x, -top, top) * 2.0)
-        return e / (e + 2.0)
+        """e/(e + 2) with e = e^{2|x|} − 1, and the sign of x."""
+        size = self.abs(x)
+        e = self.expm1(self.where(size > TANH_TOP[self.bits], TANH_TOP[self.bits], size) * 2.0)
+        d = e + 2.0
+        y = e / d
+        lost = e - (d - 2.0)  # what rounding took from d, exact where e < 2; and 1/d = (1 − y)/2
+        y = self.where(e < 2.0, y - y * (0.5 - 0.5 * y) * lost, y)
+        return self.where(x < 0.0, -y, y)
 
     def sigmoid(self, x: Value) -> Value:
-        return 1.0 / (self.exp(-x) + 1.0)
+        """1/(1 + z), or z/(1 + z) for x < 0, with z = e^{−|x|}: the relative precision is kept on both sides."""
+        z = self.exp(-self.abs(x))
+        d = z + 1.0
+        y = self.where(x < 0.0, z, 1.0) / d
+        lost = z - (d - 1.0)  # what rounding took from d, exact; and 1/d is y, or 1 − y for x < 0
+        return y - y * self.where(x < 0.0, 1.0 - y, y) * lost
 
     def phi(self, x: Value) -> Value:
         """The experiment's activation, chosen at run time by its number."""

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from engine.experiment import Experiment
+from engine.parameters import as_array
 from engine.streams import Purpose, stream
 from engine.tasks import TASKS
 
@@ -38,7 +39,7 @@ def _cast(e: Experiment, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.nd
 
 def as_inputs(value: Any, dtype: str) -> np.ndarray:
     """A user's inputs as a clean (T, B, I) array. Raises ValueError that names what is wrong."""
-    inputs = np.asarray(value)
+    inputs = as_array("inputs", value)
     if inputs.ndim != 3 or inputs.size == 0 or inputs.dtype.kind not in "fiub":
         raise ValueError(
             f"inputs: shape {inputs.shape}, {inputs.dtype}; allowed: real numbers of shape (T, B, I), each at least 1"
@@ -51,7 +52,7 @@ def as_inputs(value: Any, dtype: str) -> np.ndarray:
 
 def as_targets(e: Experiment, value: Any, steps: int, batch_size: int) -> np.ndarray:
     """A user's targets: real (B,), (B, O) or (T, B, O); classes (B,) or (T, B) for a task or loss of classes."""
-    targets = np.asarray(value)
+    targets = as_array("targets", value)
     classes = e.loss_name == "cross_entropy" or (TASKS[e.task].loss == "cross_entropy" and targets.dtype.kind in "iu")
     if classes:
         allowed = f"whole numbers from 0 of shape ({batch_size},) or ({steps}, {batch_size})"

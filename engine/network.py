@@ -135,6 +135,9 @@ def _log10(norms: np.ndarray, exponents: np.ndarray) -> np.ndarray:
 
 def first_non_finite(network: Network, loss: float) -> str | None:
     """The name of the first tensor of a pass, in the order of computation, that holds a NaN or an infinity."""
+    for name, view in network.parameters.items():
+        if not np.isfinite(view).all():
+            return name
     for layer in range(len(network.hidden)):
         for name, states in (("hidden", network.hidden), ("cell", network.memory)):
             at = np.flatnonzero(~np.isfinite(states[layer]).all(axis=(1, 2)))

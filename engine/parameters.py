@@ -5,6 +5,7 @@ One vector makes clipping and every optimizer one loop.
 
 from collections.abc import Iterator, Mapping
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +64,14 @@ def frozen(x: np.ndarray) -> np.ndarray:
     return x
 
 
+def as_array(name: str, value: Any) -> np.ndarray:
+    """A user's array. Raises ValueError that names it where it is none (ragged lists)."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: not an array ({error}); allowed: rows of equal length") from None
+
+
 def load(parameters: Parameters, state_dict: Mapping[str, np.ndarray]) -> None:
     """Copy a state dict in. Raises ValueError that names a tensor that is missing, not known, or of another shape."""
     missing, unknown = parameters.keys() - state_dict.keys(), state_dict.keys() - parameters.keys()
@@ -72,7 +81,7 @@ def load(parameters: Parameters, state_dict: Mapping[str, np.ndarray]) -> None:
             f"allowed: {', '.join(parameters)}"
         )
     for name, view in parameters.items():
-        value = np.asarray(state_dict[name])
+        value = as_array(f"state_dict[{name!r}]", state_dict[name])
         if value.shape != view.shape or value.dtype.kind not in "fiu":
             raise ValueError(
                 f"state_dict[{name!r}]: shape {value.shape}, {value.dtype}; allowed: shape {view.shape}, real numbers"

@@ -8,7 +8,7 @@ import numpy as np
 from engine.data import as_inputs, as_targets, batch
 from engine.experiment import Experiment
 from engine.network import Network
-from engine.parameters import Parameters, load, shapes
+from engine.parameters import Parameters, as_array, load, shapes
 from engine.passes import run_pass
 from engine.tasks import TASKS
 from engine.trace import Trace, trace
@@ -46,7 +46,7 @@ def _output_size(e: Experiment, classes: np.ndarray, state_dict: Mapping[str, An
     most = int(classes.max())
     if state_dict is None or "head.weight" not in state_dict:
         return max(TASKS[e.task].output_size, most + 1)
-    rows = len(np.asarray(state_dict["head.weight"]))
+    rows = len(as_array("state_dict['head.weight']", state_dict["head.weight"]))
     if most >= rows:
         raise ValueError(f"targets: class {most}; allowed: 0 to {rows - 1}, the rows of head.weight")
     return rows

@@ -41,8 +41,8 @@ class Trainer:
         self._diverged: tuple[int, str] | None = None
 
     def advance(self, steps: int = 1) -> None:
-        """Make `steps` updates."""
-        for _ in range(steps):
+        """Make `steps` updates. Raises ValueError unless it is a whole number, 0 or more."""
+        for _ in range(_count(steps)):
             self._advance_one()
 
     def trace(self) -> Trace:
@@ -150,9 +150,14 @@ class _Rows:
 
 
 def train(e: Experiment, steps: int = 500) -> History:
-    """Train from the initial weights for `steps` updates."""
-    if steps < 0:
-        raise ValueError(f"steps: {steps}; allowed: 0 or more")
+    """Train from the initial weights for `steps` updates. Raises ValueError unless it is a whole number, 0 or more."""
+    count = _count(steps)
     trainer = Trainer(e)
-    trainer.advance(steps)
+    trainer.advance(count)
     return trainer.history
+
+
+def _count(steps: int) -> int:
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
+        raise ValueError(f"steps: {steps!r}; allowed: whole numbers, 0 or more")
+    return int(steps)

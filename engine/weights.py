@@ -25,8 +25,8 @@ def initialise(parameters: Parameters, e: Experiment) -> None:
             view[...] = rng.uniform(-bound, bound, view.shape)
         elif name.startswith("bias"):
             view[...] = rng.uniform(-bound, bound, view.shape) if e.init == "pytorch" else 0.0
-            if "f" in cell.gates:
-                start = cell.gates.index("f") * units
+            if cell.forget is not None:
+                start = cell.forget * units
                 view[start : start + units] = e.forget_bias if name.startswith("bias_ih") else 0.0
         else:
             recurrent = name.startswith("weight_hh")

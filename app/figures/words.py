@@ -70,7 +70,8 @@ def _pace(v: "engine.Verdict") -> str:
 def _radii(s: Snapshot) -> str:
     if not (isfinite(s.rho) and isfinite(s.sigma)):
         return ""
-    block = {"lstm": "hg", "gru": "hn"}.get(s.experiment.cell, "hh")  # of the gated cells the candidate's block
+    cell = engine.CELLS[s.experiment.cell]
+    block = f"h{cell.gates[cell.candidate]}" if cell.gates else "hh"
     text = _("W<sub>{block}</sub>: ρ {rho}, σ<sub>max</sub> {sigma}.")
     return text.format(block=block, rho=short(s.rho), sigma=short(s.sigma))
 

@@ -20,6 +20,8 @@ class Cell(Row):
 
     gates: tuple[str, ...]  # the blocks of the weights, in PyTorch's order; the first of `saved`
     saved: tuple[str, ...]  # what step saves, in order
+    candidate: int  # which block of W_hh proposes the new state: its ρ and σ_max are what the plain RNN's are
+    forget: int | None  # which block forget_bias is for
     states: int  # 1: (h,)   2: (h, c)
     one_dz: bool  # dzx and dzh are the same
     carries_h: bool  # h' depends on h directly too, not only through zh
