@@ -17,6 +17,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
+from numba.core import cgutils
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 FAST = ("contract", "nsz")  # contract: a·b + c becomes one fused instruction where the CPU has it
@@ -122,7 +123,14 @@ class Lanes:
         return Value(self, self.b.select(condition, va, vb))
 
     def abs(self, x: Value) -> Value:
-        return self.where(x < 0.0, -x, x)
+        return Value(self, self.b.call(self._intrinsic("llvm.fabs", 1), [x.v]))
+
+    def with_sign(self, y: Value, x: Value) -> Value:
+        return Value(self, self.b.call(self._intrinsic("llvm.copysign", 2), [y.v, x.v]))
+
+    def _intrinsic(self, name: str, arguments: int) -> Any:
+        kind = ir.FunctionType(self.vector, [self.vector] * arguments)
+        return cgutils.get_or_insert_function(self.b.module, kind, f"{name}.v{self.lanes}f{self.bits}")
 
     def _between(self, x: Value, low: float, high: float) -> Value:
         x = self.where(x > high, high, x)  # both comparisons are false for NaN, which therefore stays
@@ -161,19 +169,21 @@ class Lanes:
     def expm1(self, x: Value) -> Value:
         """e^x − 1 for x ≤ 40, exact near 0 too."""
         t, r, low = self._reduce(self._between(x, -40.0, 40.0))
+        return self._expm1(t, r, low)
+
+    def _expm1(self, t: Value, r: Value, low: Value) -> Value:
         p = (r * r * self._polynomial(r) + low) + r
         s = self._times_power(1.0, t)
         return s * p + (s - 1.0)
 
     def tanh(self, x: Value) -> Value:
         """e/(e + 2) with e = e^{2|x|} − 1, and the sign of x."""
-        size = self.abs(x)
-        e = self.expm1(self.where(size > TANH_TOP[self.bits], TANH_TOP[self.bits], size) * 2.0)
+        size, top = self.abs(x), TANH_TOP[self.bits]
+        e = self._expm1(*self._reduce(self.where(size > top, top, size) * 2.0))
         d = e + 2.0
         y = e / d
-        lost = e - (d - 2.0)  # what rounding took from d, exact where e < 2; and 1/d = (1 − y)/2
-        y = self.where(e < 2.0, y - y * (0.5 - 0.5 * y) * lost, y)
-        return self.where(x < 0.0, -y, y)
+        lost = self.where(e < 2.0, e - (d - 2.0), 0.0)  # what rounding took from d, exact where e < 2
+        return self.with_sign(y - y * (0.5 - 0.5 * y) * lost, x)  # 1/d = (1 − y)/2
 
     def sigmoid(self, x: Value) -> Value:
         """1/(1 + z), or z/(1 + z) for x < 0, with z = e^{−|x|}: the relative precision is kept on both sides."""

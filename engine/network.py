@@ -11,7 +11,7 @@ from engine.losses import LOSSES
 from engine.parameters import Parameters
 
 LOG10_2 = float(np.log10(2.0))
-GROUP_ROWS = 256  # rows of dZ that one product for the weights' gradient takes: it and its factors fit the cache
+GROUP_ROWS = 512  # rows of dZ that one product for the weights' gradient takes: it and its factors fit the cache
 
 
 class Network:
@@ -95,7 +95,7 @@ class Network:
         arriving = np.ascontiguousarray(d_outputs[-1:] @ self.parameters["head.weight"])
         norms, exponents = np.zeros_like(self.norms), np.zeros_like(self.exponents)
         self._through_time(arriving, cut, norms, exponents, False)
-        return _log10(norms, exponents)
+        return log10_of(norms, exponents)
 
     def _through_time(
         self, arriving: np.ndarray, cut: int, norms: np.ndarray, exponents: np.ndarray, want_weights: bool
@@ -118,7 +118,7 @@ class Network:
 
     def log10_norms(self) -> np.ndarray:
         """log10 of the batch mean of ‖∂L/∂h_t‖₂, (L, T), exact past the range of float64; −inf for an exact 0."""
-        return _log10(self.norms, self.exponents)
+        return log10_of(self.norms, self.exponents)
 
     def loss(self, name: str, targets: np.ndarray) -> tuple[float, np.ndarray]:
         """The loss of the last forward pass and ∂L/∂outputs; overflow gives infinity, quietly."""
@@ -128,7 +128,8 @@ class Network:
             return LOSSES[name].value_and_gradient(self.outputs, targets)
 
 
-def _log10(norms: np.ndarray, exponents: np.ndarray) -> np.ndarray:
+def log10_of(norms: np.ndarray, exponents: np.ndarray) -> np.ndarray:
+    """log10 of norms · 2^exponents."""
     with np.errstate(divide="ignore"):
         return np.log10(norms) + exponents * LOG10_2
 

@@ -5,7 +5,7 @@ import numpy as np
 from engine.clipping import CLIPS, global_norm
 from engine.data import batch, dropout_masks, validation_batch
 from engine.experiment import Experiment
-from engine.network import Network
+from engine.network import Network, log10_of
 from engine.optimizers import OPTIMIZERS, decay_weights
 from engine.parameters import Parameters, frozen, shapes
 from engine.passes import Pass, run_pass
@@ -37,7 +37,7 @@ class Trainer:
         self._validation: tuple[Network, np.ndarray, np.ndarray] | None = None
         self._pass: Pass | None = None
         self._curves = np.full((5, 256), np.nan)  # loss, validation, lr, norm, clipped norm
-        self._rows = _Rows(max(FEWEST_ROWS, min(MOST_ROWS, ROW_BYTES // (8 * e.num_layers * e.steps))))
+        self._rows = _Rows(max(FEWEST_ROWS, min(MOST_ROWS, ROW_BYTES // (16 * e.num_layers * e.steps))))
         self._diverged: tuple[int, str] | None = None
 
     def advance(self, steps: int = 1) -> None:
@@ -131,7 +131,7 @@ class _Rows:
 
     def __init__(self, most: int) -> None:
         self._most, self._stride = most, 1
-        self._kept: list[tuple[int, np.ndarray]] = []
+        self._kept: list[tuple[int, np.ndarray, np.ndarray]] = []
 
     def offer(self, step: int, network: Network) -> None:
         if step % self._stride:
@@ -140,13 +140,14 @@ class _Rows:
             self._kept, self._stride = self._kept[::2], 2 * self._stride
             if step % self._stride:
                 return
-        self._kept.append((step, network.log10_norms()))
+        self._kept.append((step, network.norms.copy(), network.exponents.copy()))
 
     def arrays(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """(rows, L, T) and their steps."""
+        """log10 norms (rows, L, T), and their steps."""
         if not self._kept:
             return np.zeros((0, *shape)), np.zeros(0, np.int64)
-        return np.stack([row for _, row in self._kept]), np.array([step for step, _ in self._kept])
+        steps, norms, exponents = zip(*self._kept, strict=True)
+        return log10_of(np.stack(norms), np.stack(exponents)), np.array(steps)
 
 
 def train(e: Experiment, steps: int = 500) -> History:

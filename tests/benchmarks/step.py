@@ -2,9 +2,10 @@
 
     make bench, or: PYTHONPATH=. .venv/bin/python tests/benchmarks/step.py [--rounds 15] [--json step.json]
 
-Both give the same outputs: loss, the mean norm of ∂L/∂h_t for every timestep, all weights after Adam with clipping by
-norm. One thread each, CPU time; subnormals flushed for torch, which would else slow down on vanished gradients; the two
-take turns within each round, and medians are compared. Then what a fresh process with an empty cache pays to compile.
+Both draw the same batches and give the same outputs: loss, the mean norm of ∂L/∂h_t for every timestep, all weights
+after Adam with clipping by norm. One thread each, CPU time; subnormals flushed for torch, which would else slow down on
+vanished gradients; the two take turns within each round, and medians are compared. Then what a fresh process with an
+empty cache pays to compile.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import torch
 from torch import nn
 
 import engine
+from engine.data import batch
 
 CASES = {
     "default": engine.Experiment(),
@@ -45,10 +47,10 @@ class Loop:
         trainer, kind = engine.Trainer(e), getattr(torch, e.dtype)
         trace = trainer.trace()
         self.e, self.kind = e, kind
-        self.inputs, self.targets = torch.tensor(np.array(trace.inputs)), torch.tensor(np.array(trace.targets))
-        sizes = [self.inputs.shape[2]] + [e.hidden_size] * e.num_layers
+        self.step = 0
+        sizes = [trace.inputs.shape[2]] + [e.hidden_size] * e.num_layers
         self.cells = [CELLS[e.cell](sizes[k], e.hidden_size, dtype=kind) for k in range(e.num_layers)]
-        self.head = nn.Linear(e.hidden_size, self.targets.shape[1], dtype=kind)
+        self.head = nn.Linear(e.hidden_size, trace.targets.shape[1], dtype=kind)
         for k, cell in enumerate(self.cells):
             names = [name for name, _ in cell.named_parameters()]
             cell.load_state_dict({name: torch.tensor(np.array(trace.state_dict[f"{name}_l{k}"])) for name in names})
@@ -59,7 +61,9 @@ class Loop:
 
     def __call__(self) -> tuple[float, np.ndarray]:
         self.adam.zero_grad()
-        e, below, states = self.e, list(self.inputs), []
+        inputs, targets = (torch.from_numpy(a) for a in batch(self.e, self.step))
+        self.step += 1
+        e, below, states = self.e, list(inputs), []
         for cell in self.cells:
             h = c = torch.zeros(e.batch_size, e.hidden_size, dtype=self.kind)
             above = []
@@ -72,7 +76,7 @@ class Loop:
                 above.append(h)
             states.append(above)
             below = above
-        loss = nn.functional.mse_loss(self.head(below[-1]), self.targets)
+        loss = nn.functional.mse_loss(self.head(below[-1]), targets)
         loss.backward()
         norms = torch.stack([torch.stack([h.grad for h in layer]).norm(dim=2).mean(1) for layer in states])
         nn.utils.clip_grad_norm_(self.parameters, e.clip_threshold)
@@ -81,7 +85,7 @@ class Loop:
 
 
 class Engine:
-    """The engine's step on batches of its own, as it trains; the norms come out with the trainer's rows."""
+    """The engine's step as it trains; the norms come out with the trainer's rows."""
 
     def __init__(self, e: engine.Experiment) -> None:
         self.trainer = engine.Trainer(e, validate_every=0)
