@@ -79,32 +79,47 @@ def _tile(typingctx, a, a0, row_a, step_a, b, b0, step_b, c, c0, row_c, depth, a
                 return m.load(pointer[array], offset).v
             return e.call(load_masked, [m._address(pointer[array], offset), align, exists, m.constant(0.0)])
 
-        sums = [[cgutils.alloca_once(e, m.vector) for _ in range(n_vectors)] for _ in range(n_rows)]
+        # A single row has too few sums to keep the arithmetic units busy: four of each, every fourth k.
+        ways = 4 if n_rows == 1 else 1
+        sums = [
+            [[cgutils.alloca_once(e, m.vector) for _ in range(n_vectors)] for _ in range(n_rows)] for _ in range(ways)
+        ]
+        tile = [(i, v) for i in range(n_rows) for v in range(n_vectors)]
         with e.if_else(e.icmp_signed("!=", add, I64(0))) as (onto_c, fresh):
             with onto_c:
-                for i in range(n_rows):
-                    for v in range(n_vectors):
-                        e.store(load("c", at_c[i][v]), sums[i][v])
+                for i, v in tile:
+                    e.store(load("c", at_c[i][v]), sums[0][i][v])
             with fresh:
-                for i in range(n_rows):
-                    for v in range(n_vectors):
-                        e.store(m.constant(0.0), sums[i][v])
-        with cgutils.for_range(e, depth) as loop:
-            start = e.add(b0, e.mul(loop.index, step_b))
+                for i, v in tile:
+                    e.store(m.constant(0.0), sums[0][i][v])
+        for way in sums[1:]:
+            for i, v in tile:
+                e.store(m.constant(0.0), way[i][v])
+
+        def along(k: Any, way: list[list[Any]]) -> None:
+            start, step = e.add(b0, e.mul(k, step_b)), e.mul(k, step_a)
             row_of_b = [load("b", e.add(start, I64(v * lanes))) for v in range(n_vectors)]
-            along = e.mul(loop.index, step_a)
             for i in range(n_rows):
-                x = m.splat(e.load(e.gep(pointer["a"], [e.add(at_a[i], along)])))
+                x = m.splat(e.load(e.gep(pointer["a"], [e.add(at_a[i], step)])))
                 for v in range(n_vectors):
                     product = e.fmul(x, row_of_b[v], flags=FAST)
-                    e.store(e.fadd(product, e.load(sums[i][v]), flags=FAST), sums[i][v])
-        for i in range(n_rows):
-            for v in range(n_vectors):
-                x, offset = e.load(sums[i][v]), at_c[i][v]
-                if masked:
-                    e.call(store_masked, [x, m._address(pointer["c"], offset), align, exists])
-                else:
-                    e.store(x, m._address(pointer["c"], offset), align=bits // 8)
+                    e.store(e.fadd(product, e.load(way[i][v]), flags=FAST), way[i][v])
+
+        whole_depth = e.sub(depth, e.urem(depth, I64(ways)))
+        with cgutils.for_range_slice(e, I64(0), whole_depth, I64(ways), inc=True) as (k, _):
+            for offset, way in enumerate(sums):
+                along(e.add(k, I64(offset)), way)
+        if ways > 1:
+            with cgutils.for_range_slice(e, whole_depth, depth, I64(1), inc=True) as (k, _):
+                along(k, sums[0])
+        for i, v in tile:
+            x, offset = e.load(sums[0][i][v]), at_c[i][v]
+            for way in sums[1:]:
+                x = e.fadd(x, e.load(way[i][v]), flags=FAST)
+            if masked:
+                e.call(store_masked, [x, m._address(pointer["c"], offset), align, exists])
+            else:
+                e.store(x, m._address(pointer["c"], offset), align=bits // 8)
         return context.get_dummy_value()
 
     return sig, codegen

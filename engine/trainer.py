@@ -14,6 +14,7 @@ from engine.tasks import TASKS
 from engine.trace import History, Trace, trace
 from engine.weights import initialise
 
+AHEAD_NUMBERS = 1 << 16  # batches are drawn some at a time, while the code that draws them is still in the cache
 ROW_BYTES, MOST_ROWS, FEWEST_ROWS = 64 << 20, 512, 16  # what the kept rows of gradient norms may take
 
 
@@ -36,6 +37,7 @@ class Trainer:
         self._state = self._optimizer.init(self._parameters.flat)
         self._validation: tuple[Network, np.ndarray, np.ndarray] | None = None
         self._pass: Pass | None = None
+        self._batches: list[tuple[np.ndarray, np.ndarray]] = []  # the next ones, last first
         self._curves = np.full((5, 256), np.nan)  # loss, validation, lr, norm, clipped norm
         self._rows = _Rows(max(FEWEST_ROWS, min(MOST_ROWS, ROW_BYTES // (16 * e.num_layers * e.steps))))
         self._diverged: tuple[int, str] | None = None
@@ -96,10 +98,18 @@ class Trainer:
         """The pass at the current weights, made once."""
         if self._pass is None:
             e, k = self.experiment, self.step
-            self._pass = run_pass(self._network, e, *batch(e, k), dropout_masks(e, k))
+            self._pass = run_pass(self._network, e, *self._next_batch(), dropout_masks(e, k))
             if self._pass.non_finite is not None and self._diverged is None:
                 self._diverged = k, self._pass.non_finite
         return self._pass
+
+    def _next_batch(self) -> tuple[np.ndarray, np.ndarray]:
+        """The batch of the current step: what `batch` gives for it."""
+        if not self._batches:
+            e, k = self.experiment, self.step
+            some = 1 if k == 0 else max(1, min(16, AHEAD_NUMBERS // (e.steps * e.batch_size)))
+            self._batches = [batch(e, i) for i in reversed(range(k, k + some))]
+        return self._batches.pop()
 
     def _advance_one(self) -> None:
         e, k = self.experiment, self.step

@@ -8,7 +8,7 @@ keeps subnormal numbers, which are 10 to 50 times slower, out of the loop.
 import numpy as np
 
 from engine._jit import jit
-from engine.matmul import number, pack, pack_transposed, product
+from engine.matmul import lanes_of, number, pack, pack_transposed, product
 from engine.pointwise import pullback, step
 
 NOTHING = -(1 << 40)  # the exponent of a gradient that is exactly zero
@@ -117,8 +117,11 @@ def backward(
     clear(flat_dc)
     exponent = number(NOTHING)
     pack(cell.weight_hh, packed_hh)
+    narrow = size < lanes_of(dh) and not want_inputs  # few inputs: dW_ih is computed transposed, whole registers wide
     if want_inputs:
         pack(cell.weight_ih, packed_ih)
+    elif narrow:
+        clear(packed_ih)
     until = steps  # the weights have seen the timesteps from here on
     for t in range(steps - 1, -1, -1):
         if t >= last and arriving_exponents[t - last] != NOTHING:
@@ -155,23 +158,29 @@ def backward(
                 if not one_dz:
                     scale(dz_h, slot * count, count, exponents[t])
             if slot == 0:
-                _add_to_weights(gradient, unit, dz_x, dz_h, inputs, hidden, t, until, width)
+                _add_to_weights(gradient, packed_ih, narrow, unit, dz_x, dz_h, inputs, hidden, t, until, width)
                 until = t
+    if want_weights and narrow:
+        for k in range(width):
+            for i in range(size):
+                gradient.weight_ih[k, i] = packed_ih[i * width + k]
 
 
 @jit
-def _add_to_weights(gradient, unit, dz_x, dz_h, inputs, hidden, start, until, width):
+def _add_to_weights(gradient, transposed, narrow, unit, dz_x, dz_h, inputs, hidden, start, until, width):
     """dW_ih += Σₜ dz_xᵀ x_t, dW_hh += Σₜ dz_hᵀ h_{t-1}, db += Σₜ 1ᵀ dz over start ≤ t < until.
 
-    dz of timestep `start` is in the ring's slot 0. `unit` holds a single 1: with strides 0 it is a row of ones.
+    dz of timestep `start` is in the ring's slot 0. Where narrow, dW_ihᵀ goes to `transposed` instead. `unit` holds a
+    single 1: with strides 0 it is a row of ones.
     """
     _, batch, size = inputs.shape
     units, rows = hidden.shape[2], (until - start) * batch
     o, one = number(0), number(1)
-    product(
-        dz_x, o, one, width, inputs.reshape(-1), start * batch * size, size,
-        gradient.weight_ih.reshape(-1), o, size, width, size, rows, one,
-    )  # fmt: skip
+    x, at_x = inputs.reshape(-1), start * batch * size
+    if narrow:
+        product(x, at_x, one, size, dz_x, o, width, transposed, o, width, size, width, rows, one)
+    else:
+        product(dz_x, o, one, width, x, at_x, size, gradient.weight_ih.reshape(-1), o, size, width, size, rows, one)
     product(
         dz_h, o, one, width, hidden.reshape(-1), start * batch * units, units,
         gradient.weight_hh.reshape(-1), o, units, width, units, rows, one,

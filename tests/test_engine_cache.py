@@ -132,3 +132,17 @@ def test_nowhere_to_write_is_no_reason_to_fail(copy, tmp_path):
     found = Report(copy, **nowhere)
     assert found.folder.is_relative_to(scratch)
     assert found.numbers == Report(ROOT, NUMBA_CACHE_DIR=str(tmp_path / "cache")).numbers
+
+
+def test_a_damaged_cache_file_is_written_anew(copy, tmp_path):
+    cache = str(tmp_path / "cache")
+    first = Report(copy, NUMBA_CACHE_DIR=cache)
+    for index in first.folder.glob("*.nbi"):
+        index.write_bytes(b"not an index")
+    for code in list(first.folder.glob("*.nbc"))[::2]:
+        code.write_bytes(code.read_bytes()[:100])
+    damaged = Report(copy, NUMBA_CACHE_DIR=cache)
+    assert damaged.numbers == first.numbers
+    assert damaged.misses > 0
+    mended = Report(copy, NUMBA_CACHE_DIR=cache)
+    assert (mended.misses, mended.numbers) == (0, first.numbers)
