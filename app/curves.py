@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import engine
+from engine.clipping import global_norm
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +25,12 @@ class Curves:
         return len(self.loss) - 1
 
 
-def curves_of(trainer: engine.Trainer, trace: engine.Trace | None) -> Curves:
-    """The history, and `trace`, the pass at the current weights, as its last entry; None: divergence ended the run."""
+def curves_of(trainer: engine.Trainer, trace: engine.Trace | None, validation: float) -> Curves:
+    """The history, and the pass and validation at the current weights as its last entry; None: divergence ended it."""
     h = trainer.history
     parts = [h.loss, h.validation_loss, h.grad_norm, h.clipped]
     rows, at = h.log10_grad_norms, h.grad_norms_at
     if trace is not None:
-        validation = trainer.validation_loss() if trainer.step % 10 == 0 else np.nan
         now = trace.loss, validation, trace.grad_norm, _clipped(trainer.experiment, trace)
         parts = [np.append(part, value) for part, value in zip(parts, now, strict=True)]
         rows, at = np.concatenate([rows, trace.log10_grad_norms[None]]), np.append(at, trainer.step)
@@ -51,4 +51,4 @@ def _clipped(e: engine.Experiment, trace: engine.Trace) -> float:
         return trace.grad_norm
     flat = np.concatenate([g.ravel() for g in trace.grads.values()])
     clip(flat, trace.grad_norm, e.clip_threshold)
-    return float(np.linalg.norm(flat))
+    return float(global_norm(flat))

@@ -16,7 +16,9 @@ class Moment:
     step: int
     log10_norms: np.ndarray  # (L, T) log10 ||dL/dh_t||
     flow: np.ndarray  # (L, T) the same for the loss of the last timestep alone: the same array where there is no other
-    hidden: np.ndarray  # (L, T, H) float32, the hidden states of the shown sequence
+    hidden: np.ndarray  # (L, T, H) float32 where that can hold them, the hidden states of the shown sequence
+    marks: tuple[int, ...]  # timesteps of note of the shown sequence, which is another at every step
+    validation: float  # the loss on sequences that training never sees
     rho: np.ndarray  # (L,) spectral radius of W_hh of each layer
     sigma: np.ndarray  # (L,) its largest singular value
 
@@ -62,19 +64,23 @@ class Kept:
         return min(self.moments, key=lambda moment: abs(moment.step - step))
 
 
-def moment_of(cell: str, step: int, trace: engine.Trace) -> Moment:
+def moment_of(e: engine.Experiment, step: int, trace: engine.Trace, validation: float) -> Moment:
     """What is kept of the pass at a training step; ρ and σ are of the block of W_hh that proposes the new state."""
-    units, block = trace.hidden.shape[3], engine.CELLS[cell].candidate
+    units, block = trace.hidden.shape[3], engine.CELLS[e.cell].candidate
     rows = slice(block * units, (block + 1) * units)
     recurrent = [trace.state_dict[f"weight_hh_l{layer}"][rows] for layer in range(len(trace.hidden))]
-    with np.errstate(over="ignore", invalid="ignore"):
-        hidden = trace.hidden[:, 1:, 0].astype(np.float32)
+    hidden = trace.hidden[:, 1:, 0]
+    if np.abs(hidden).max() < np.finfo(np.float32).max:  # states may grow past the range of float32
+        hidden = hidden.astype(np.float32)
+    hidden = hidden.copy()
     hidden.flags.writeable = False
     return Moment(
         step=step,
         log10_norms=trace.log10_grad_norms,
         flow=trace.log10_flow_norms,
         hidden=hidden,
+        marks=engine.TASKS[e.task].marks(trace.inputs, 0),
+        validation=validation,
         rho=np.array([engine.spectral_radius(w) for w in recurrent]),
         sigma=np.array([engine.sigma_max(w) for w in recurrent]),
     )

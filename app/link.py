@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 import engine
 from app.words import _
+from engine.data import FEWEST_SEQUENCES
 
 DEFAULT = engine.Experiment()
 NAMES: dict[str, tuple[str, ...]] = {  # field -> the names it may have
@@ -41,7 +42,7 @@ RANGES: dict[
 FIELDS = (*NAMES, *RANGES)
 SIZES = ("seq_length", "batch_size", "hidden_size", "num_layers")
 MOST_COMPLAINTS = 4
-MOST_WORK = 2**21  # T·B·H·layers: numbers in the hidden states of one pass; a pass then takes about a second at most
+MOST_WORK = 2**21  # T·B·H·layers: numbers in the hidden states of one pass, which takes about a second at most
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,14 @@ def experiment(values: Mapping[str, Any]) -> engine.Experiment:
         e = engine.Experiment(**values)
     except ValidationError as error:
         raise ValueError(" ".join(_sentence(detail) for detail in error.errors())) from None
-    work = e.seq_length * e.batch_size * e.hidden_size * e.num_layers
+    work = e.steps * max(e.batch_size, FEWEST_SEQUENCES) * e.hidden_size * e.num_layers  # training, or validation
     if work > MOST_WORK:
-        sizes = {"T": e.seq_length, "B": e.batch_size, "H": e.hidden_size, "L": e.num_layers}
+        sizes = {"T": e.steps, "B": max(e.batch_size, FEWEST_SEQUENCES), "H": e.hidden_size, "L": e.num_layers}
         raise ValueError(
             _(
                 "Length {T} × batch {B} × hidden size {H} × layers {L} = {work}: "
-                "more than the {most} that this server allows."
+                "more than the {most} that this server allows. Choose a smaller one of them; "
+                "the pictures show the last network that fits."
             ).format(**sizes, work=f"{work:,}", most=f"{MOST_WORK:,}")
         )
     return e

@@ -74,7 +74,10 @@ def understand(text: str) -> tuple[Command, Any] | None:
 
 def same_origin(ws: WebSocket) -> bool:
     """Does the page that opens the socket come from this server? A browser always says so, and cannot lie."""
-    origin = urlsplit(ws.headers.get("origin", ""))
+    try:
+        origin = urlsplit(ws.headers.get("origin", ""))
+    except ValueError:
+        return False
     return origin.scheme in ("http", "https") and origin.netloc.lower() == ws.headers.get("host", "").lower() != ""
 
 
@@ -159,8 +162,8 @@ class Viewer:
         """Obey until the browser is gone."""
         rubbish = 0
         while (message := await self.ws.receive())["type"] != "websocket.disconnect":
-            text = message.get("text") or ""
-            if len(text) > LONGEST:
+            text = message.get("text")
+            if text is None or len(text) > LONGEST:  # nothing of ours is binary
                 await self.ws.close(TOO_BIG)
                 return
             if understood := understand(text):

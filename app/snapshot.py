@@ -24,6 +24,7 @@ class Snapshot:
 
     experiment: engine.Experiment
     step: int  # the training step shown
+    moment: int  # the step whose gradient and states these are: `step`, or the last finite one that is known
     reached: int  # the newest step reached
     layer: int  # the layer that the state picture and the verdict show, 0-based
     now: np.ndarray  # (L, T) log10 ‖∂L/∂h_t‖ at `step`; at the last finite step when diverged
@@ -62,8 +63,8 @@ class Snapshot:
 
     @property
     def drawn(self) -> int:
-        """The step whose gradient and states are drawn: the one shown, or the last finite one before it."""
-        return min(self.step, self.last_finite)
+        """The step whose gradient and states are drawn: the one shown, or the last finite one that is known."""
+        return min(self.moment, self.last_finite)
 
     @cached_property
     def extremes(self) -> tuple[float, float]:

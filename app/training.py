@@ -41,15 +41,12 @@ class Training:
         self.experiment = e
         self._trainer = engine.Trainer(e)
         trace, theory, task = self._trainer.trace(), engine.mean_field(e), engine.TASKS[e.task]
-        self._marks, self._baseline, self._baseline_label = (
-            task.marks(trace.inputs, 0),
-            task.baseline(e),
-            task.baseline_label,
-        )
+        self._baseline, self._baseline_label = task.baseline(e), task.baseline_label
         self._theory, self._theory_note = theory.slope if theory.applies else None, theory.reason
         self._worked = self._cost = 0.0
         self._recorded = time.monotonic()
-        self.past = Past(curves_of(self._trainer, trace), Kept((moment_of(e.cell, 0, trace),)))
+        validation = self._trainer.validation_loss()
+        self.past = Past(curves_of(self._trainer, trace, validation), Kept((moment_of(e, 0, trace, validation),)))
 
     @property
     def step(self) -> int:
@@ -80,9 +77,10 @@ class Training:
         """Bring `past` up to date."""
         begin, trainer, kept = time.perf_counter(), self._trainer, self.past.kept
         trace = None if trainer.diverged else trainer.trace()  # this pass may be the first that is not finite
+        validation = trainer.validation_loss()
         if trace is not None and not trainer.diverged:
-            kept = kept.add(moment_of(self.experiment.cell, trainer.step, trace))
-        curves = curves_of(trainer, trace)
+            kept = kept.add(moment_of(self.experiment, trainer.step, trace, validation))
+        curves = curves_of(trainer, trace, validation)
         if curves.diverged is not None:
             kept = self._with_last_finite(kept, curves.diverged[0] - 1)
         self.past = Past(curves, kept)
@@ -95,25 +93,28 @@ class Training:
             return kept
         again = engine.Trainer(self.experiment, validate_every=0)
         again.advance(step)
-        return kept.add(moment_of(self.experiment.cell, step, again.trace()))
+        return kept.add(moment_of(self.experiment, step, again.trace(), again.validation_loss()))
 
     def snapshot(self, step: int | None, layer: int) -> Snapshot:
         """All that a picture of `step` (None: the newest) needs."""
         past = self.past
         shown, moment = past.at(step)
         layer = min(layer, self.experiment.num_layers - 1)
+        validation = past.curves.validation.copy()
+        validation[moment.step] = moment.validation
         return Snapshot(
             experiment=self.experiment,
             step=shown,
+            moment=moment.step,
             reached=past.curves.reached,
             layer=layer,
             now=moment.log10_norms,
             flow=moment.flow,
             start=past.kept.first.log10_norms,
             hidden=moment.hidden,
-            marks=self._marks,
+            marks=moment.marks,
             loss=past.curves.loss,
-            validation=past.curves.validation,
+            validation=validation,
             grad_norm=past.curves.grad_norm,
             clipped=past.curves.clipped,
             rows=past.curves.rows,

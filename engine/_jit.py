@@ -33,10 +33,12 @@ def sources_hash() -> str:
 def cache_folder() -> str:
     """The first writable of NUMBA_CACHE_DIR, the engine's __pycache__, the user's cache folder, a temporary folder."""
     name = f"numba-{sources_hash()}"
-    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # unchanged where there is no home
     given = os.environ.get("NUMBA_CACHE_DIR")
     places = [Path(given)] if given else []
-    for place in (*places, Path(__file__).parent / "__pycache__", user / "rnn-gradient-explorer"):
+    places += [Path(__file__).parent / "__pycache__"]
+    places += [Path(user) / "rnn-gradient-explorer"] if os.path.isabs(user) else []
+    for place in places:
         folder = place / name
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -25,15 +25,17 @@ def global_norm(gradient):
     largest = 0.0
     for i in range(gradient.size):
         size = abs(float(gradient[i]))
-        if not size <= largest:  # NaN too
-            largest = size
-    if largest == 0.0 or not np.isfinite(largest):
+        if not np.isfinite(size):
+            return size
+        largest = max(largest, size)
+    if largest == 0.0:
         return largest
+    factor = 2.0**700 if largest < 1 else 2.0**-700
     total = 0.0
     for i in range(gradient.size):
-        part = float(gradient[i]) / largest
+        part = float(gradient[i]) * factor
         total += part * part
-    return largest * np.sqrt(total)
+    return np.sqrt(total) / factor
 
 
 @jit

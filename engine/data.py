@@ -9,7 +9,10 @@ from engine.parameters import as_array
 from engine.streams import Purpose, stream
 from engine.tasks import TASKS
 
+MOST_CLASSES = 1 << 16
 VALIDATION_SEQUENCES = 256  # the variance of so many targets is known to 9 %
+FEWEST_SEQUENCES = 16  # where a sequence is very long or the network very wide
+VALIDATION_NUMBERS, CHUNK_NUMBERS = 1 << 22, 1 << 19  # hidden states of all of them, and of those computed at once
 
 
 def batch(e: Experiment, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -17,9 +20,23 @@ def batch(e: Experiment, step: int) -> tuple[np.ndarray, np.ndarray]:
     return _cast(e, *TASKS[e.task].draw(stream(e.seed, Purpose.DATA, step), e.seq_length, e.batch_size))
 
 
-def validation_batch(e: Experiment) -> tuple[np.ndarray, np.ndarray]:
-    """Sequences that training never sees, the same at every step."""
-    return _cast(e, *TASKS[e.task].draw(stream(e.seed, Purpose.VALIDATION), e.seq_length, VALIDATION_SEQUENCES))
+def validation_batches(e: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Sequences that training never sees, the same at every step, in batches of one size: 256 in all, down to 16 where
+    T·H·L is so large that validation would cost more than training."""
+    each = e.steps * e.hidden_size * e.num_layers
+    count = _power_of_two(VALIDATION_NUMBERS // each, FEWEST_SEQUENCES, VALIDATION_SEQUENCES)
+    size = _power_of_two(CHUNK_NUMBERS // each, 1, count)
+    inputs, targets = TASKS[e.task].draw(stream(e.seed, Purpose.VALIDATION), e.seq_length, count)
+    axis = 1 if TASKS[e.task].every_step else 0  # of the sequences, in the targets
+    return [
+        _cast(e, x, y)
+        for x, y in zip(np.split(inputs, count // size, 1), np.split(targets, count // size, axis), strict=True)
+    ]
+
+
+def _power_of_two(n: int, low: int, high: int) -> int:
+    """The largest power of two up to n, between two others."""
+    return max(low, min(high, 1 << max(0, n.bit_length() - 1)))
 
 
 def dropout_masks(e: Experiment, step: int) -> np.ndarray | None:
@@ -44,10 +61,17 @@ def as_inputs(value: Any, dtype: str) -> np.ndarray:
         raise ValueError(
             f"inputs: shape {inputs.shape}, {inputs.dtype}; allowed: real numbers of shape (T, B, I), each at least 1"
         )
-    if not np.isfinite(inputs).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(inputs))[0])
-        raise ValueError(f"inputs{list(where)}: {inputs[where]}; allowed: finite numbers")
-    return np.array(inputs, dtype, order="C")
+    return _finite("inputs", inputs, dtype)
+
+
+def _finite(name: str, value: np.ndarray, dtype: str) -> np.ndarray:
+    """A clean copy in the floating type. Raises ValueError that names the first element that is not finite in it."""
+    with np.errstate(over="ignore"):
+        clean = np.array(value, dtype, order="C")
+    if not np.isfinite(clean).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(clean))[0])
+        raise ValueError(f"{name}{list(where)}: {value[where]}; allowed: finite numbers within the range of {dtype}")
+    return clean
 
 
 def as_targets(e: Experiment, value: Any, steps: int, batch_size: int) -> np.ndarray:
@@ -55,9 +79,9 @@ def as_targets(e: Experiment, value: Any, steps: int, batch_size: int) -> np.nda
     targets = as_array("targets", value)
     classes = e.loss_name == "cross_entropy" or (TASKS[e.task].loss == "cross_entropy" and targets.dtype.kind in "iu")
     if classes:
-        allowed = f"whole numbers from 0 of shape ({batch_size},) or ({steps}, {batch_size})"
+        allowed = f"whole numbers from 0 to {MOST_CLASSES - 1} of shape ({batch_size},) or ({steps}, {batch_size})"
         good = targets.dtype.kind in "iu" and targets.shape in ((batch_size,), (steps, batch_size))
-        if not good or targets.min() < 0:
+        if not good or not 0 <= targets.min() <= targets.max() < MOST_CLASSES:
             raise ValueError(f"targets: {_described(targets)}; allowed: {allowed}")
         return targets.astype(np.int64)
     allowed = f"real numbers of shape ({batch_size},), ({batch_size}, O) or ({steps}, {batch_size}, O)"
@@ -66,11 +90,9 @@ def as_targets(e: Experiment, value: Any, steps: int, batch_size: int) -> np.nda
     good = last_step or (targets.ndim == 3 and shape[:2] == (steps, batch_size))
     if not good or targets.size == 0 or targets.dtype.kind not in "fiub":
         raise ValueError(f"targets: {_described(targets)}; allowed: {allowed}")
-    if not np.isfinite(targets).all():
-        raise ValueError("targets: a NaN or an infinity; allowed: finite numbers")
-    return np.array(targets[:, None] if targets.ndim == 1 else targets, e.dtype, order="C")
+    return _finite("targets", targets[:, None] if targets.ndim == 1 else targets, e.dtype)
 
 
 def _described(x: np.ndarray) -> str:
-    low = f", least {x.min()}" if x.size and x.dtype.kind in "iuf" else ""
+    low = f", {x.min()} to {x.max()}" if x.size and x.dtype.kind in "iuf" else ""
     return f"shape {x.shape}, {x.dtype}{low}"

@@ -20,7 +20,9 @@ class Loss(Row):
 def mse(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
     """L = mean (y − target)²; targets (S, B, O), or classes (S, B), which are compared one-hot."""
     if targets.dtype.kind == "i":
-        targets = np.eye(outputs.shape[2], dtype=outputs.dtype)[targets]
+        one_hot = np.zeros_like(outputs)
+        np.put_along_axis(one_hot, targets[..., None], 1, axis=2)
+        targets = one_hot
     error = outputs - targets
     return float(np.mean(error * error)), error * outputs.dtype.type(2 / error.size)
 

@@ -65,19 +65,23 @@ def frozen(x: np.ndarray) -> np.ndarray:
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
-    """A user's array. Raises ValueError that names it where it is none (ragged lists)."""
+    """A user's array. Raises ValueError that names it where it is none (ragged lists) or has masked elements."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(f"{name}: masked elements; allowed: an array without")
     try:
         return np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name}: not an array ({error}); allowed: rows of equal length") from None
+    except Exception as error:  # whatever an object's own conversion raises
+        raise ValueError(f"{name}: not an array ({error}); allowed: rows of equal length, numbers") from None
 
 
 def load(parameters: Parameters, state_dict: Mapping[str, np.ndarray]) -> None:
     """Copy a state dict in. Raises ValueError that names a tensor that is missing, not known, or of another shape."""
+    if not isinstance(state_dict, Mapping):
+        raise ValueError(f"state_dict: {type(state_dict).__name__}; allowed: names -> arrays")
     missing, unknown = parameters.keys() - state_dict.keys(), state_dict.keys() - parameters.keys()
     if missing or unknown:
         raise ValueError(
-            f"state_dict: missing {sorted(missing) or 'nothing'}, not known {sorted(unknown) or 'nothing'}; "
+            f"state_dict: missing {sorted(missing) or 'nothing'}, not known {sorted(unknown, key=str) or 'nothing'}; "
             f"allowed: {', '.join(parameters)}"
         )
     for name, view in parameters.items():
@@ -86,4 +90,5 @@ def load(parameters: Parameters, state_dict: Mapping[str, np.ndarray]) -> None:
             raise ValueError(
                 f"state_dict[{name!r}]: shape {value.shape}, {value.dtype}; allowed: shape {view.shape}, real numbers"
             )
-        view[...] = value
+        with np.errstate(over="ignore"):  # a weight past the range of the type is infinite, and reported as such
+            view[...] = value

@@ -44,9 +44,12 @@ def probe(e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: An
 def _output_size(e: Experiment, classes: np.ndarray, state_dict: Mapping[str, Any] | None) -> int:
     """As many as the head has rows, or else the task classes (more if the targets name more)."""
     most = int(classes.max())
-    if state_dict is None or "head.weight" not in state_dict:
+    if not isinstance(state_dict, Mapping) or "head.weight" not in state_dict:
         return max(TASKS[e.task].output_size, most + 1)
-    rows = len(as_array("state_dict['head.weight']", state_dict["head.weight"]))
+    head = as_array("state_dict['head.weight']", state_dict["head.weight"])
+    if head.ndim != 2:
+        raise ValueError(f"state_dict['head.weight']: shape {head.shape}; allowed: (O, H)")
+    rows = len(head)
     if most >= rows:
         raise ValueError(f"targets: class {most}; allowed: 0 to {rows - 1}, the rows of head.weight")
     return rows

@@ -3,7 +3,7 @@
 import numpy as np
 
 from engine.clipping import CLIPS, global_norm
-from engine.data import batch, dropout_masks, validation_batch
+from engine.data import batch, dropout_masks, validation_batches
 from engine.experiment import Experiment
 from engine.network import Network, log10_of
 from engine.optimizers import OPTIMIZERS, decay_weights
@@ -27,6 +27,7 @@ class Trainer:
     def __init__(self, e: Experiment, validate_every: int = 10) -> None:
         self.experiment, self.step = e, 0
         task, dtype = TASKS[e.task], np.dtype(e.dtype)
+        validate_every = _count("validate_every", validate_every)
         self._task, self._validate_every = task, validate_every
         self._parameters = Parameters(
             e.cell, shapes(e.cell, task.input_size, e.hidden_size, e.num_layers, task.output_size), dtype
@@ -35,7 +36,7 @@ class Trainer:
         self._network = Network(e.cell, e.nonlinearity, self._parameters, e.steps, e.batch_size, task.every_step)
         self._optimizer, self._clip = OPTIMIZERS[e.optimizer], CLIPS[e.clip]
         self._state = self._optimizer.init(self._parameters.flat)
-        self._validation: tuple[Network, np.ndarray, np.ndarray] | None = None
+        self._validation: tuple[Network, list[tuple[np.ndarray, np.ndarray]]] | None = None
         self._pass: Pass | None = None
         self._batches: list[tuple[np.ndarray, np.ndarray]] = []  # the next ones, last first
         self._curves = np.full((5, 256), np.nan)  # loss, validation, lr, norm, clipped norm
@@ -44,7 +45,7 @@ class Trainer:
 
     def advance(self, steps: int = 1) -> None:
         """Make `steps` updates. Raises ValueError unless it is a whole number, 0 or more."""
-        for _ in range(_count(steps)):
+        for _ in range(_count("steps", steps)):
             self._advance_one()
 
     def trace(self) -> Trace:
@@ -55,14 +56,16 @@ class Trainer:
         """The loss at the current weights on sequences that training never sees; dropout off."""
         e = self.experiment
         if self._validation is None:
-            inputs, targets = validation_batch(e)
-            network = Network(
-                e.cell, e.nonlinearity, self._parameters, len(inputs), inputs.shape[1], self._task.every_step
-            )
-            self._validation = network, inputs, targets
-        network, inputs, targets = self._validation
-        network.forward(inputs)
-        return network.loss(e.loss_name, targets)[0]
+            batches = validation_batches(e)
+            steps, size = batches[0][0].shape[:2]
+            network = Network(e.cell, e.nonlinearity, self._parameters, steps, size, self._task.every_step)
+            self._validation = network, batches
+        network, batches = self._validation
+        losses = []
+        for inputs, targets in batches:
+            network.forward(inputs)
+            losses.append(network.loss(e.loss_name, targets)[0])
+        return sum(losses) / len(losses)
 
     @property
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -162,13 +165,13 @@ class _Rows:
 
 def train(e: Experiment, steps: int = 500) -> History:
     """Train from the initial weights for `steps` updates. Raises ValueError unless it is a whole number, 0 or more."""
-    count = _count(steps)
+    count = _count("steps", steps)
     trainer = Trainer(e)
     trainer.advance(count)
     return trainer.history
 
 
-def _count(steps: int) -> int:
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
-        raise ValueError(f"steps: {steps!r}; allowed: whole numbers, 0 or more")
-    return int(steps)
+def _count(name: str, n: int) -> int:
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+        raise ValueError(f"{name}: {n!r}; allowed: whole numbers, 0 or more")
+    return int(n)

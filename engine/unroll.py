@@ -66,8 +66,10 @@ def normalise(gradient, exponents):
         largest = 0.0
         for i in range(k * count, (k + 1) * count):
             size = abs(float(flat[i]))
-            if not size <= largest:  # NaN too
+            if not size <= largest:
                 largest = size
+                if not np.isfinite(size):
+                    break
         if largest == 0.0:
             exponents[k] = NOTHING
         elif np.isfinite(largest) and not 1 / band < largest < band:

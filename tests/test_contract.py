@@ -13,6 +13,7 @@ import threadpoolctl
 from pydantic import ValidationError
 
 import engine
+from engine.clipping import global_norm
 from tests import cases, naive
 
 ROOT = Path(__file__).parent.parent
@@ -448,3 +449,34 @@ for name, one, other in zip("pools errors random environment warnings numba".spl
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert not run.stderr, "nothing is printed"
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        (np.full(3, 2**64 - 1, np.uint64), "targets"),
+        (np.full(3, 10**9), "targets"),
+        (np.ma.array([0, 1, 2], mask=[True, False, False]), "masked"),
+    ],
+)
+def test_class_targets_that_cannot_be_meant_are_refused(targets, said):
+    e = engine.Experiment(task="temporal_order", hidden_size=4, seq_length=10, batch_size=3)
+    with pytest.raises(ValueError, match=said):
+        engine.probe(e, inputs=engine.probe(e).inputs, targets=targets)
+
+
+def test_numbers_past_the_range_of_the_type_are_refused_by_name():
+    e = engine.Experiment(hidden_size=4, seq_length=10, batch_size=3, dtype="float32")
+    p = engine.probe(e)
+    with pytest.raises(ValueError, match="inputs"):
+        engine.probe(e, inputs=p.inputs.astype(float) * 1e300, targets=p.targets)
+
+
+@pytest.mark.parametrize("least", [1e-309, 1e-320, 1e-200, 1e200, 1e307])
+def test_the_global_norm_is_right_over_the_whole_range(least):
+    assert global_norm(np.array([3 * least, 0, 4 * least])) == pytest.approx(5 * least, rel=1e-3)
+
+
+@pytest.mark.parametrize("bad", [[np.nan, 0, 0], [1, np.nan, 0], [np.inf, 0, 1]])
+def test_the_global_norm_never_loses_a_number_that_is_not_finite(bad):
+    assert not np.isfinite(global_norm(np.array(bad, float)))

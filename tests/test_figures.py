@@ -31,7 +31,7 @@ def snapshot(steps=100, reached=137, layers=1, units=32, slope=-0.05, **more: An
     norm = 10 ** rng.normal(0, 0.5, reached + 1)
     base = {
         "experiment": engine.Experiment(**fields),
-        "step": reached, "reached": reached, "layer": 0, "now": now, "flow": more.get("now", now),
+        "step": reached, "moment": reached, "reached": reached, "layer": 0, "now": now, "flow": more.get("now", now),
         "start": now + 0.5, "marks": (1, steps),
         "hidden": rng.uniform(-1, 1, (layers, steps, units)), "loss": rng.uniform(0.1, 1, reached + 1),
         "validation": validation,
@@ -61,7 +61,7 @@ def zero_before(t: int) -> Snapshot:
 CASES = {
     "vanishing": snapshot(),
     "before training": snapshot(reached=0),
-    "scrubbed back": dataclasses.replace(snapshot(), step=17),
+    "scrubbed back": dataclasses.replace(snapshot(), step=17, moment=17),
     "exploding": snapshot(slope=0.2, clip="none"),
     "healthy, no theory": snapshot(slope=0.0, init="orthogonal", theory=None, theory_note="not for orthogonal weights"),
     "three layers": dataclasses.replace(snapshot(layers=3), layer=2),
@@ -135,12 +135,12 @@ def test_the_pictures_are_cheap() -> None:
     [
         ("vanishing", "vanishing", "still on the baseline"),
         ("before training", "vanishing", "not trained yet"),
-        ("exploding", "exploding", "times that at t = 100"),
+        ("exploding", "exploding", "changes by a factor"),
         ("diverged", "diverged", "since step 60"),
-        ("exact zeros", "vanishing", "before t = 71"),
+        ("exact zeros", "vanishing", "Before t = 71"),
         ("all zero", "none", "No gradient reaches any step"),
         ("zero loss", "vanishing", "it learns"),
-        ("healthy, no theory", "healthy", "1 times"),
+        ("healthy, no theory", "healthy", "a factor 1;"),
     ],
 )
 def test_the_verdict(case: str, kind: str, words: str) -> None:
@@ -158,7 +158,7 @@ def test_kind_and_factor_of_the_verdict_come_from_one_fit() -> None:
 
 
 def test_a_lost_run_is_as_it_was_where_it_still_had_numbers() -> None:
-    s = dataclasses.replace(CASES["diverged"], step=40)
+    s = dataclasses.replace(CASES["diverged"], step=40, moment=40)
     assert verdict(s)["kind"] == "vanishing"
     assert not s.lost
     assert "at step 59" in FIGURES["flow"](CASES["diverged"], palette("light"))["layout"]["meta"]["answer"]
@@ -251,7 +251,7 @@ def test_where_every_step_has_a_loss_the_verdict_is_about_the_last_one() -> None
     """The total gradient is level even in a network that forgets at once: it enters everywhere."""
     s = dataclasses.replace(snapshot(slope=0.0, task="sine"), flow=snapshot(slope=-0.1).now)
     assert verdict(s)["kind"] == "vanishing"
-    assert verdict(s)["what"].startswith("The last loss's gradient")
+    assert verdict(s)["what"].startswith("From t = 100 back to t = 1 the last loss's gradient")
     drawn = FIGURES["flow"](s, palette("light"))
     alone = next(said for said in drawn["layout"]["meta"]["labels"] if said["key"] == "last")
     np.testing.assert_allclose(drawn["data"][alone["traces"][0]]["y"], s.flow[0], rtol=1e-6)

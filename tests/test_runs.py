@@ -16,7 +16,9 @@ from app.pool import Pool
 from app.registry import Registry
 from app.runs import Run
 from app.snapshot import Snapshot
+from app.training import Training
 from app.warm import everything
+from engine.data import batch, validation_batches
 
 SMALL = engine.Experiment(seq_length=10, hidden_size=4, batch_size=2)
 DIVERGES = engine.Experiment(nonlinearity="relu", gain=1.6, optimizer="sgd", clip="none", lr=5e-4)
@@ -257,7 +259,9 @@ def test_unused_runs_are_freed(registry, monkeypatch):
 
 def _moment(step: int, size: int = 1000) -> Moment:
     norms, one = np.zeros((1, 1)), np.zeros(1)
-    return Moment(step, norms, flow=norms, hidden=np.zeros((1, 1, size), np.float32), rho=one, sigma=one)
+    return Moment(
+        step, norms, flow=norms, hidden=np.zeros((1, 1, size), np.float32), marks=(), validation=0.2, rho=one, sigma=one
+    )
 
 
 def test_kept_steps_stay_within_their_budget_and_are_spread_evenly():
@@ -321,3 +325,36 @@ def test_a_failing_job_costs_no_thread():
     pool.wake(job)
     until(lambda: job.count == 1)
     pool.close()
+
+
+def test_the_marks_belong_to_the_sequence_that_is_shown() -> None:
+    training = Training(engine.Experiment(hidden_size=4, batch_size=2))
+    marks = []
+    for _ in range(3):
+        inputs, _targets = batch(training.experiment, training.step)
+        shown = training.snapshot(None, 0)
+        assert shown.marks == engine.TASKS["adding"].marks(inputs, 0)
+        marks.append(shown.marks)
+        training.advance(training.step + 1, lambda: False)
+        training.record()
+    assert len(set(marks)) == 3
+
+
+def test_the_validation_loss_is_that_of_the_step_shown() -> None:
+    training = Training(engine.Experiment(hidden_size=4, batch_size=2))
+    trainer = engine.Trainer(training.experiment)
+    for step in range(3):
+        assert training.snapshot(step, 0).validation[step] == trainer.validation_loss()
+        training.advance(step + 1, lambda: False)
+        training.record()
+        trainer.advance(1)
+    assert np.isfinite(training.snapshot(1, 0).validation[1])
+
+
+def test_a_page_of_one_long_sequence_is_no_heavier_than_what_the_server_allows() -> None:
+    """Validation has a size of its own, which counts as well."""
+    wide = {"cell": "lstm", "num_layers": 4, "hidden_size": 256, "seq_length": 2000, "batch_size": 1}
+    with pytest.raises(ValueError, match="more than the"):
+        link.experiment(wide)
+    sizes = [(i.size, len(i)) for i, _ in validation_batches(engine.Experiment(hidden_size=256, seq_length=1000))]
+    assert sum(size // (2 * steps) for size, steps in sizes) == 16

@@ -22,8 +22,11 @@ def clip(s: Snapshot, p: Palette) -> Part:
 
     def curve(values: np.ndarray, width: float, name: str, **more: Any) -> Part:
         at = thin(values)
-        y = values[at].astype(np.float32)
-        hover = {"customdata": y, "hoverinfo": "all", "hovertemplate": name + " %{customdata:.3~g}<extra></extra>"}
+        hover = {
+            "customdata": values[at],
+            "hoverinfo": "all",
+            "hovertemplate": name + " %{customdata:.3~g}<extra></extra>",
+        }
         return line(at, log(values[at]), p.gradient, width, **hover, **more)
 
     shade = {"fill": "tonexty", "fillcolor": p.threshold + "40"} if cut.size else {}

@@ -18,8 +18,11 @@ def loss(s: Snapshot, p: Palette) -> Part:
     valid = measured[thin(s.validation[measured])] if measured.size else measured
 
     def curve(values: np.ndarray, at: np.ndarray, width: float, opacity: float, name: str) -> Part:
-        y = values[at].astype(np.float32)
-        hover = {"customdata": y, "hoverinfo": "all", "hovertemplate": name + " %{customdata:.3~g}<extra></extra>"}
+        hover = {
+            "customdata": values[at],
+            "hoverinfo": "all",
+            "hovertemplate": name + " %{customdata:.3~g}<extra></extra>",
+        }
         return line(at, log(values[at]), p.loss, width, opacity=opacity, **hover)
 
     data = [curve(s.loss, train, 1.0, 0.55, _("training")), curve(s.validation, valid, 2.5, 1.0, _("validation"))]

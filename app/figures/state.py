@@ -59,7 +59,7 @@ def _answer(s: Snapshot, down: int) -> str:
     finite = states[np.isfinite(states)]
     units = _("{n} units").format(n=states.shape[1]) if states.shape[1] > 1 else _("one unit")
     if down > 1:
-        units = _("every {k}th of {n} units").format(k=down, n=states.shape[1])
+        units = _("1 in {k} of {n} units").format(k=down, n=states.shape[1])
     head = _("h<sub>t</sub> of {units}").format(units=units)
     if s.now.shape[0] > 1:
         head = _("h<sub>t</sub> of layer {n}, {units}").format(n=s.layer + 1, units=units)

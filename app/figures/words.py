@@ -32,14 +32,11 @@ def verdict(s: Snapshot) -> dict[str, str]:
         return {"kind": "diverged", "badge": _("Diverged"), "rule": _rule()} | _lost(s)
     v = engine.verdict(s.flow[s.layer])
     steps = s.now.shape[1]
-    subject = _("The last loss's gradient") if TASKS[s.experiment.task].every_step else _("The gradient")
+    subject = _("the last loss's gradient") if TASKS[s.experiment.task].every_step else _("the gradient")
     if v.kind == "vanishing" and v.zero_before:
-        reaches = _("{subject} is exactly 0 before t = {t}").format(subject=subject, t=v.zero_before)
-    elif v.kind == "vanishing":
-        text = _("{subject} at t = 1 is {ratio} of that at t = {n}")
-        reaches = text.format(subject=subject, ratio=times(v.span), n=steps)
-    elif v.kind in ("healthy", "exploding"):
-        text = _("{subject} at t = 1 is {ratio} times that at t = {n}")
+        reaches = _("Before t = {t} {subject} is exactly 0").format(subject=subject, t=v.zero_before)
+    elif v.kind in ("vanishing", "healthy", "exploding"):
+        text = _("From t = {n} back to t = 1 {subject} changes by a factor {ratio}")
         reaches = text.format(subject=subject, ratio=times(v.span), n=steps)
     elif v.kind == "none":
         reaches = _("No gradient reaches any step")
@@ -52,7 +49,7 @@ def verdict(s: Snapshot) -> dict[str, str]:
         "none": _("No gradient"),
         "diverged": _("Diverged"),
     }
-    what, why = _learning(s, reaches), f"{_pace(v)} {_radii(s)}".strip()
+    what, why = _learning(s, reaches), f"{_pace(v)} {_ends(s)} {_radii(s)}".strip()
     return {"kind": v.kind, "badge": badges[v.kind], "what": what, "why": why, "rule": _rule()}
 
 
@@ -65,6 +62,17 @@ def _pace(v: "engine.Verdict") -> str:
     if v.decades_per_step < 0:
         return _("Each step back multiplies it by {factor}: half-life {n} steps.").format(factor=factor, n=steps)
     return _("Each step back multiplies it by {factor}: it doubles every {n} steps.").format(factor=factor, n=steps)
+
+
+def _ends(s: Snapshot) -> str:
+    """The measured ratio beside the fitted one, where they differ."""
+    curve = s.flow[s.layer]
+    if not (isfinite(curve[0]) and isfinite(curve[-1])):
+        return ""
+    measured = float(curve[0] - curve[-1])
+    if times(measured) == times(engine.verdict(curve).span):
+        return ""
+    return _("End to end: {ratio}.").format(ratio=times(measured))
 
 
 def _radii(s: Snapshot) -> str:
@@ -91,9 +99,9 @@ def _lost(s: Snapshot) -> dict[str, str]:
 
 def _rule() -> str:
     return _(
-        "Rule: a robust line through log ‖∂L/∂h<sub>t</sub>‖ (median of the slopes over half the sequence), of the "
-        "loss at the last timestep. Over the whole sequence healthy means between {low} and {high} times; less "
-        "vanishes, more explodes. It learns when the validation loss is below {share} times the baseline."
+        "Rule: the factor is that of a robust line through log ‖∂L/∂h<sub>t</sub>‖ (median of the slopes over half the "
+        "sequence), of the loss at the last timestep. Over the whole sequence healthy means between {low} and {high}; "
+        "less vanishes, more explodes. It learns when the validation loss is below {share} times the baseline."
     ).format(low=power(-2), high=power(2), share=LEARNS)
 
 

@@ -38,10 +38,18 @@ export class Player {
     this.scrub.oninput = () => this.#drag()
     this.scrub.onchange = () => { this.#dragged = false }
     this.keys = (e) => this.#key(e)
-    document.addEventListener('keydown', this.keys)
+    document.addEventListener('keydown', this.keys, true) // before a widget that the pointer has just left takes the key
+    this.touched = () => { this.byPointer = true }
+    document.addEventListener('pointerdown', this.touched, true)
+    this.chosen = (e) => { if (e.target.closest?.('[role=option]')) setTimeout(() => document.activeElement?.blur(), 200) }
+    document.addEventListener('click', this.chosen, true) // a menu keeps the focus in its text field otherwise
   }
 
-  close() { document.removeEventListener('keydown', this.keys) }
+  close() {
+    document.removeEventListener('keydown', this.keys, true)
+    document.removeEventListener('pointerdown', this.touched, true)
+    document.removeEventListener('click', this.chosen, true)
+  }
 
   act(what, button) {
     const { run } = this
@@ -137,11 +145,15 @@ export class Player {
   }
 
   #key(e) {
-    const what = KEYS[e.key], from = e.target, own = this.root.contains(from)
-    if (!what || e.ctrlKey || e.metaKey || e.altKey || e.defaultPrevented || !this.root.isConnected) return
-    if (!own && !from.contains(this.root)) return // another widget has the keys (what lies around the stage has none)
-    if (from === this.scrub ? e.key.startsWith('Arrow') || e.key === 'End' : from.matches('input, select, textarea')) return
-    if (e.key === ' ' && from.matches('button')) return // the button presses itself
+    const what = KEYS[e.key], from = e.target, slider = from.matches('input[type=range]')
+    if (e.key === 'Tab') this.byPointer = false
+    if (!what || e.ctrlKey || e.metaKey || e.altKey || !this.root.isConnected) return
+    if (from.matches('input:not([type=range], [type=radio], [type=checkbox]), select, textarea, [contenteditable]')) return
+    if (slider && (e.key.startsWith('Arrow') || e.key === 'End')) return
+    // What the pointer has just touched gives the keys back to the player; what Tab has reached keeps its own.
+    if (!this.byPointer && (e.key === ' ' ? from.matches('button, input') : !this.root.contains(from) && !from.contains(this.root))) return
+    if (from !== document.body && !slider) from.blur()
+    e.stopPropagation()
     e.preventDefault()
     if (!e.repeat || what === 'forward' || what === 'back') this.act(what)
   }

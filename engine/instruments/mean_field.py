@@ -15,11 +15,6 @@ from engine.data import batch
 from engine.experiment import Experiment
 from engine.tasks import TASKS
 
-# The trapezoid rule: for a smooth function under a Gaussian its error falls exponentially; the poles of tanh(√q z)
-# near the axis slow Gauss–Hermite down.
-NODES = np.linspace(-12, 12, 2401)
-WEIGHTS = np.exp(-(NODES**2) / 2)
-WEIGHTS /= WEIGHTS.sum()
 VARIANCE = {"normal": 1.0, "xavier_uniform": 1.0, "xavier_normal": 1.0, "pytorch": 1 / 3}  # of √H·W_hh at gain 1
 
 
@@ -76,6 +71,8 @@ def _why_not(e: Experiment) -> str:
         return f"not for {e.nonlinearity}"
     if e.init not in VARIANCE:
         return f"not for {e.init} weights"
+    if e.hidden_size < 16:
+        return "too few units"
     if e.num_layers > 1:
         return "one layer only"
     if TASKS[e.task].every_step:
@@ -100,10 +97,20 @@ def _input_variance(e: Experiment) -> float:
     return float(each * np.mean(np.sum(inputs**2, axis=2)) + biases)
 
 
+@lru_cache(maxsize=8)
+def _nodes(finer: int) -> tuple[np.ndarray, np.ndarray]:
+    """The trapezoid rule: for a smooth function under a Gaussian its error falls exponentially with their number, while
+    the poles of tanh(√q z) near the axis slow Gauss–Hermite down."""
+    nodes = np.linspace(-12, 12, 2400 * finer + 1)
+    weights = np.exp(-(nodes**2) / 2)
+    return nodes, weights / weights.sum()
+
+
 def _tanh_moments(q: float) -> tuple[float, float]:
     """E φ² and E φ'² of tanh(√q z)."""
-    x = sqrt(q) * NODES
-    return float(WEIGHTS @ np.tanh(x) ** 2), float(WEIGHTS @ np.cosh(np.clip(x, -80, 80)) ** -4)
+    nodes, weights = _nodes(1 << max(0, int(sqrt(q) / 20).bit_length()))
+    x = sqrt(q) * nodes
+    return float(weights @ np.tanh(x) ** 2), float(weights @ np.cosh(np.clip(x, -80, 80)) ** -4)
 
 
 SLOPES = {"tanh": None, "relu": 0.5, "identity": 1.0}  # E φ'², where it does not depend on q

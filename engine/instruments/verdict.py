@@ -32,6 +32,8 @@ def verdict(log10_grad_norms: np.ndarray) -> Verdict:
     all pairs, in linear time). Vanishing: the line loses more than 2 decades on its way back; exploding: gains more.
     """
     curve = np.asarray(log10_grad_norms, float)
+    if curve.ndim != 1 or not curve.size:
+        raise ValueError(f"log10_grad_norms: shape {curve.shape}; allowed: (T,), one layer")
     steps = len(curve)
     if np.isnan(curve).any() or np.isposinf(curve).any():
         return Verdict("diverged", np.nan, np.nan, np.nan, np.nan)
