@@ -251,7 +251,7 @@ def test_where_every_step_has_a_loss_the_verdict_is_about_the_last_one() -> None
     """The total gradient is level even in a network that forgets at once: it enters everywhere."""
     s = dataclasses.replace(snapshot(slope=0.0, task="sine"), flow=snapshot(slope=-0.1).now)
     assert verdict(s)["kind"] == "vanishing"
-    assert verdict(s)["what"].startswith("From t = 100 back to t = 1 the last loss's gradient")
+    assert verdict(s)["what"].startswith("From t = 100 to 1 the last loss's gradient")
     drawn = FIGURES["flow"](s, palette("light"))
     alone = next(said for said in drawn["layout"]["meta"]["labels"] if said["key"] == "last")
     np.testing.assert_allclose(drawn["data"][alone["traces"][0]]["y"], s.flow[0], rtol=1e-6)

@@ -36,7 +36,7 @@ def verdict(s: Snapshot) -> dict[str, str]:
     if v.kind == "vanishing" and v.zero_before:
         reaches = _("Before t = {t} {subject} is exactly 0").format(subject=subject, t=v.zero_before)
     elif v.kind in ("vanishing", "healthy", "exploding"):
-        text = _("From t = {n} back to t = 1 {subject} changes by a factor {ratio}")
+        text = _("From t = {n} to 1 {subject} changes by a factor {ratio}")
         reaches = text.format(subject=subject, ratio=times(v.span), n=steps)
     elif v.kind == "none":
         reaches = _("No gradient reaches any step")
@@ -54,7 +54,7 @@ def verdict(s: Snapshot) -> dict[str, str]:
 
 
 def _pace(v: "engine.Verdict") -> str:
-    if not isfinite(v.decades_per_step) or v.kind in ("none", "diverged"):
+    if not isfinite(v.decades_per_step) or v.zero_before or v.kind in ("none", "diverged"):
         return ""
     factor, steps = short(v.factor), short(v.half_life, 2)
     if not isfinite(v.half_life) or abs(v.span) < LEVEL or factor == "1":
