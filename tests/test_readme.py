@@ -4,6 +4,10 @@ import contextlib
 import io
 import re
 from pathlib import Path
+from urllib.parse import parse_qs
+
+import engine
+from app import link
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -20,3 +24,16 @@ def test_files_that_the_readme_names_exist():
     root = Path(__file__).parent.parent
     for name in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (root / name).exists(), name
+
+
+def test_the_readme_makes_the_gradient_explode_and_stops_it():
+    query = re.search(r"localhost:8501/\?(\S+?)`", README).group(1)
+    e = engine.Experiment(**link.read(parse_qs(query)).values)
+    free, clipped = engine.Trainer(e), engine.Trainer(e.replace(clip="norm"))
+    start = engine.verdict(free.trace().log10_grad_norms[0])
+    assert start.kind == "exploding"
+    assert round(start.span) == 9  # "by nine decades"
+    free.advance(1)
+    assert engine.verdict(free.trace().log10_grad_norms[0]).zero_before == e.steps  # "no gradient is left at all"
+    clipped.advance(50)
+    assert engine.verdict(clipped.trace().log10_grad_norms[0]).kind == "exploding"  # "it still explodes", and lives
