@@ -50,5 +50,6 @@ def _clipped(e: engine.Experiment, trace: engine.Trace) -> float:
     if clip is None:
         return trace.grad_norm
     flat = np.concatenate([g.ravel() for g in trace.grads.values()])
-    clip(flat, trace.grad_norm, e.clip_threshold)
+    starts = np.cumsum([0, *(g.size for g in trace.grads.values())])
+    clip(flat, starts, trace.grad_norm, e.clip_threshold)
     return float(global_norm(flat))

@@ -1,6 +1,7 @@
 """Gradient dynamics of recurrent networks: train, probe, and see every gradient on its way back through time."""
 
 from engine.activations import ACTIVATIONS
+from engine.batching import BATCHINGS
 from engine.cells import CELLS
 from engine.clipping import CLIPS
 from engine.experiment import Experiment
@@ -9,6 +10,7 @@ from engine.instruments.mean_field import MeanField, mean_field
 from engine.instruments.verdict import Verdict, verdict
 from engine.losses import LOSSES
 from engine.optimizers import OPTIMIZERS
+from engine.presets import PRESETS
 from engine.probe import probe
 from engine.schedules import SCHEDULES
 from engine.tasks import TASKS
@@ -18,7 +20,7 @@ from engine.warm_up import is_compiled, warm_up
 from engine.weights import sigma_max, spectral_radius
 
 __all__ = [
-    "ACTIVATIONS", "CELLS", "CLIPS", "INITS", "LOSSES", "OPTIMIZERS", "SCHEDULES", "TASKS",
+    "ACTIVATIONS", "BATCHINGS", "CELLS", "CLIPS", "INITS", "LOSSES", "OPTIMIZERS", "PRESETS", "SCHEDULES", "TASKS",
     "Experiment", "History", "MeanField", "Trace", "Trainer", "Verdict",
     "is_compiled", "mean_field", "probe", "sigma_max", "spectral_radius", "train", "verdict", "warm_up",
 ]  # fmt: skip

@@ -11,7 +11,8 @@ from engine.rows import Row
 
 @dataclass(frozen=True)
 class Clip(Row):
-    apply: Callable[[np.ndarray, float, float], None] | None  # (gradient, its norm, threshold), in place
+    apply: Callable[[np.ndarray, np.ndarray, float, float], None] | None
+    """(gradient, where in it each tensor starts and the last one ends, its norm, threshold), in place"""
 
 
 @jit
@@ -39,7 +40,7 @@ def global_norm(gradient):
 
 
 @jit
-def clip_norm(gradient, norm, threshold):
+def clip_norm(gradient, starts, norm, threshold):
     """g ← g · min(1, c/(‖g‖ + 1e-6))."""
     factor = gradient.dtype.type(min(1.0, threshold / (norm + 1e-6)))
     if factor < 1:
@@ -48,7 +49,7 @@ def clip_norm(gradient, norm, threshold):
 
 
 @jit
-def clip_value(gradient, norm, threshold):
+def clip_value(gradient, starts, norm, threshold):
     """gᵢ ← min(max(gᵢ, −c), c); NaN stays NaN."""
     top = gradient.dtype.type(threshold)
     for i in range(gradient.size):

@@ -18,7 +18,12 @@ Draw = Callable[[np.random.Generator, int, int, int], np.ndarray]
 
 @dataclass(frozen=True)
 class Init(Row):
-    draw: Draw
+    draw: Draw  # for W_hh
+    draw_input: Draw | None = None  # for W_ih, where that is another; None: draw
+    whole: bool = False  # one draw over all gates, (k·H, cols), instead of one a gate
+    bias: Callable[[np.random.Generator, int, int], np.ndarray] | None = None
+    """(rng, hidden_size, steps) -> (H,) effective bias of the gate that keeps the state (f of the LSTM, z of the GRU);
+    the LSTM's input gate gets its negative. None: 0, and the LSTM's forget gate as forget_bias says."""
 
 
 def _pytorch(rng: np.random.Generator, rows: int, cols: int, hidden_size: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine import readout, unroll
 from engine.activations import NUMBERS
-from engine.cells import CELLS
+from engine.cells import KINDS
 from engine.losses import LOSSES
 from engine.parameters import Parameters
 
@@ -22,7 +22,7 @@ class Network:
     """
 
     def __init__(self, cell: str, nonlinearity: str, parameters: Parameters, steps: int, batch: int, every_step: bool):
-        self.cell, self.parameters, self._cell_name = CELLS[cell], parameters, cell
+        self.cell, self.parameters, self._cell_name = KINDS[cell], parameters, cell
         self._activation = NUMBERS[nonlinearity]
         dtype = parameters.flat.dtype
         output_size, units = parameters["head.weight"].shape

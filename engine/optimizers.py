@@ -18,6 +18,7 @@ class Optimizer(Row):
     slots: int  # how many numbers it remembers for each parameter
     update: Callable[[np.ndarray, np.ndarray, np.ndarray, float, float, int], None]
     uses_momentum: bool = False
+    decoupled: bool = False  # weight decay shrinks θ by the factor 1 − ηλ, and is not part of the gradient
 
     def init(self, params: np.ndarray) -> np.ndarray:
         """The state before the first step: (slots, n), zero."""
@@ -30,6 +31,14 @@ def decay_weights(params, gradient, weight_decay):
     decay = params.dtype.type(weight_decay)
     for i in range(params.size):
         gradient[i] += decay * params[i]
+
+
+@jit
+def shrink_weights(params, share):
+    """θ ← θ − ηλ θ: decoupled weight decay (Loshchilov & Hutter 2019)."""
+    factor = params.dtype.type(1 - share)
+    for i in range(params.size):
+        params[i] *= factor
 
 
 @jit

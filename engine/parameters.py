@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from engine.cells import CELLS
+from engine.cells import KINDS
 
 
 def shapes(
-    cell: str, input_size: int, hidden_size: int, num_layers: int, output_size: int
+    cell: str, input_size: int, hidden_size: int, num_layers: int, output_size: int, embedding_dim: int | None = None
 ) -> dict[str, tuple[int, ...]]:
-    """Name -> shape, as torch.nn.RNN/LSTM/GRU and torch.nn.Linear("head") name them."""
-    rows = CELLS[cell].blocks * hidden_size
+    """Name -> shape, as torch.nn.RNN/LSTM/GRU, torch.nn.Linear("head") and torch.nn.Embedding name them."""
+    rows = KINDS[cell].blocks * hidden_size
     out: dict[str, tuple[int, ...]] = {}
+    if embedding_dim is not None:
+        out["embedding.weight"] = (input_size, embedding_dim)
+        input_size = embedding_dim
     for layer in range(num_layers):
         out[f"weight_ih_l{layer}"] = (rows, hidden_size if layer else input_size)
         out[f"weight_hh_l{layer}"] = (rows, hidden_size)
@@ -38,11 +41,12 @@ class Parameters(Mapping[str, np.ndarray]):
         for name, shape in tensors.items():
             self._views[name] = self.flat[start : start + prod(shape)].reshape(shape)
             start += prod(shape)
-        kind = CELLS[cell].weights
+        kind = KINDS[cell].weights
         self.layers = [
             kind(*(self._views[f"{tensor}_l{layer}"] for tensor in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))
-            for layer in range((len(self._views) - 2) // 4)
+            for layer in range(sum(name.startswith("weight_hh_l") for name in tensors))
         ]
+        self.starts = np.cumsum([0, *(prod(shape) for shape in tensors.values())])  # of each tensor in `flat`
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._views[name]

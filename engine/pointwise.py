@@ -13,9 +13,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from engine._vec import I64, Lanes, Value, register_bits
-from engine.cells import CELLS, Cell
+from engine.cells import KINDS, Cell
 
-BY_CLASS: dict[type, Cell] = {row.weights: row for row in CELLS.values()}
+BY_CLASS: dict[type, Cell] = {row.weights: row for row in KINDS.values()}
 
 
 class _Arrays:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the factor on `lr` at each training step."""
+"""Learning-rate schedules: the factor on `lr` at each training step, one function and one row each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,9 +8,11 @@ from engine.rows import Row
 
 @dataclass(frozen=True)
 class Schedule(Row):
-    factor: Callable[[int], float]  # step (0, 1, …) -> factor on the learning rate
+    factor: Callable[[int, int, float], float]  # (step 0, 1, …, schedule_steps, schedule_factor) -> factor on lr
 
 
 SCHEDULES: dict[str, Schedule] = {
-    "constant": Schedule("constant", "The learning rate stays as set.", "Robbins & Monro 1951", lambda step: 1.0)
+    "constant": Schedule(
+        "constant", "The learning rate stays as set.", "Robbins & Monro 1951", lambda step, steps, factor: 1.0
+    )
 }

@@ -14,6 +14,9 @@ class Purpose(IntEnum):
     WEIGHTS = 1
     DROPOUT = 2
     VALIDATION = 3
+    TRAINING_SET = 4
+    ORDER = 5
+    GENERATE = 6
 
 
 def stream(seed: int, purpose: Purpose, *index: int) -> np.random.Generator:

@@ -30,10 +30,10 @@ class Trainer:
         validate_every = _count("validate_every", validate_every)
         self._task, self._validate_every = task, validate_every
         self._parameters = Parameters(
-            e.cell, shapes(e.cell, task.input_size, e.hidden_size, e.num_layers, task.output_size), dtype
+            e.kind, shapes(e.kind, task.input_size, e.hidden_size, e.num_layers, task.output_size), dtype
         )
         initialise(self._parameters, e)
-        self._network = Network(e.cell, e.nonlinearity, self._parameters, e.steps, e.batch_size, task.every_step)
+        self._network = Network(e.kind, e.nonlinearity, self._parameters, e.steps, e.batch_size, task.every_step)
         self._optimizer, self._clip = OPTIMIZERS[e.optimizer], CLIPS[e.clip]
         self._state = self._optimizer.init(self._parameters.flat)
         self._validation: tuple[Network, list[tuple[np.ndarray, np.ndarray]]] | None = None
@@ -58,7 +58,7 @@ class Trainer:
         if self._validation is None:
             batches = validation_batches(e)
             steps, size = batches[0][0].shape[:2]
-            network = Network(e.cell, e.nonlinearity, self._parameters, steps, size, self._task.every_step)
+            network = Network(e.kind, e.nonlinearity, self._parameters, steps, size, self._task.every_step)
             self._validation = network, batches
         network, batches = self._validation
         losses = []
@@ -120,10 +120,10 @@ class Trainer:
         measured = self._validate_every and k % self._validate_every == 0
         validation = self.validation_loss() if measured else float("nan")
         self._rows.offer(k, self._network)
-        gradient, lr = self._network.gradient.flat, e.lr * SCHEDULES[e.schedule].factor(k)
+        gradient, lr = self._network.gradient.flat, e.lr * SCHEDULES[e.schedule].factor(k, e.schedule_steps, e.schedule_factor)
         clipped = norm
         if self._clip.apply is not None:
-            self._clip.apply(gradient, norm, e.clip_threshold)
+            self._clip.apply(gradient, self._parameters.starts, norm, e.clip_threshold)
             clipped = global_norm(gradient)
         if e.weight_decay:
             decay_weights(self._parameters.flat, gradient, e.weight_decay)

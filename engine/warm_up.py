@@ -16,7 +16,7 @@ _READY: set[tuple[str, str, str, str]] = set()
 
 
 def _kinds(e: Experiment) -> tuple[str, str, str, str]:
-    return e.cell, e.dtype, e.optimizer, e.clip
+    return e.kind, e.dtype, e.optimizer, e.clip
 
 
 def _marker(e: Experiment) -> Path:

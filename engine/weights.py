@@ -1,10 +1,11 @@
 """The initial weights of an experiment."""
 
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
-from engine.cells import CELLS
+from engine.cells import KINDS
 from engine.experiment import Experiment
 from engine.initializers import INITS
 from engine.parameters import Parameters
@@ -12,27 +13,48 @@ from engine.streams import Purpose, stream
 
 
 def initialise(parameters: Parameters, e: Experiment) -> None:
-    """Draw all weights: each gate's block of W_hh by `init` × `gain`, of W_ih by `input_init`; the head as torch does.
+    """Draw all weights: W_hh by `init` × `gain`, W_ih by `input_init`, the head and the embedding as torch does.
 
-    Biases are 0 (init "pytorch": U(±1/√H)); of the LSTM, b_ih of the forget gate is `forget_bias` and its b_hh is 0, so
-    that their sum, the effective bias, is what was set. Each tensor has a random stream of its own.
+    Biases are 0 (init "pytorch": U(±1/√H)), but for the effective bias b_ih + b_hh of the gate that keeps the state:
+    `forget_bias` in the LSTM, or what the initialiser has for it. Each tensor has a random stream of its own.
     """
-    cell, units, bound = CELLS[e.cell], e.hidden_size, 1 / sqrt(e.hidden_size)
-    for index, (name, view) in enumerate(parameters.items()):
-        rng = stream(e.seed, Purpose.WEIGHTS, index)
-        if name.startswith("head"):
-            rng = stream(e.seed, Purpose.WEIGHTS, 1 << 20, len(view.shape))  # the same head whatever lies below it
-            view[...] = rng.uniform(-bound, bound, view.shape)
-        elif name.startswith("bias"):
-            view[...] = rng.uniform(-bound, bound, view.shape) if e.init == "pytorch" else 0.0
-            if cell.forget is not None:
-                start = cell.forget * units
-                view[start : start + units] = e.forget_bias if name.startswith("bias_ih") else 0.0
-        else:
-            recurrent = name.startswith("weight_hh")
+    units, bound = e.hidden_size, 1 / sqrt(e.hidden_size)
+    for layer, weights in enumerate(parameters.layers):
+        for place, (name, view) in enumerate(weights._asdict().items()):
+            rng = stream(e.seed, Purpose.WEIGHTS, 4 * layer + place)
+            if name.startswith("bias"):
+                view[...] = rng.uniform(-bound, bound, view.shape) if e.init == "pytorch" else 0.0
+                continue
+            recurrent = name == "weight_hh"
             row, factor = (INITS[e.init], e.gain) if recurrent else (INITS[e.input_init], 1.0)
-            for start in range(0, len(view), units):
-                view[start : start + units] = factor * row.draw(rng, units, view.shape[1], units)
+            draw = row.draw if recurrent or row.draw_input is None else row.draw_input
+            rows = len(view) if row.whole else units
+            for start in range(0, len(view), rows):
+                view[start : start + rows] = factor * draw(rng, rows, view.shape[1], units)
+        _keep(weights, e, layer)
+    for name in ("head.weight", "head.bias"):  # the same head whatever lies below it
+        view = parameters[name]
+        view[...] = stream(e.seed, Purpose.WEIGHTS, 1 << 20, len(view.shape)).uniform(-bound, bound, view.shape)
+    if "embedding.weight" in parameters:
+        view = parameters["embedding.weight"]
+        view[...] = stream(e.seed, Purpose.WEIGHTS, 1 << 21).standard_normal(view.shape)
+
+
+def _keep(weights: Any, e: Experiment, layer: int) -> None:
+    """Set the effective biases of the gates that keep and write the state: all of it in b_ih, none in b_hh."""
+    cell, units, draw = KINDS[e.kind], e.hidden_size, INITS[e.init].bias
+
+    def effective(block: int, value: np.ndarray | float) -> None:
+        rows = slice(block * units, (block + 1) * units)
+        weights.bias_ih[rows], weights.bias_hh[rows] = value, 0.0
+
+    if draw is not None and cell.keep is not None:
+        value = draw(stream(e.seed, Purpose.WEIGHTS, 1 << 22, layer), units, e.steps)
+        effective(cell.keep, value)
+        if cell.write is not None:
+            effective(cell.write, -value)
+    elif cell.forget is not None:
+        effective(cell.forget, e.forget_bias)
 
 
 def spectral_radius(w: np.ndarray) -> float:

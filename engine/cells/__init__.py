@@ -4,5 +4,6 @@ from engine.cells import gru, lstm, rnn
 from engine.cells.cell import Cell
 
 CELLS: dict[str, Cell] = {"rnn": rnn.CELL, "lstm": lstm.CELL, "gru": gru.CELL}
+KINDS: dict[str, Cell] = {**CELLS}  # every form that is computed: see Experiment.kind
 
-__all__ = ["CELLS", "Cell"]
+__all__ = ["CELLS", "KINDS", "Cell"]

@@ -22,6 +22,8 @@ class Cell(Row):
     saved: tuple[str, ...]  # what step saves, in order
     candidate: int  # which block of W_hh proposes the new state: its ρ and σ_max are what the plain RNN's are
     forget: int | None  # which block forget_bias is for
+    keep: int | None  # which block is the gate whose opening keeps the state, and
+    write: int | None  # which one opens to the new: what an initialiser of gate biases is for
     states: int  # 1: (h,)   2: (h, c)
     one_dz: bool  # dzx and dzh are the same
     carries_h: bool  # h' depends on h directly too, not only through zh

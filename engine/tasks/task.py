@@ -41,13 +41,23 @@ class Task:
         str, Callable[[int], float]
     ]  # loss -> seq_length -> that of the best answer that ignores the inputs
     baseline_label: str  # what that answer is, in words
+    symbols: tuple[str, ...] = ()  # the names of the one-hot input symbols, one a column; () where inputs are numbers
+    classes: tuple[str, ...] = ()  # the names of the classes of the targets; () where targets are numbers
+    references: Mapping[str, Mapping[str, Callable[[int], float]]] = field(
+        default_factory=dict
+    )  # further lines in the picture of the loss: label -> as trivial_loss
+    draw_validation: Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray]] | None = (
+        None  # as draw, where data are finite and a part is held back; None: draw serves both
+    )
+    generates: bool = False  # what it puts out can be its next input: it can run free, and continue a sequence
+    fixed_steps: int | None = None  # the timesteps, where the data and not seq_length say how many
     min_length: int = 1  # the shortest seq_length for which the task is defined
     extra_steps: int = 0  # timesteps beyond seq_length (copy memory)
     marks: Callable[[np.ndarray, int], tuple[int, ...]] = field(default=_no_marks)  # 1-based timesteps of note
 
     def steps(self, seq_length: int) -> int:
         """The number of timesteps T of a sequence with this `seq_length`."""
-        return seq_length + self.extra_steps
+        return self.fixed_steps or seq_length + self.extra_steps
 
     def baseline(self, e: Asked) -> float:
         """The loss of the best answer that ignores the inputs, for the experiment's loss and length."""
