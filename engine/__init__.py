@@ -5,6 +5,7 @@ from engine.batching import BATCHINGS
 from engine.cells import CELLS
 from engine.clipping import CLIPS
 from engine.experiment import Experiment
+from engine.generate import generate
 from engine.initializers import INITS
 from engine.instruments.mean_field import MeanField, mean_field
 from engine.instruments.verdict import Verdict, verdict
@@ -14,13 +15,14 @@ from engine.presets import PRESETS
 from engine.probe import probe
 from engine.schedules import SCHEDULES
 from engine.tasks import TASKS
-from engine.trace import History, Trace
-from engine.trainer import Trainer, train
+from engine.trace import Change, History, Trace
+from engine.trainer import LIVE, Trainer, train
 from engine.warm_up import is_compiled, warm_up
-from engine.weights import sigma_max, spectral_radius
+from engine.weights import Radius, radii, sigma_max, spectral_radius
 
 __all__ = [
-    "ACTIVATIONS", "BATCHINGS", "CELLS", "CLIPS", "INITS", "LOSSES", "OPTIMIZERS", "PRESETS", "SCHEDULES", "TASKS",
-    "Experiment", "History", "MeanField", "Trace", "Trainer", "Verdict",
-    "is_compiled", "mean_field", "probe", "sigma_max", "spectral_radius", "train", "verdict", "warm_up",
+    "ACTIVATIONS", "BATCHINGS", "CELLS", "CLIPS", "INITS", "LIVE", "LOSSES", "OPTIMIZERS", "PRESETS", "SCHEDULES",
+    "TASKS", "Change", "Experiment", "History", "MeanField", "Radius", "Trace", "Trainer", "Verdict",
+    "generate", "is_compiled", "mean_field", "probe", "radii", "sigma_max", "spectral_radius", "train", "verdict",
+    "warm_up",
 ]  # fmt: skip

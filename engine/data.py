@@ -1,5 +1,6 @@
 """Where a pass gets its numbers from: the task's batches, or arrays of one's own, checked."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from engine.streams import Purpose, stream
 from engine.tasks import TASKS
 
 MOST_CLASSES = 1 << 16
+AHEAD_NUMBERS = 1 << 16  # of inputs that are drawn ahead of their step
 VALIDATION_SEQUENCES = 256  # the variance of so many targets is known to 9 %
 FEWEST_SEQUENCES = 16  # where a sequence is very long or the network very wide
 VALIDATION_NUMBERS, CHUNK_NUMBERS = 1 << 22, 1 << 19  # hidden states of all of them, and of those computed at once
@@ -17,7 +19,37 @@ VALIDATION_NUMBERS, CHUNK_NUMBERS = 1 << 22, 1 << 19  # hidden states of all of 
 
 def batch(e: Experiment, step: int) -> tuple[np.ndarray, np.ndarray]:
     """The batch of training step `step` (0, 1, …): the same whatever cell, width, weights or optimizer is used."""
-    return _cast(e, *TASKS[e.task].draw(stream(e.seed, Purpose.DATA, step), e.seq_length, e.batch_size))
+    return next(batches(e, step))
+
+
+def batches(e: Experiment, step: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The batches of training steps `step`, step+1, …: fresh sequences, or a finite training set epoch by epoch.
+
+    The set is put into a new random order at every epoch, and the last batch of an epoch takes what is left.
+    """
+    if e.train_size is None:
+        yield from _endless(e, step)
+    task, each = TASKS[e.task], e.steps_per_epoch or 1
+    inputs, targets = _cast(e, *task.draw(stream(e.seed, Purpose.TRAINING_SET), e.seq_length, e.train_size or 0))
+    while True:
+        epoch, k = divmod(step, each)
+        order = stream(e.seed, Purpose.ORDER, epoch).permutation(len(inputs[0]))
+        for start in range(k * e.sequences, len(order), e.sequences):
+            chosen = order[start : start + e.sequences]
+            yield np.ascontiguousarray(inputs[:, chosen]), targets[:, chosen] if task.every_step else targets[chosen]
+        step = (epoch + 1) * each
+
+
+def _endless(e: Experiment, step: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Some are drawn ahead, while the code that draws them is still in the cache; a probe wants only the first."""
+    draw, some = TASKS[e.task].draw, 1
+    while True:
+        ahead = [
+            _cast(e, *draw(stream(e.seed, Purpose.DATA, k), e.seq_length, e.sequences))
+            for k in range(step, step + some)
+        ]
+        yield from ahead
+        step, some = step + some, max(1, min(16, AHEAD_NUMBERS // (e.steps * e.sequences)))
 
 
 def validation_batches(e: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -26,8 +58,9 @@ def validation_batches(e: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
     each = e.steps * e.hidden_size * e.num_layers
     count = _power_of_two(VALIDATION_NUMBERS // each, FEWEST_SEQUENCES, VALIDATION_SEQUENCES)
     size = _power_of_two(CHUNK_NUMBERS // each, 1, count)
-    inputs, targets = TASKS[e.task].draw(stream(e.seed, Purpose.VALIDATION), e.seq_length, count)
-    axis = 1 if TASKS[e.task].every_step else 0  # of the sequences, in the targets
+    task = TASKS[e.task]
+    inputs, targets = (task.draw_validation or task.draw)(stream(e.seed, Purpose.VALIDATION), e.seq_length, count)
+    axis = 1 if task.every_step else 0  # of the sequences, in the targets
     return [
         _cast(e, x, y)
         for x, y in zip(np.split(inputs, count // size, 1), np.split(targets, count // size, axis), strict=True)
@@ -39,11 +72,14 @@ def _power_of_two(n: int, low: int, high: int) -> int:
     return max(low, min(high, 1 << max(0, n.bit_length() - 1)))
 
 
-def dropout_masks(e: Experiment, step: int) -> np.ndarray | None:
-    """(L−1, T, B, H): 0 with probability `dropout`, else 1/(1 − dropout); None where nothing is dropped."""
+def dropout_masks(e: Experiment, step: int, batch_size: int) -> np.ndarray | None:
+    """(L−1, T, B, H): 0 with probability `dropout`, else 1/(1 − dropout); None where nothing is dropped.
+
+    variational_dropout: one mask for all timesteps, (L−1, 1, B, H).
+    """
     if e.dropout == 0 or e.num_layers == 1:
         return None
-    shape = (e.num_layers - 1, e.steps, e.batch_size, e.hidden_size)
+    shape = (e.num_layers - 1, 1 if e.variational_dropout else e.steps, batch_size, e.hidden_size)
     kept = stream(e.seed, Purpose.DROPOUT, step).random(shape) >= e.dropout
     return kept.astype(e.dtype) / np.dtype(e.dtype).type(1 - e.dropout)
 

@@ -4,9 +4,10 @@ from functools import cached_property
 
 import numpy as np
 
-from engine import readout, unroll
+from engine import embedding, readout, unroll
 from engine.activations import NUMBERS
 from engine.cells import KINDS
+from engine.clipping import global_norm
 from engine.losses import LOSSES
 from engine.parameters import Parameters
 
@@ -35,6 +36,7 @@ class Network:
         self.memory = np.zeros(memory_shape, dtype)
         self.saved = np.zeros((layers, steps, batch, len(self.cell.saved) * units), dtype)
         self.outputs = np.zeros((self._read, batch, output_size), dtype)
+        self._embedding, self._symbols = parameters.get("embedding.weight"), np.zeros((0, 0), np.int64)
         self._inputs: list[np.ndarray] = [np.zeros((0, 0, 0), dtype)] * layers
         self._zx, self._zh = np.zeros((batch, width), dtype), np.zeros((batch, width), dtype)
         largest = max(w.size for w in parameters.values())
@@ -57,12 +59,21 @@ class Network:
         *buffers, dzx = (np.zeros(shape, self._dtype) for shape in shapes)
         return *buffers, dzx, dzx if self.cell.one_dz else np.zeros_like(dzx)
 
-    def forward(self, inputs: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
-        """outputs (S, B, O) of inputs (T, B, I), C-contiguous and of the network's type.
+    @cached_property
+    def _d_embedded(self) -> np.ndarray:
+        """∂L/∂(embedded inputs), (T, B, E); (T, B, 0) where nothing is embedded."""
+        steps, batch, *_ = self._shape
+        return np.zeros((steps, batch, 0 if self._embedding is None else self._embedding.shape[1]), self._dtype)
 
-        masks (L−1, T, B, H) multiply what goes from one layer to the next (dropout; None: nothing dropped).
+    def forward(self, inputs: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
+        """outputs (S, B, O) of inputs (T, B, I), C-contiguous and of the network's type; one-hot where embedded.
+
+        masks (L−1, T or 1, B, H) multiply what goes from one layer to the next (dropout; None: nothing dropped).
         """
         self._masks = masks
+        if self._embedding is not None:
+            self._symbols = inputs.argmax(axis=2)
+            inputs = self._embedding[self._symbols]
         for layer, weights in enumerate(self.parameters.layers):
             if layer:
                 inputs = self.hidden[layer - 1, 1:]
@@ -86,6 +97,8 @@ class Network:
             g["head.weight"], g["head.bias"],
         )  # fmt: skip
         self._through_time(arriving, cut, self.norms, self.exponents, True)
+        if self._embedding is not None:
+            embedding.backward(self._symbols, self._d_embedded, self.exponents[0], g["embedding.weight"])
 
     def log10_flow_norms(self, d_outputs: np.ndarray, cut: int = 0) -> np.ndarray:
         """log10 of the batch mean of ‖∂L_T/∂h_t‖₂, (L, T), with L_T the part of the loss that is read at the last step.
@@ -97,6 +110,24 @@ class Network:
         self._through_time(arriving, cut, norms, exponents, False)
         return log10_of(norms, exponents)
 
+    def against_full(self, d_outputs: np.ndarray, cut: int) -> tuple[float, float]:
+        """Cosine, and ratio of the norms, of the truncated gradient against the full one; all buffers stay as they are.
+
+        NaN where one of them is 0 or not finite.
+        """
+        kept = [x.copy() for x in (self.gradient.flat, self.norms, self.exponents)]
+        found = []
+        for where in (cut, 0):
+            self.backward(d_outputs, where)
+            found.append(self.gradient.flat.astype(np.float64))
+        for x, before in zip((self.gradient.flat, self.norms, self.exponents), kept, strict=True):
+            x[...] = before
+        lengths = [float(global_norm(g)) for g in found]
+        if not all(np.isfinite(lengths)) or 0.0 in lengths:
+            return float("nan"), float("nan")
+        cosine = float(np.sum(found[0] / lengths[0] * (found[1] / lengths[1])))
+        return max(-1.0, min(1.0, cosine)), lengths[0] / lengths[1]
+
     def _through_time(
         self, arriving: np.ndarray, cut: int, norms: np.ndarray, exponents: np.ndarray, want_weights: bool
     ) -> None:
@@ -104,12 +135,13 @@ class Network:
         _, dx, *scratch = self._backward_buffers
         of_arriving = np.zeros(len(arriving), np.int64)
         for layer in range(len(self.parameters.layers) - 1, -1, -1):
+            below = dx if layer else self._d_embedded
             unroll.normalise(arriving, of_arriving)
             unroll.backward(
                 self.parameters.layers[layer], self.gradient.layers[layer], self._activation,
-                int(self.cell.carries_h), int(self.cell.one_dz), cut, int(want_weights), int(layer > 0),
+                int(self.cell.carries_h), int(self.cell.one_dz), cut, int(want_weights), int(below.shape[2] > 0),
                 arriving, of_arriving, *self._packed, self._inputs[layer], self.hidden[layer], self.memory[layer],
-                self.saved[layer], self._unit, *scratch, dx, norms[layer], exponents[layer],
+                self.saved[layer], self._unit, *scratch, below, norms[layer], exponents[layer],
             )  # fmt: skip
             if layer:
                 if self._masks is not None:

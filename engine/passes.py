@@ -7,6 +7,7 @@ import numpy as np
 from engine.clipping import global_norm
 from engine.experiment import Experiment
 from engine.network import Network, first_non_finite
+from engine.omega import omega
 
 
 class Pass(NamedTuple):
@@ -19,16 +20,21 @@ class Pass(NamedTuple):
     targets: np.ndarray
     d_outputs: np.ndarray  # ∂L/∂outputs (S, B, O)
     cut: int  # truncated BPTT, 0 for none
+    omega: float | None  # Pascanu's Ω, without its weight; None where it has none. It is not part of `loss`
 
 
 def run_pass(
     network: Network, e: Experiment, inputs: np.ndarray, targets: np.ndarray, masks: np.ndarray | None = None
 ) -> Pass:
-    """Forward, loss and backward through `network`, with dropout masks if any."""
+    """Forward, loss and backward through `network`, with dropout masks if any, and Ω's gradient added if it counts."""
     network.forward(inputs, masks)
     loss, d_outputs = network.loss(e.loss_name, targets)
-    cut = e.tbptt or 0
+    cut, keeps = e.tbptt or 0, None
     network.backward(d_outputs, cut)
+    if e.omega:
+        keeps, gradients = omega(network, d_outputs, cut)
+        for layer, gradient in enumerate(gradients):
+            network.gradient[f"weight_hh_l{layer}"][...] += e.omega * gradient
     norm = global_norm(network.gradient.flat)
     non_finite = None if np.isfinite(loss) and np.isfinite(norm) else first_non_finite(network, loss)
-    return Pass(loss, norm, non_finite, inputs, targets, d_outputs, cut)
+    return Pass(loss, norm, non_finite, inputs, targets, d_outputs, cut, keeps)

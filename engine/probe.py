@@ -32,7 +32,8 @@ def probe(e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: An
     of_classes = y.dtype.kind == "i"
     every_step = y.ndim == (2 if of_classes else 3)
     outputs = _output_size(e, y, state_dict) if of_classes else y.shape[-1]
-    parameters = Parameters(e.kind, shapes(e.kind, x.shape[2], e.hidden_size, e.num_layers, outputs), np.dtype(e.dtype))
+    sizes = x.shape[2], e.hidden_size, e.num_layers, outputs, e.embedding_dim
+    parameters = Parameters(e.kind, shapes(e.kind, *sizes), np.dtype(e.dtype))
     if state_dict is None:
         initialise(parameters, e)
     else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +34,8 @@ class Trace:
     state_dict: Mapping[str, np.ndarray]  # the weights
     grad_norm: float  # ‖g‖₂ over all parameters, before clipping
     non_finite: str | None  # the first tensor with a NaN or an infinity, None where all is finite
+    truncation: tuple[float, float] | None  # truncated BPTT: (cosine, ratio of norms) against the full gradient
+    omega: float | None  # Pascanu's Ω, which is not part of `loss`; None where it has no weight
 
 
 def trace(network: Network, done: Pass) -> Trace:
@@ -60,7 +63,18 @@ def trace(network: Network, done: Pass) -> Trace:
         state_dict=network.parameters.copies(),
         grad_norm=done.grad_norm,
         non_finite=done.non_finite,
+        truncation=network.against_full(done.d_outputs, done.cut) if done.cut else None,
+        omega=done.omega,
     )
+
+
+class Change(NamedTuple):
+    """A setting changed in training: update `step` + 1 was the first that used the new value."""
+
+    step: int
+    field: str
+    before: Any
+    after: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +85,15 @@ class History:
     evenly thinned selection of the rest.
     """
 
-    loss: np.ndarray  # (steps,), training
+    loss: np.ndarray  # (steps,), training, of the step's own batch; without weight decay and Ω
     validation_loss: np.ndarray  # (steps,), NaN where it was not measured
     lr: np.ndarray  # (steps,)
     grad_norm: np.ndarray  # (steps,), ‖g‖₂ over all parameters, before clipping
     clipped: np.ndarray  # (steps,), the same after clipping
+    examples: np.ndarray  # (steps,), sequences seen by the updates up to and with this one
     grad_norms: np.ndarray  # (rows, L, T)
     log10_grad_norms: np.ndarray  # (rows, L, T)
     grad_norms_at: np.ndarray  # (rows,), training steps, ascending
     diverged_at: int | None  # the first step with a non-finite number, None where there is none
     diverged_tensor: str | None  # the first such tensor
+    changes: tuple[Change, ...]  # what Trainer.change changed while it trained

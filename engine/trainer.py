@@ -1,71 +1,120 @@
 """Training, one step at a time: pass, clip, update; and what is remembered of it."""
 
+from time import perf_counter
+
 import numpy as np
 
 from engine.clipping import CLIPS, global_norm
-from engine.data import batch, dropout_masks, validation_batches
+from engine.data import batches, dropout_masks, validation_batches
 from engine.experiment import Experiment
+from engine.generate import generate
 from engine.network import Network, log10_of
-from engine.optimizers import OPTIMIZERS, decay_weights
+from engine.optimizers import OPTIMIZERS, decay_weights, shrink_weights
 from engine.parameters import Parameters, frozen, shapes
 from engine.passes import Pass, run_pass
 from engine.schedules import SCHEDULES
 from engine.tasks import TASKS
-from engine.trace import History, Trace, trace
+from engine.trace import Change, History, Trace, trace
 from engine.weights import initialise
 
-AHEAD_NUMBERS = 1 << 16  # batches are drawn some at a time, while the code that draws them is still in the cache
 ROW_BYTES, MOST_ROWS, FEWEST_ROWS = 64 << 20, 512, 16  # what the kept rows of gradient norms may take
+LIVE = (
+    "lr", "momentum", "schedule", "schedule_steps", "schedule_factor", "clip", "clip_threshold", "weight_decay",
+    "omega", "stop_steps", "stop_loss", "patience",
+)  # fmt: skip
+"""Fields of an experiment that can change while it trains: see Trainer.change."""
 
 
 class Trainer:
     """A network in training. At step k it has seen k updates; the pass at step k is on batch k.
 
     `validate_every`: measure the validation loss at every so many steps (0: never). Not to be shared between threads.
+    `seconds`: time spent in updates, without validation and traces. `experiment`: the settings in use now.
     """
 
     def __init__(self, e: Experiment, validate_every: int = 10) -> None:
-        self.experiment, self.step = e, 0
-        task, dtype = TASKS[e.task], np.dtype(e.dtype)
-        validate_every = _count("validate_every", validate_every)
-        self._task, self._validate_every = task, validate_every
+        self.experiment, self.step, self.seconds = e, 0, 0.0
+        self._task, self._validate_every = TASKS[e.task], _count("validate_every", validate_every)
         self._parameters = Parameters(
-            e.kind, shapes(e.kind, task.input_size, e.hidden_size, e.num_layers, task.output_size), dtype
+            e.kind,
+            shapes(e.kind, self._task.input_size, e.hidden_size, e.num_layers, self._task.output_size, e.embedding_dim),
+            np.dtype(e.dtype),
         )
         initialise(self._parameters, e)
-        self._network = Network(e.kind, e.nonlinearity, self._parameters, e.steps, e.batch_size, task.every_step)
+        self._networks: dict[tuple[int, int, str], Network] = {}
         self._optimizer, self._clip = OPTIMIZERS[e.optimizer], CLIPS[e.clip]
         self._state = self._optimizer.init(self._parameters.flat)
-        self._validation: tuple[Network, list[tuple[np.ndarray, np.ndarray]]] | None = None
+        self._validation: list[tuple[np.ndarray, np.ndarray]] | None = None
         self._pass: Pass | None = None
-        self._batches: list[tuple[np.ndarray, np.ndarray]] = []  # the next ones, last first
-        self._curves = np.full((5, 256), np.nan)  # loss, validation, lr, norm, clipped norm
+        self._batches = batches(e)
+        self._batch: tuple[np.ndarray, np.ndarray] | None = None  # of the current step
+        self._curves = np.full((6, 256), np.nan)  # loss, validation, lr, norm, clipped norm, examples
         self._rows = _Rows(max(FEWEST_ROWS, min(MOST_ROWS, ROW_BYTES // (16 * e.num_layers * e.steps))))
         self._diverged: tuple[int, str] | None = None
+        self._changes: tuple[Change, ...] = ()
+        self._schedule_since = 0
+        self._best = float("inf"), 0  # the least validation loss, and the step where it was measured
+        self.examples = 0
 
     def advance(self, steps: int = 1) -> None:
-        """Make `steps` updates. Raises ValueError unless it is a whole number, 0 or more."""
+        """Make `steps` updates, fewer where a stop rule of the experiment ends them (see `stopped`).
+
+        Raises ValueError unless `steps` is a whole number, 0 or more.
+        """
         for _ in range(_count("steps", steps)):
+            if self.stopped is not None:
+                return
             self._advance_one()
+
+    def change(self, e: Experiment) -> None:
+        """Go on with other settings: from the next update on they count, and the history says so.
+
+        A schedule that changes begins anew at this step. Raises ValueError where `e` differs in a field not in LIVE.
+        """
+        before = self.experiment
+        changed = [name for name in type(e).model_fields if getattr(e, name) != getattr(before, name)]
+        if fixed := [name for name in changed if name not in LIVE]:
+            raise ValueError(f"{', '.join(fixed)}: cannot change in training; allowed: {', '.join(LIVE)}")
+        self._changes += tuple(Change(self.step, name, getattr(before, name), getattr(e, name)) for name in changed)
+        self.experiment, self._clip = e, CLIPS[e.clip]
+        if any(name.startswith("schedule") for name in changed):
+            self._schedule_since = self.step
+        if "omega" in changed:  # it is part of the gradient
+            self._pass = None
+
+    @property
+    def stopped(self) -> str | None:
+        """The stop rule that holds: "steps", "loss" or "patience" (where validation is measured); None: it can go on."""
+        e, k = self.experiment, self.step
+        if e.stop_steps is not None and k >= e.stop_steps:
+            return "steps"
+        if e.stop_loss is not None and k > 0 and self._curves[0, k - 1] <= e.stop_loss:
+            return "loss"
+        if e.patience is not None and self._validate_every and k - self._best[1] > e.patience:
+            return "patience"
+        return None
 
     def trace(self) -> Trace:
         """The pass at the current weights, on the batch that the next update will use."""
-        return trace(self._network, self._current())
+        done = self._current()
+        return trace(self._network(*done.inputs.shape[:2]), done)
 
     def validation_loss(self) -> float:
         """The loss at the current weights on sequences that training never sees; dropout off."""
         e = self.experiment
         if self._validation is None:
-            batches = validation_batches(e)
-            steps, size = batches[0][0].shape[:2]
-            network = Network(e.kind, e.nonlinearity, self._parameters, steps, size, self._task.every_step)
-            self._validation = network, batches
-        network, batches = self._validation
+            self._validation = validation_batches(e)
+        steps, size = self._validation[0][0].shape[:2]
+        network = self._network(steps, size, "validation")
         losses = []
-        for inputs, targets in batches:
+        for inputs, targets in self._validation:
             network.forward(inputs)
             losses.append(network.loss(e.loss_name, targets)[0])
         return sum(losses) / len(losses)
+
+    def generate(self, inputs: np.ndarray, steps: int, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
+        """What the network goes on to say by itself: see engine.generate."""
+        return generate(self.experiment, self.state_dict, inputs, steps, seed, temperature)
 
     @property
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -80,8 +129,8 @@ class Trainer:
     @property
     def history(self) -> History:
         """The run so far. The arrays do not change when training goes on."""
-        loss, validation, lr, norm, clipped = (frozen(row[: self.step]) for row in self._curves.view())
-        log10, at = self._rows.arrays((self._network.norms.shape[0], self._network.norms.shape[1]))
+        loss, validation, lr, norm, clipped, examples = (frozen(row[: self.step]) for row in self._curves.view())
+        log10, at = self._rows.arrays((self.experiment.num_layers, self.experiment.steps))
         with np.errstate(over="ignore", under="ignore"):
             linear = np.float_power(10.0, log10)
         return History(
@@ -90,46 +139,61 @@ class Trainer:
             lr=lr,
             grad_norm=norm,
             clipped=clipped,
+            examples=examples,
             grad_norms=frozen(linear),
             log10_grad_norms=frozen(log10),
             grad_norms_at=frozen(at),
             diverged_at=self._diverged[0] if self._diverged else None,
             diverged_tensor=self._diverged[1] if self._diverged else None,
+            changes=self._changes,
         )
+
+    def _network(self, steps: int, size: int, purpose: str = "") -> Network:
+        """The network for batches of this many sequences: the last batch of an epoch may be smaller."""
+        key = (steps, size, purpose)
+        if key not in self._networks:
+            e = self.experiment
+            self._networks[key] = Network(e.kind, e.nonlinearity, self._parameters, steps, size, self._task.every_step)
+        return self._networks[key]
 
     def _current(self) -> Pass:
         """The pass at the current weights, made once."""
         if self._pass is None:
-            e, k = self.experiment, self.step
-            self._pass = run_pass(self._network, e, *self._next_batch(), dropout_masks(e, k))
+            begin, e, k = perf_counter(), self.experiment, self.step
+            if self._batch is None:
+                self._batch = next(self._batches)
+            size = self._batch[0].shape[1]
+            network = self._network(e.steps, size)
+            self._pass = run_pass(network, e, *self._batch, dropout_masks(e, k, size))
             if self._pass.non_finite is not None and self._diverged is None:
                 self._diverged = k, self._pass.non_finite
+            self.seconds += perf_counter() - begin
         return self._pass
 
-    def _next_batch(self) -> tuple[np.ndarray, np.ndarray]:
-        """The batch of the current step: what `batch` gives for it."""
-        if not self._batches:
-            e, k = self.experiment, self.step
-            some = 1 if k == 0 else max(1, min(16, AHEAD_NUMBERS // (e.steps * e.batch_size)))
-            self._batches = [batch(e, i) for i in reversed(range(k, k + some))]
-        return self._batches.pop()
-
     def _advance_one(self) -> None:
-        e, k = self.experiment, self.step
-        loss, norm = self._current()[:2]
+        e, k, done = self.experiment, self.step, self._current()
+        network = self._network(*done.inputs.shape[:2])
+        self._rows.offer(k, network)
+        gradient, weights, loss, norm = network.gradient.flat, self._parameters.flat, done.loss, done.grad_norm
         measured = self._validate_every and k % self._validate_every == 0
         validation = self.validation_loss() if measured else float("nan")
-        self._rows.offer(k, self._network)
-        gradient, lr = self._network.gradient.flat, e.lr * SCHEDULES[e.schedule].factor(k, e.schedule_steps, e.schedule_factor)
-        clipped = norm
+        if validation < self._best[0]:
+            self._best = validation, k
+        begin = perf_counter()
+        since = k - self._schedule_since
+        lr, clipped = e.lr * SCHEDULES[e.schedule].factor(since, e.schedule_steps, e.schedule_factor), norm
         if self._clip.apply is not None:
             self._clip.apply(gradient, self._parameters.starts, norm, e.clip_threshold)
             clipped = global_norm(gradient)
-        if e.weight_decay:
-            decay_weights(self._parameters.flat, gradient, e.weight_decay)
-        self._optimizer.update(self._parameters.flat, gradient, self._state, lr, e.momentum, k + 1)
-        self._record(k, (loss, validation, lr, norm, clipped))
-        self._pass, self.step = None, k + 1
+        if e.weight_decay and self._optimizer.decoupled:
+            shrink_weights(weights, lr * e.weight_decay)
+        elif e.weight_decay:
+            decay_weights(weights, gradient, e.weight_decay)
+        self._optimizer.update(weights, gradient, self._state, lr, e.momentum, k + 1)
+        self.examples += done.inputs.shape[1]
+        self._record(k, (loss, validation, lr, norm, clipped, self.examples))
+        self._pass, self._batch, self.step = None, None, k + 1
+        self.seconds += perf_counter() - begin
 
     def _record(self, k: int, values: tuple[float, ...]) -> None:
         if k == self._curves.shape[1]:  # a new array: views given out before keep the old one

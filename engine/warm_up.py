@@ -32,7 +32,7 @@ def warm_up(e: Experiment, progress: Callable[[int, int], None] | None = None) -
     """Compile, or load from disk, all that `e` needs. `progress(done, total)` is called as it goes on."""
     small = e.replace(
         hidden_size=2, num_layers=2, batch_size=1, seq_length=max(2, TASKS[e.task].min_length), weight_decay=1e-3,
-        tbptt=None, dropout=0.0,
+        tbptt=None, dropout=0.0, train_size=None, batching="mini", stop_steps=None, stop_loss=None, patience=None,
     )  # fmt: skip
     trainer = Trainer(small)
     stages: list[Callable[[], object]] = [trainer.validation_loss, trainer.trace, trainer.advance]

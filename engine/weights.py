@@ -1,7 +1,8 @@
 """The initial weights of an experiment."""
 
+from collections.abc import Mapping
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,3 +66,23 @@ def spectral_radius(w: np.ndarray) -> float:
 def sigma_max(w: np.ndarray) -> float:
     """σ_max(W), the largest singular value; NaN where W is not finite."""
     return float(np.linalg.norm(w, 2)) if np.isfinite(w).all() else float("nan")
+
+
+class Radius(NamedTuple):
+    """ρ and σ_max of one block of W_hh."""
+
+    layer: int
+    gate: str  # "" for all blocks together, (k·H, H), which has no eigenvalues: ρ is NaN where k > 1
+    rho: float
+    sigma: float
+
+
+def radii(kind: str, state_dict: Mapping[str, np.ndarray]) -> tuple[Radius, ...]:
+    """Of each layer, of each gate's block of W_hh and of all together. kind: a name of engine.cells.KINDS."""
+    gates, found = KINDS[kind].gates, []
+    for layer in range(sum(name.startswith("weight_hh_l") for name in state_dict)):
+        whole = state_dict[f"weight_hh_l{layer}"]
+        for gate, block in zip(gates, np.split(whole, len(gates) or 1), strict=False):
+            found.append(Radius(layer, gate, spectral_radius(block), sigma_max(block)))
+        found.append(Radius(layer, "", spectral_radius(whole) if not gates else float("nan"), sigma_max(whole)))
+    return tuple(found)

@@ -1,6 +1,5 @@
 """The programs and methods of the five articles from which the explorer started."""
 
-from engine.experiment import Experiment
 from engine.presets.preset import Preset
 
 GROUP = "Articles"
