@@ -60,6 +60,9 @@ def test_defaults_of_the_contract():
         "input_init": "pytorch", "forget_bias": 1.0, "task": "adding", "seq_length": 100, "batch_size": 32,
         "loss": None, "optimizer": "adam", "lr": 1e-3, "momentum": 0.9, "schedule": "constant", "weight_decay": 0.0,
         "dropout": 0.0, "clip": "norm", "clip_threshold": 1.0, "tbptt": None, "dtype": "float64", "seed": 0,
+        "reset_after": True, "embedding_dim": None, "batching": "mini", "train_size": None, "schedule_steps": 1000,
+        "schedule_factor": 0.1, "variational_dropout": False, "omega": 0.0, "stop_steps": None, "stop_loss": None,
+        "patience": None,
     }  # fmt: skip
     assert e.model_dump() == contract
 
@@ -180,7 +183,8 @@ def test_every_field_says_what_it_is(name):
     assert field.description
     assert field.description.endswith(".")
     assert "unit" in field.json_schema_extra
-    numeric = isinstance(field.default, int | float) or name == "tbptt"
+    numeric = isinstance(field.default, int | float) and not isinstance(field.default, bool)
+    numeric = numeric or name in ("tbptt", "embedding_dim", "train_size", "stop_steps", "stop_loss", "patience")
     bounds = {type(m).__name__ for m in field.metadata}
     assert not numeric or ({"Ge", "Gt"} & bounds and {"Le", "Lt"} & bounds), f"{name} has no range: {bounds}"
 

@@ -88,7 +88,7 @@ def test_dropout_is_the_naive_twins():
     e = small(num_layers=3, dropout=0.4)
     trainer = engine.Trainer(e)
     for step in range(3):
-        trace, masks = trainer.trace(), dropout_masks(e, step)
+        trace, masks = trainer.trace(), dropout_masks(e, step, e.batch_size)
         assert set(np.unique(masks)) == {0.0, 1 / 0.6}
         expected = naive.run("rnn", "tanh", "mse", trace.state_dict, trace.inputs, trace.targets, False, masks=masks)
         cases.assert_same_pass(trace, expected, 1e-9)
@@ -98,7 +98,7 @@ def test_dropout_is_the_naive_twins():
 def test_dropout_keeps_its_share_and_is_off_in_probe():
     from engine.data import dropout_masks
 
-    masks = dropout_masks(small(num_layers=2, dropout=0.3, seq_length=500, hidden_size=50), 0)
+    masks = dropout_masks(small(num_layers=2, dropout=0.3, seq_length=500, hidden_size=50), 0, 32)
     assert np.mean(masks == 0) == pytest.approx(0.3, abs=0.01)
     dropped, kept = small(dropout=0.3), small()
     np.testing.assert_array_equal(engine.probe(dropped).hidden, engine.probe(kept).hidden)
