@@ -59,6 +59,27 @@ def clip_value(gradient, starts, norm, threshold):
             gradient[i] = -top
 
 
+@jit
+def clip_param_norm(gradient, starts, norm, threshold):
+    """g ← g · c/max(‖g‖, c), each tensor by itself."""
+    for k in range(starts.size - 1):
+        tensor = gradient[starts[k] : starts[k + 1]]
+        size = global_norm(tensor)
+        if size > threshold:
+            for i in range(tensor.size):  # g/‖g‖ first, in float64: c/‖g‖ may leave the range of the type
+                tensor[i] = float(tensor[i]) / size * threshold
+
+
+@jit
+def clip_unit(gradient, starts, norm, threshold):
+    """gᵢ ← gᵢ/max(|gᵢ|, ε); NaN stays NaN."""
+    epsilon = float(threshold)  # float64: a small ε is 0 in float32
+    for i in range(gradient.size):
+        g = float(gradient[i])
+        size = abs(g)
+        gradient[i] = g / (size if size > epsilon else epsilon)
+
+
 CLIPS: dict[str, Clip] = {
     "none": Clip("off", "The gradient is used as it is.", "", None),
     "norm": Clip(
@@ -67,10 +88,24 @@ CLIPS: dict[str, Clip] = {
         "Pascanu, Mikolov & Bengio 2013, algorithm 1; torch.nn.utils.clip_grad_norm_",
         clip_norm,
     ),
+    "param_norm": Clip(
+        "norm each",
+        "Each weight matrix or bias longer than the threshold is shortened to it by itself: each keeps its direction, "
+        "their sizes against each other are lost, and so is the direction of the whole.",
+        "Keras, clipnorm of an optimizer",
+        clip_param_norm,
+    ),
     "value": Clip(
         "value",
         "Each component is limited to ± the threshold: the signs stay, the direction changes.",
         "Mikolov 2012; torch.nn.utils.clip_grad_value_",
         clip_value,
+    ),
+    "unit": Clip(
+        "unit",
+        "Each component is divided by its own size, or by the threshold where it is smaller than that: the signs stay, "
+        "every larger component becomes ±1, and the size and the direction are lost.",
+        "g/max(|g|, ε), ε the threshold; with ε → 0 signSGD, Bernstein et al. 2018",
+        clip_unit,
     ),
 }

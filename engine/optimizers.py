@@ -60,6 +60,26 @@ def heavy_ball(params, gradient, state, lr, momentum, step):
 
 
 @jit
+def nesterov(params, gradient, state, lr, momentum, step):
+    """v ← μ v + g;  θ ← θ − η (g + μ v)."""
+    eta, mu = params.dtype.type(lr), params.dtype.type(momentum)
+    velocity = state[0]
+    for i in range(params.size):
+        velocity[i] = mu * velocity[i] + gradient[i]
+        params[i] -= eta * (gradient[i] + mu * velocity[i])
+
+
+@jit
+def adagrad(params, gradient, state, lr, momentum, step):
+    """s ← s + g²;  θ ← θ − η g/(√s + ε),  ε = 1e-10."""
+    eta, epsilon = params.dtype.type(lr), params.dtype.type(1e-10)
+    total = state[0]
+    for i in range(params.size):
+        total[i] += gradient[i] * gradient[i]
+        params[i] -= eta * gradient[i] / (np.sqrt(total[i]) + epsilon)
+
+
+@jit
 def rmsprop(params, gradient, state, lr, momentum, step):
     """v ← α v + (1−α) g²;  θ ← θ − η g/(√v + ε),  α = 0.99, ε = 1e-8."""
     eta, alpha, beta = params.dtype.type(lr), params.dtype.type(0.99), params.dtype.type(0.01)
@@ -68,6 +88,43 @@ def rmsprop(params, gradient, state, lr, momentum, step):
     for i in range(params.size):
         square[i] = alpha * square[i] + beta * gradient[i] * gradient[i]
         params[i] -= eta * gradient[i] / (np.sqrt(square[i]) + epsilon)
+
+
+@jit
+def adadelta(params, gradient, state, lr, momentum, step):
+    """v ← ρ v + (1−ρ) g²;  Δ = g √(u + ε)/√(v + ε);  u ← ρ u + (1−ρ) Δ²;  θ ← θ − η Δ,  ρ = 0.9, ε = 1e-6."""
+    eta, rho, rest = params.dtype.type(lr), params.dtype.type(0.9), params.dtype.type(1 - 0.9)
+    epsilon = params.dtype.type(1e-6)
+    square, moved = state[0], state[1]
+    for i in range(params.size):
+        square[i] = rho * square[i] + rest * gradient[i] * gradient[i]
+        delta = gradient[i] * np.sqrt(moved[i] + epsilon) / np.sqrt(square[i] + epsilon)
+        moved[i] = rho * moved[i] + rest * delta * delta
+        params[i] -= eta * delta
+
+
+@jit
+def dynamic(params, gradient, state, lr, momentum, step):
+    """v ← β v + (1−β) g²;  θ ← θ − η g/(√v + ε),  β = 0.9, ε = 1e-8."""
+    eta, beta, rest = params.dtype.type(lr), params.dtype.type(0.9), params.dtype.type(1 - 0.9)
+    epsilon = params.dtype.type(1e-8)
+    square = state[0]
+    for i in range(params.size):
+        square[i] = beta * square[i] + rest * gradient[i] * gradient[i]
+        params[i] -= eta * gradient[i] / (np.sqrt(square[i]) + epsilon)
+
+
+@jit
+def adam_uncorrected(params, gradient, state, lr, momentum, step):
+    """m ← β₁ m + (1−β₁) g;  v ← β₂ v + (1−β₂) g²;  θ ← θ − η m/(√v + ε)."""
+    beta1, beta2 = params.dtype.type(0.9), params.dtype.type(0.999)
+    rest1, rest2 = params.dtype.type(1 - 0.9), params.dtype.type(1 - 0.999)
+    eta, epsilon = params.dtype.type(lr), params.dtype.type(1e-8)
+    mean, square = state[0], state[1]
+    for i in range(params.size):
+        mean[i] = beta1 * mean[i] + rest1 * gradient[i]
+        square[i] = beta2 * square[i] + rest2 * gradient[i] * gradient[i]
+        params[i] -= eta * mean[i] / (np.sqrt(square[i]) + epsilon)
 
 
 @jit
@@ -86,21 +143,61 @@ def adam(params, gradient, state, lr, momentum, step):
 
 
 OPTIMIZERS: dict[str, Optimizer] = {
-    "sgd": Optimizer("SGD", "A step of size lr down the gradient.", "Robbins & Monro 1951; torch.optim.SGD", 0, sgd),
+    "sgd": Optimizer(
+        "SGD",
+        "A step of lr times the gradient: a small gradient makes a small step, a large one a large step.",
+        "Robbins & Monro 1951; torch.optim.SGD",
+        0,
+        sgd,
+    ),
     "momentum": Optimizer(
         "momentum",
-        "Gradients add up to a velocity that fades by the momentum at each step.",
+        "Gradients add up to a velocity that fades by the momentum at each step: small ones that agree add up, "
+        "large ones that change sign cancel.",
         "Polyak 1964; torch.optim.SGD(momentum=…)",
         1,
         heavy_ball,
         uses_momentum=True,
     ),
+    "nesterov": Optimizer(
+        "Nesterov",
+        "Momentum that looks one step ahead: the newest gradient counts more, so a large one that turns round brakes "
+        "the velocity sooner.",
+        "Nesterov 1983; Sutskever et al. 2013; torch.optim.SGD(nesterov=True)",
+        1,
+        nesterov,
+        uses_momentum=True,
+    ),
+    "adagrad": Optimizer(
+        "Adagrad",
+        "Each component is divided by the size of all its gradients so far: seldom or small ones still move, and "
+        "every large one shortens all later steps.",
+        "Duchi, Hazan & Singer 2011; torch.optim.Adagrad",
+        1,
+        adagrad,
+    ),
     "rmsprop": Optimizer(
         "RMSprop",
-        "Each component is divided by the recent size of its gradient.",
+        "Each component is divided by the recent size of its gradient: small and large ones make the same step.",
         "Tieleman & Hinton 2012; torch.optim.RMSprop",
         1,
         rmsprop,
+    ),
+    "adadelta": Optimizer(
+        "Adadelta",
+        "Each component is divided by the recent size of its gradient and makes steps as long as its last ones: they "
+        "begin tiny for small and large ones alike and grow; meant for lr 1.",
+        "Zeiler 2012, algorithm 1; torch.optim.Adadelta",
+        2,
+        adadelta,
+    ),
+    "dynamic": Optimizer(
+        "dynamic rate",
+        "RMSprop with a shorter memory, 10 steps: a small gradient soon makes full steps, a sudden large one at most "
+        "3 of them.",
+        "RMSprop's form with β = 0.9",
+        1,
+        dynamic,
     ),
     "adam": Optimizer(
         "Adam",
@@ -108,5 +205,20 @@ OPTIMIZERS: dict[str, Optimizer] = {
         "Kingma & Ba 2015, algorithm 1; torch.optim.Adam",
         2,
         adam,
+    ),
+    "adam_uncorrected": Optimizer(
+        "Adam, uncorrected",
+        "Adam without its bias correction: small and large gradients alike make first steps of 3 to 7 times lr.",
+        "Kingma & Ba 2015, without the corrections of §3",
+        2,
+        adam_uncorrected,
+    ),
+    "adamw": Optimizer(
+        "AdamW",
+        "Adam whose weight decay shrinks the weights themselves, so that no gradient, small or large, changes how fast.",
+        "Loshchilov & Hutter 2019, algorithm 2; torch.optim.AdamW",
+        2,
+        adam,
+        decoupled=True,
     ),
 }
