@@ -29,7 +29,8 @@ class Trainer:
     """A network in training. At step k it has seen k updates; the pass at step k is on batch k.
 
     `validate_every`: measure the validation loss at every so many steps (0: never). Not to be shared between threads.
-    `seconds`: time spent in updates, without validation and traces. `experiment`: the settings in use now.
+    `seconds`: spent in passes and updates, validation not counted (the first one of a process compiles).
+    `experiment`: the settings in use now.
     """
 
     def __init__(self, e: Experiment, validate_every: int = 10) -> None:
@@ -84,7 +85,7 @@ class Trainer:
 
     @property
     def stopped(self) -> str | None:
-        """The stop rule that holds: "steps", "loss" or "patience" (where validation is measured); None: it can go on."""
+        """The stop rule that holds: "steps", "loss" or "patience" (where validation is measured); None: go on."""
         e, k = self.experiment, self.step
         if e.stop_steps is not None and k >= e.stop_steps:
             return "steps"

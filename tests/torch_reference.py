@@ -54,7 +54,7 @@ class Plain(nn.Module):
     def __init__(self, state_dict: Mapping[str, np.ndarray]) -> None:
         super().__init__()
         for name, value in state_dict.items():
-            if not name.startswith("head."):
+            if not name.startswith(("head.", "embedding.")):
                 self.register_parameter(name, nn.Parameter(torch.tensor(np.array(value))))
 
 
@@ -72,18 +72,27 @@ class Model(nn.Module):
         self.units, self.layers, dtype = e.hidden_size, e.num_layers, getattr(torch, e.dtype)
         self.recurrent = Plain(state_dict) if module is None else module(inputs, self.units, self.layers, dtype=dtype)
         self.head = nn.Linear(self.units, outputs, dtype=dtype)
+        self.embedding = None
         tensors = {name: torch.tensor(np.array(value)) for name, value in state_dict.items()}
         head = {name.removeprefix("head."): tensors.pop(name) for name in list(tensors) if name.startswith("head.")}
+        if "embedding.weight" in tensors:
+            table = tensors.pop("embedding.weight")
+            self.embedding = nn.Embedding(*table.shape, dtype=dtype)
+            self.embedding.load_state_dict({"weight": table}, strict=True)
         self.recurrent.load_state_dict(tensors, strict=True)
         self.head.load_state_dict(head, strict=True)
 
     def named(self) -> dict[str, nn.Parameter]:
         """The parameters by the engine's names."""
         names = dict(self.recurrent.named_parameters())
+        if self.embedding is not None:
+            names = {"embedding.weight": self.embedding.weight} | names
         return names | {f"head.{name}": value for name, value in self.head.named_parameters()}
 
     def unrolled(self, x: torch.Tensor, activation: str, tbptt: int | None = None) -> "Unrolled":
         phi, weights = ACTIVATIONS[activation], dict(self.recurrent.named_parameters())
+        if self.embedding is not None:
+            x = self.embedding(x.argmax(2))
         zero = torch.zeros(x.shape[1], self.units, dtype=x.dtype)
         found, below = Unrolled([], [], []), list(x)
         for layer in range(self.layers):
