@@ -71,7 +71,7 @@ SCHEDULES: dict[str, Schedule] = {
     ),
     "warm_up": Schedule(
         "warm-up",
-        "From almost nothing up to the full rate in equal steps, then it stays: the first gradients cannot do much harm.",
+        "From almost nothing up to the full rate in equal steps, then it stays: the first gradients do little harm.",
         "Goyal et al. 2017, §2.2; torch.optim.lr_scheduler.LinearLR",
         _warm_up,
     ),
