@@ -215,7 +215,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     ),
     "adamw": Optimizer(
         "AdamW",
-        "Adam whose weight decay shrinks the weights themselves: no gradient, small or large, changes how fast.",
+        "Adam whose weight decay shrinks the weights themselves: the size of a gradient does not change how fast.",
         "Loshchilov & Hutter 2019, algorithm 2; torch.optim.AdamW",
         2,
         adam,

@@ -204,25 +204,56 @@ def clip(kind: str, grads: Arrays, threshold: float) -> dict[str, np.ndarray]:
     if kind == "norm":
         factor = min(1.0, threshold / (global_norm(grads) + 1e-6))
         return {name: g * factor for name, g in grads.items()}
+    if kind == "param_norm":
+        return {name: g * threshold / max(np.sqrt(np.sum(g**2)), threshold) for name, g in grads.items()}
     if kind == "value":
         return {name: np.clip(g, -threshold, threshold) for name, g in grads.items()}
-    return dict(grads)
+    if kind == "unit":
+        return {name: g / np.maximum(np.abs(g), threshold) for name, g in grads.items()}
+    if kind == "none":
+        return dict(grads)
+    raise ValueError(kind)
 
 
 def update(
-    optimizer: str, theta: np.ndarray, g: np.ndarray, state: dict[str, np.ndarray], lr: float, momentum: float, k: int
+    optimizer: str,
+    theta: np.ndarray,
+    g: np.ndarray,
+    state: dict[str, np.ndarray],
+    lr: float,
+    momentum: float,
+    k: int,
+    weight_decay: float = 0.0,
 ) -> np.ndarray:
     """θ after update k = 1, 2, … of one tensor; `state` is changed. PyTorch's forms and constants."""
+
+    def average(name: str, share: float, value: np.ndarray) -> np.ndarray:
+        state[name] = share * state.get(name, 0.0) + (1 - share) * value
+        return state[name]
+
+    if optimizer == "adamw":  # θ ← θ − lr·λθ, then Adam
+        return update("adam", theta - lr * weight_decay * theta, g, state, lr, momentum, k)
+    g = g + weight_decay * theta
     if optimizer == "sgd":  # θ ← θ − lr·g
         return theta - lr * g
-    if optimizer == "momentum":  # v ← μv + g;  θ ← θ − lr·v
+    if optimizer in ("momentum", "nesterov"):  # v ← μv + g;  θ ← θ − lr·v, or θ ← θ − lr·(g + μv)
         state["v"] = momentum * state.get("v", 0.0) + g
-        return theta - lr * state["v"]
-    if optimizer == "rmsprop":  # v ← 0.99 v + 0.01 g²;  θ ← θ − lr·g/(√v + 1e-8)
-        state["v"] = 0.99 * state.get("v", 0.0) + 0.01 * g**2
-        return theta - lr * g / (np.sqrt(state["v"]) + 1e-8)
+        return theta - lr * (state["v"] if optimizer == "momentum" else g + momentum * state["v"])
+    if optimizer == "adagrad":  # s ← s + g²;  θ ← θ − lr·g/(√s + 1e-10)
+        state["s"] = state.get("s", 0.0) + g**2
+        return theta - lr * g / (np.sqrt(state["s"]) + 1e-10)
+    if optimizer in ("rmsprop", "dynamic"):  # v ← α v + (1 − α) g²;  θ ← θ − lr·g/(√v + 1e-8)
+        return theta - lr * g / (np.sqrt(average("v", {"rmsprop": 0.99, "dynamic": 0.9}[optimizer], g**2)) + 1e-8)
+    if (
+        optimizer == "adadelta"
+    ):  # v ← 0.9 v + 0.1 g²;  Δ = g √(u + 1e-6)/√(v + 1e-6);  u ← 0.9 u + 0.1 Δ²;  θ ← θ − lr·Δ
+        before = np.sqrt(state.get("u", 0.0) + 1e-6)
+        delta = g * before / np.sqrt(average("v", 0.9, g**2) + 1e-6)
+        average("u", 0.9, delta**2)
+        return theta - lr * delta
+    m, v = average("m", 0.9, g), average("v", 0.999, g**2)
+    if optimizer == "adam_uncorrected":  # θ ← θ − lr·m/(√v + 1e-8)
+        return theta - lr * m / (np.sqrt(v) + 1e-8)
     if optimizer == "adam":  # m̂ = m/(1 − 0.9ᵏ), v̂ = v/(1 − 0.999ᵏ);  θ ← θ − lr·m̂/(√v̂ + 1e-8)
-        state["m"] = 0.9 * state.get("m", 0.0) + 0.1 * g
-        state["v"] = 0.999 * state.get("v", 0.0) + 0.001 * g**2
-        return theta - lr * (state["m"] / (1 - 0.9**k)) / (np.sqrt(state["v"] / (1 - 0.999**k)) + 1e-8)
+        return theta - lr * (m / (1 - 0.9**k)) / (np.sqrt(v / (1 - 0.999**k)) + 1e-8)
     raise ValueError(optimizer)

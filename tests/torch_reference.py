@@ -175,6 +175,72 @@ def _stacked(layers: list[list[torch.Tensor]]) -> np.ndarray:
     return np.array([[h.detach().numpy() for h in layer] for layer in layers])
 
 
+class UncorrectedAdam(torch.optim.Optimizer):
+    """m ← 0.9 m + 0.1 g;  v ← 0.999 v + 0.001 g²;  θ ← θ − lr·m/(√v + 1e-8). PyTorch has none of this form."""
+
+    def __init__(self, parameters: list[nn.Parameter], lr: float, weight_decay: float) -> None:
+        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                g, kept = p.grad + group["weight_decay"] * p, self.state[p]
+                kept["m"] = 0.9 * kept.get("m", 0) + (1 - 0.9) * g
+                kept["v"] = 0.999 * kept.get("v", 0) + (1 - 0.999) * g**2
+                p -= group["lr"] * kept["m"] / (kept["v"].sqrt() + 1e-8)
+
+
+# name: (parameters, momentum, lr=…, weight_decay=…) -> optimizer
+OPTIMIZERS: dict[str, Callable] = {
+    "sgd": lambda p, momentum, **rest: torch.optim.SGD(p, **rest),
+    "momentum": lambda p, momentum, **rest: torch.optim.SGD(p, momentum=momentum, **rest),
+    "nesterov": lambda p, momentum, **rest: torch.optim.SGD(p, momentum=momentum, nesterov=True, **rest),
+    "adagrad": lambda p, momentum, **rest: torch.optim.Adagrad(p, **rest),
+    "rmsprop": lambda p, momentum, **rest: torch.optim.RMSprop(p, **rest),
+    "adadelta": lambda p, momentum, **rest: torch.optim.Adadelta(p, **rest),
+    "dynamic": lambda p, momentum, **rest: torch.optim.RMSprop(p, alpha=0.9, **rest),
+    "adam": lambda p, momentum, **rest: torch.optim.Adam(p, **rest),
+    "adam_uncorrected": lambda p, momentum, **rest: UncorrectedAdam(p, **rest),
+    "adamw": lambda p, momentum, **rest: torch.optim.AdamW(p, **rest),
+}
+
+
+@torch.no_grad()
+def clip_each_norm(parameters: list[nn.Parameter], threshold: float) -> None:
+    """Keras' clipnorm: each tensor's gradient g · c/max(‖g‖, c)."""
+    for p in parameters:
+        p.grad *= threshold / p.grad.norm().clamp(min=threshold)
+
+
+@torch.no_grad()
+def clip_unit(parameters: list[nn.Parameter], threshold: float) -> None:
+    """g/max(|g|, ε), each component by itself."""
+    for p in parameters:
+        p.grad /= p.grad.abs().clamp(min=threshold)
+
+
+CLIPS: dict[str, Callable[[list[nn.Parameter], float], object]] = {
+    "none": lambda parameters, threshold: None,
+    "norm": nn.utils.clip_grad_norm_,
+    "param_norm": clip_each_norm,
+    "value": nn.utils.clip_grad_value_,
+    "unit": clip_unit,
+}
+
+# name: (optimizer, N, f) -> scheduler. Cosine goes up again after N steps, which ours does not.
+SCHEDULES: dict[str, Callable] = {
+    "constant": lambda o, steps, factor: torch.optim.lr_scheduler.ConstantLR(o, 1.0),
+    "exponential": lambda o, steps, factor: torch.optim.lr_scheduler.ExponentialLR(o, factor ** (1 / steps)),
+    "linear": lambda o, steps, factor: torch.optim.lr_scheduler.LinearLR(o, 1.0, factor, steps),
+    "cosine": lambda o, steps, factor: torch.optim.lr_scheduler.CosineAnnealingLR(
+        o, steps, eta_min=factor * o.param_groups[0]["lr"]
+    ),
+    "step": lambda o, steps, factor: torch.optim.lr_scheduler.StepLR(o, steps, factor),
+    "warm_up": lambda o, steps, factor: torch.optim.lr_scheduler.LinearLR(o, 1 / steps, 1.0, steps - 1),
+}
+
+
 @dataclass
 class Training:
     loss: list[float]
@@ -185,16 +251,11 @@ class Training:
 def train(
     e: engine.Experiment, state_dict: Mapping[str, np.ndarray], batches: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> Training:
-    """One update a batch with torch.optim and torch.nn.utils.clip_grad_*."""
+    """One update a batch with torch.optim, its schedulers and torch.nn.utils.clip_grad_*."""
     model = Model(e, state_dict)
     every_step, parameters = engine.TASKS[e.task].every_step, list(model.named().values())
-    settings = {"lr": e.lr, "weight_decay": e.weight_decay}
-    optimizer = {
-        "sgd": lambda: torch.optim.SGD(parameters, **settings),
-        "momentum": lambda: torch.optim.SGD(parameters, momentum=e.momentum, **settings),
-        "rmsprop": lambda: torch.optim.RMSprop(parameters, **settings),
-        "adam": lambda: torch.optim.Adam(parameters, **settings),
-    }[e.optimizer]()
+    optimizer = OPTIMIZERS[e.optimizer](parameters, e.momentum, lr=e.lr, weight_decay=e.weight_decay)
+    schedule = SCHEDULES[e.schedule](optimizer, e.schedule_steps, e.schedule_factor)
     loss_curve, norms = [], []
     for inputs, targets in batches:
         optimizer.zero_grad()
@@ -202,10 +263,8 @@ def train(
         loss = loss_of(e.loss_name, model.head(hidden if every_step else hidden[-1]), torch.tensor(targets))
         loss.backward()
         norms.append(torch.sqrt(sum((p.grad**2).sum() for p in parameters)).item())
-        if e.clip == "norm":
-            nn.utils.clip_grad_norm_(parameters, e.clip_threshold)
-        elif e.clip == "value":
-            nn.utils.clip_grad_value_(parameters, e.clip_threshold)
+        CLIPS[e.clip](parameters, e.clip_threshold)
         optimizer.step()
+        schedule.step()
         loss_curve.append(loss.item())
     return Training(loss_curve, norms, {name: p.detach().numpy() for name, p in model.named().items()})
