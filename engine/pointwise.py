@@ -1,4 +1,4 @@
-"""The elementwise half of a timestep, for every cell: two Numba intrinsics that emit the cell's own mathematics.
+"""The elementwise half of a timestep, for every cell: Numba intrinsics that emit the cell's own mathematics.
 
 Arrays are C-contiguous: zx, zh (B, k·H); dzx, dzh (n, B, k·H), bias (k·H,); hidden, memory (T+1, B, H);
 saved (T, B, s·H); dh, dc (B, H). `cell` is the weights NamedTuple, whose class says the cell; `activation` its number.
@@ -54,6 +54,53 @@ def _blocks(b: ir.IRBuilder, row: Any, count: int, units: Any, j: Any) -> list[A
     return [b.add(b.add(start, b.mul(I64(k), units)), j) for k in range(count)]
 
 
+def _biased(m: Lanes, a: _Arrays, z: str, bias: str, row: Any, count: int, units: Any, j: Any) -> list[Value]:
+    """The `count` blocks of z + b at unit j of a row."""
+    offsets, at_bias = _blocks(m.b, row, count, units, j), _blocks(m.b, I64(0), count, units, j)
+    return [m.load(a.pointer(z), o) + m.load(a.pointer(bias), c) for o, c in zip(offsets, at_bias, strict=True)]
+
+
+@intrinsic
+def is_gated(typingctx, cell):
+    """1 where the last block of weight_hh multiplies what `gated` gives, else 0: a constant, so the branch is free."""
+    count = int(BY_CLASS[cell.instance_class].gated is not None)
+
+    def codegen(context, builder, sig, args):
+        return I64(count)
+
+    return types.intp(cell), codegen
+
+
+@intrinsic
+def gated(typingctx, cell, zx, zh, bias_ih, bias_hh, hidden, saved, t):
+    """What the last block of weight_hh multiplies instead of h, into the last block of saved[t]."""
+    row = BY_CLASS[cell.instance_class]
+    sig = types.void(cell, zx, zh, bias_ih, bias_hh, hidden, saved, types.intp)
+
+    def codegen(context, builder, sig, args):
+        if row.gated is None:
+            return context.get_dummy_value()
+        rule = row.gated
+        a = _Arrays(context, builder, sig, args, "cell zx zh bias_ih bias_hh hidden saved t")
+        b, k = builder, row.blocks
+        _, batch, units = a.shape("hidden")
+        with cgutils.for_range(b, batch) as loop:
+            r = loop.index
+            old_row = b.add(b.mul(a.value("t"), batch), r)
+
+            def body(m: Lanes, j: Any) -> None:
+                z_x = _biased(m, a, "zx", "bias_ih", r, k, units, j)
+                z_h = _biased(m, a, "zh", "bias_hh", r, k, units, j)
+                h = m.load(a.pointer("hidden"), b.add(b.mul(old_row, units), j))
+                at = _blocks(b, old_row, len(row.saved), units, j)[-1]
+                m.store(a.pointer("saved"), at, rule(m, z_x, z_h, (h,)))
+
+            _over_row(b, zx.dtype.bitwidth, units, None, body)
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
 @intrinsic
 def step(typingctx, cell, activation, zx, zh, bias_ih, bias_hh, hidden, memory, saved, t):
     """State t -> state t+1, and what the pullback needs into saved[t]."""
@@ -71,18 +118,11 @@ def step(typingctx, cell, activation, zx, zh, bias_ih, bias_hh, hidden, memory, 
             new_row = b.add(old_row, batch)
 
             def body(m: Lanes, j: Any) -> None:
-                def biased(name: str, bias: str, at_row: Any) -> list[Value]:
-                    offsets, at_bias = _blocks(b, at_row, k, units, j), _blocks(b, I64(0), k, units, j)
-                    return [
-                        m.load(a.pointer(name), o) + m.load(a.pointer(bias), c)
-                        for o, c in zip(offsets, at_bias, strict=True)
-                    ]
-
                 old = b.add(b.mul(old_row, units), j)
                 new = b.add(b.mul(new_row, units), j)
-                state, keep = row.step(
-                    m, biased("zx", "bias_ih", r), biased("zh", "bias_hh", r), tuple(m.load(p, old) for p in states)
-                )
+                z_x = _biased(m, a, "zx", "bias_ih", r, k, units, j)
+                z_h = _biased(m, a, "zh", "bias_hh", r, k, units, j)
+                state, keep = row.step(m, z_x, z_h, tuple(m.load(p, old) for p in states))
                 for p, x in zip(states, state, strict=True):
                     m.store(p, new, x)
                 for o, x in zip(_blocks(b, old_row, len(row.saved), units, j), keep, strict=True):
@@ -146,7 +186,8 @@ def pullback(typingctx, cell, activation, saved, hidden, memory, dh, dc, dzx, dz
                     for o, x in zip(
                         _blocks(b, b.add(b.mul(a.value("slot"), batch), r), k, units, j), values, strict=True
                     ):
-                        m.store(a.pointer(name), o, x)
+                        if x is not None:
+                            m.store(a.pointer(name), o, x)
                 for p, x in zip(gradients, carried, strict=True):
                     if x is not None:
                         m.store(p, here, x)
@@ -157,5 +198,40 @@ def pullback(typingctx, cell, activation, saved, hidden, memory, dh, dc, dzx, dz
                 norm = b.call(square, [b.fadd(m.wide_sum(b.load(v)), b.load(s))])
                 b.store(b.fadd(b.load(total), norm), total)
         return context.make_tuple(b, sig.return_type, [b.load(total) for total in totals])
+
+    return sig, codegen
+
+
+@intrinsic
+def gated_pullback(typingctx, cell, saved, hidden, dh, dz, t, slot):
+    """The gradient of what `gated` gave -> the first block of dz[slot], in its place; and what it adds to dh."""
+    row = BY_CLASS[cell.instance_class]
+    sig = types.void(cell, saved, hidden, dh, dz, types.intp, types.intp)
+
+    def codegen(context, builder, sig, args):
+        if row.gated_pullback is None:
+            return context.get_dummy_value()
+        rule = row.gated_pullback
+        a = _Arrays(context, builder, sig, args, "cell saved hidden dh dz t slot")
+        b = builder
+        _, batch, units = a.shape("hidden")
+        with cgutils.for_range(b, batch) as loop:
+            r = loop.index
+            old_row, dz_row = (b.add(b.mul(a.value(at), batch), r) for at in ("t", "slot"))
+
+            def body(m: Lanes, j: Any) -> None:
+                here, old = (b.add(b.mul(q, units), j) for q in (r, old_row))
+                at_first = _blocks(b, dz_row, row.blocks, units, j)[0]
+                first, through_a = rule(
+                    m,
+                    tuple(m.load(a.pointer("saved"), o) for o in _blocks(b, old_row, len(row.saved), units, j)),
+                    (m.load(a.pointer("hidden"), old),),
+                    m.load(a.pointer("dz"), at_first),
+                )
+                m.store(a.pointer("dz"), at_first, first)
+                m.store(a.pointer("dh"), here, m.load(a.pointer("dh"), here) + through_a)
+
+            _over_row(b, dh.dtype.bitwidth, units, None, body)
+        return context.get_dummy_value()
 
     return sig, codegen

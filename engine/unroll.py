@@ -9,7 +9,7 @@ import numpy as np
 
 from engine._jit import jit
 from engine.matmul import lanes_of, number, pack, pack_transposed, product
-from engine.pointwise import pullback, step
+from engine.pointwise import gated, gated_pullback, is_gated, pullback, step
 
 NOTHING = -(1 << 40)  # the exponent of a gradient that is exactly zero
 
@@ -18,18 +18,29 @@ NOTHING = -(1 << 40)  # the exponent of a gradient that is exactly zero
 def forward(cell, activation, inputs, packed_ih, packed_hh, zx, zh, hidden, memory, saved):
     """Fill hidden (T+1, B, H), memory (the cells c; same shape) and saved (T, B, s·H) from inputs (T, B, I).
 
-    At each timestep z_x = x W_ihᵀ, z_h = h W_hhᵀ, (B, k·H) both, and the cell's own step. hidden[0] and memory[0] are
-    the initial state; packed_ih and packed_hh are scratch of the size of the weights.
+    At each timestep z_x = x W_ihᵀ, z_h = h W_hhᵀ, (B, k·H) both, and the cell's own step. In a gated cell the last
+    block of z_h is a product of a, the last block of saved[t], instead. hidden[0] and memory[0] are the initial state;
+    packed_ih and packed_hh are scratch of the size of the weights.
     """
     steps, batch, size = inputs.shape
-    units, width = hidden.shape[2], zx.shape[1]
+    units, width, kept = hidden.shape[2], zx.shape[1], saved.shape[2]
+    of_h = width - is_gated(cell) * units  # blocks of W_hh that multiply h
     o, one = number(0), number(1)
     x, h, flat_zx, flat_zh = inputs.reshape(-1), hidden.reshape(-1), zx.reshape(-1), zh.reshape(-1)
+    flat_saved = saved.reshape(-1)
     pack_transposed(cell.weight_ih, packed_ih)
-    pack_transposed(cell.weight_hh, packed_hh)
+    pack_transposed(cell.weight_hh[:of_h], packed_hh)
+    if is_gated(cell):
+        pack_transposed(cell.weight_hh[of_h:], packed_hh[of_h * units :])
     for t in range(steps):
         product(x, t * batch * size, size, one, packed_ih, o, o, flat_zx, o, width, batch, width, size, o)
-        product(h, t * batch * units, units, one, packed_hh, o, o, flat_zh, o, width, batch, width, units, o)
+        product(h, t * batch * units, units, one, packed_hh, o, o, flat_zh, o, width, batch, of_h, units, o)
+        if is_gated(cell):
+            gated(cell, zx, zh, cell.bias_ih, cell.bias_hh, hidden, saved, t)
+            product(
+                flat_saved, t * batch * kept + kept - units, kept, one, packed_hh, of_h * units, o,
+                flat_zh, of_h, width, batch, units, units, o,
+            )  # fmt: skip
         step(cell, activation, zx, zh, cell.bias_ih, cell.bias_hh, hidden, memory, saved, t)
 
 
@@ -110,6 +121,7 @@ def backward(
     """
     steps, batch, size = inputs.shape
     units, width, last = hidden.shape[2], dzx.shape[2], steps - arriving.shape[0]
+    of_h = width - is_gated(cell) * units  # blocks of W_hh that multiply h
     group, count, band = dzx.shape[0], batch * width, _band(dh)
     o, one = number(0), number(1)
     dz_x = dzx.reshape(-1)
@@ -118,7 +130,9 @@ def backward(
     clear(flat_dh)
     clear(flat_dc)
     exponent = number(NOTHING)
-    pack(cell.weight_hh, packed_hh)
+    pack(cell.weight_hh[:of_h], packed_hh)
+    if is_gated(cell):
+        pack(cell.weight_hh[of_h:], packed_hh[of_h * units :])
     narrow = size < lanes_of(dh) and not want_inputs  # few inputs: dW_ih is computed transposed, whole registers wide
     if want_inputs:
         pack(cell.weight_ih, packed_ih)
@@ -131,6 +145,10 @@ def backward(
             exponent = _join(flat_dh, flat_dc, exponent, flat_arriving, start, arriving_exponents[t - last])
         slot = t % group
         total, total_memory = pullback(cell, activation, saved, hidden, memory, dh, dc, dzx, dzh, t, slot)
+        if is_gated(cell):  # da = dz W_hh of the last block, in the place of the first block's dz
+            at = slot * count
+            product(dz_h, at + of_h, width, one, packed_hh, of_h * units, o, dz_h, at, width, batch, units, units, o)
+            gated_pullback(cell, saved, hidden, dh, dzh, t, slot)
         norms[t] = total / batch
         exponents[t] = 0 if exponent == NOTHING else exponent
         if want_inputs:
@@ -144,7 +162,7 @@ def backward(
             exponent = number(NOTHING)
         elif t > 0:
             product(
-                dz_h, slot * count, width, one, packed_hh, o, o, flat_dh, o, units, batch, units, width, carries_h
+                dz_h, slot * count, width, one, packed_hh, o, o, flat_dh, o, units, batch, units, of_h, carries_h
             )  # fmt: skip
             size_now = max(total, total_memory) / batch
             if size_now == 0.0:
@@ -160,7 +178,7 @@ def backward(
                 if not one_dz:
                     scale(dz_h, slot * count, count, exponents[t])
             if slot == 0:
-                _add_to_weights(gradient, packed_ih, narrow, unit, dz_x, dz_h, inputs, hidden, t, until, width)
+                _add_to_weights(gradient, packed_ih, narrow, unit, dz_x, dz_h, inputs, hidden, saved, t, until, width)
                 until = t
     if want_weights and narrow:
         for k in range(width):
@@ -169,23 +187,28 @@ def backward(
 
 
 @jit
-def _add_to_weights(gradient, transposed, narrow, unit, dz_x, dz_h, inputs, hidden, start, until, width):
+def _add_to_weights(gradient, transposed, narrow, unit, dz_x, dz_h, inputs, hidden, saved, start, until, width):
     """dW_ih += Σₜ dz_xᵀ x_t, dW_hh += Σₜ dz_hᵀ h_{t-1}, db += Σₜ 1ᵀ dz over start ≤ t < until.
 
-    dz of timestep `start` is in the ring's slot 0. Where narrow, dW_ihᵀ goes to `transposed` instead. `unit` holds a
-    single 1: with strides 0 it is a row of ones.
+    In a gated cell the last block of dW_hh is of a, the last block of saved[t], instead of h. dz of timestep `start` is
+    in the ring's slot 0. Where narrow, dW_ihᵀ goes to `transposed` instead. `unit` holds a single 1: with strides 0 it
+    is a row of ones.
     """
     _, batch, size = inputs.shape
     units, rows = hidden.shape[2], (until - start) * batch
+    of_h = width - is_gated(gradient) * units
     o, one = number(0), number(1)
+    dw_hh = gradient.weight_hh.reshape(-1)
     x, at_x = inputs.reshape(-1), start * batch * size
     if narrow:
         product(x, at_x, one, size, dz_x, o, width, transposed, o, width, size, width, rows, one)
     else:
         product(dz_x, o, one, width, x, at_x, size, gradient.weight_ih.reshape(-1), o, size, width, size, rows, one)
-    product(
-        dz_h, o, one, width, hidden.reshape(-1), start * batch * units, units,
-        gradient.weight_hh.reshape(-1), o, units, width, units, rows, one,
-    )  # fmt: skip
+    h, at_h = hidden.reshape(-1), start * batch * units
+    product(dz_h, o, one, width, h, at_h, units, dw_hh, o, units, of_h, units, rows, one)
+    if is_gated(gradient):
+        a, kept = saved.reshape(-1), saved.shape[2]
+        at_a = start * batch * kept + kept - units
+        product(dz_h, of_h, one, width, a, at_a, kept, dw_hh, of_h * units, units, units, units, rows, one)
     product(unit, o, o, o, dz_x, o, width, gradient.bias_ih, o, width, one, width, rows, one)
     product(unit, o, o, o, dz_h, o, width, gradient.bias_hh, o, width, one, width, rows, one)

@@ -8,13 +8,17 @@ import numpy as np
 import engine
 from tests import naive
 
+# Every form of a cell that is computed, by the name in engine.cells.KINDS: the fields that choose it.
+CHOICES = [{"cell": cell, "reset_after": after} for cell in engine.CELLS for after in (False, True)]
+KINDS = {engine.Experiment(**choice).kind: choice for choice in CHOICES}  # the later one, the default, stays
+
 
 def state_dict(
     e: engine.Experiment, inputs: int, outputs: int, seed: int = 1, rho: float = 1.2
 ) -> dict[str, np.ndarray]:
     """Random weights with no zero in them, biases too: PyTorch's names and shapes, ρ(W_hh) about `rho`."""
     rng, units = np.random.default_rng(seed), e.hidden_size
-    rows = naive.blocks(e.cell) * units
+    rows = naive.blocks(e.kind) * units
 
     def draw(deviation: float, *shape: int) -> np.ndarray:  # bounded, so that no unit of a tiny network is saturated
         return rng.uniform(-deviation * np.sqrt(3), deviation * np.sqrt(3), shape).astype(e.dtype)

@@ -97,6 +97,30 @@ def gru_pullback(dh, dc, kept, w, activation, gradient):
     return dx, dh_before + dh * z, dc
 
 
+def gru_before_step(x, h, c, w, activation):
+    """r, z = σ(…);  n = φ(W_in x + b_in + W_hn (r·h) + b_hn);  h' = (1 − z)·n + z·h"""
+    (wr, wz, wn), (br, bz, bn) = np.split(w.weight_hh, 3), np.split(w.bias_hh, 3)
+    xr, xz, xn = np.split(x @ w.weight_ih.T + w.bias_ih, 3, axis=1)
+    r, z = sigmoid(xr + h @ wr.T + br), sigmoid(xz + h @ wz.T + bz)
+    a = xn + (r * h) @ wn.T + bn
+    n = ACTIVATIONS[activation][0](a)
+    return (1 - z) * n + z * h, c, {"r": r, "z": z, "n": n}, (x, h, r, z, n, a)
+
+
+def gru_before_pullback(dh, dc, kept, w, activation, gradient):
+    x, h, r, z, n, a = kept
+    wr, wz, wn = np.split(w.weight_hh, 3)
+    dz, dn = dh * (h - n) * z * (1 - z), dh * (1 - z) * ACTIVATIONS[activation][1](a)
+    d_reset = dn @ wn  # of r·h
+    dr = d_reset * h * r * (1 - r)
+    d_all = np.hstack([dr, dz, dn])
+    gradient.weight_ih += d_all.T @ x
+    gradient.weight_hh += np.vstack([dr.T @ h, dz.T @ h, dn.T @ (r * h)])
+    gradient.bias_ih += d_all.sum(axis=0)
+    gradient.bias_hh += d_all.sum(axis=0)
+    return d_all @ w.weight_ih, dh * z + d_reset * r + dr @ wr + dz @ wz, dc
+
+
 def _linear_pullback(dx_side, dh_side, x, h, w, gradient):
     """Of W_ih x + b_ih (whose gradient is dx_side) and W_hh h + b_hh (dh_side)."""
     gradient.weight_ih += dx_side.T @ x
@@ -110,6 +134,7 @@ CELLS = {
     "rnn": (rnn_step, rnn_pullback, ""),
     "lstm": (lstm_step, lstm_pullback, "ifgo"),
     "gru": (gru_step, gru_pullback, "rzn"),
+    "gru_before": (gru_before_step, gru_before_pullback, "rzn"),
 }
 
 

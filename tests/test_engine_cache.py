@@ -11,6 +11,7 @@ import pytest
 
 import engine
 from engine._jit import KERNELS
+from tests import cases
 
 ROOT = Path(__file__).parent.parent
 REPORT = """
@@ -55,10 +56,10 @@ def signatures() -> int:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("cell", list(engine.CELLS))
-def test_nothing_is_compiled_twice(cell, dtype):
+@pytest.mark.parametrize("kind", cases.KINDS)
+def test_nothing_is_compiled_twice(kind, dtype):
     """After one run, neither sizes, layouts, layers, activations nor tasks compile anything."""
-    e = engine.Experiment(cell=cell, dtype=dtype, hidden_size=4, num_layers=2, seq_length=12, batch_size=3)
+    e = engine.Experiment(**cases.KINDS[kind], dtype=dtype, hidden_size=4, num_layers=2, seq_length=12, batch_size=3)
     engine.warm_up(e)
     engine.warm_up(e.replace(task="temporal_order"))
     known = signatures()

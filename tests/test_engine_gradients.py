@@ -12,7 +12,7 @@ from tests import cases, naive, torch_reference
 EXACT = 1e-9
 FLOAT32 = 1e-5  # about a hundred roundings of 1.2e-7
 FLOAT32_DEEP = 1e-4  # the same through up to 4 layers and 20 steps, whose sensitive directions amplify them
-CELLS, ACTIVATIONS, TASKS = list(engine.CELLS), list(engine.ACTIVATIONS), list(engine.TASKS)
+KINDS, ACTIVATIONS, TASKS = list(cases.KINDS), list(engine.ACTIVATIONS), list(engine.TASKS)
 KINKED = ["relu", "leaky_relu", "elu", "softsign", "hardtanh"]  # in value, slope or curvature
 
 
@@ -24,14 +24,14 @@ def naive_pass(e, weights, inputs, targets, every_step):
     """The naive twin in float64, on the very same numbers."""
     double = {name: np.float64(value) for name, value in weights.items()}
     targets = np.float64(targets) if targets.dtype.kind == "f" else targets
-    return naive.run(e.cell, e.nonlinearity, e.loss_name, double, np.float64(inputs), targets, every_step, e.tbptt)
+    return naive.run(e.kind, e.nonlinearity, e.loss_name, double, np.float64(inputs), targets, every_step, e.tbptt)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("nonlinearity", ACTIVATIONS)
-@pytest.mark.parametrize("cell", CELLS)
-def test_autograd_agrees_for_every_cell_and_activation(cell, nonlinearity, layers):
-    e = small(cell=cell, nonlinearity=nonlinearity, num_layers=layers)
+@pytest.mark.parametrize("kind", KINDS)
+def test_autograd_agrees_for_every_cell_and_activation(kind, nonlinearity, layers):
+    e = small(**cases.KINDS[kind], nonlinearity=nonlinearity, num_layers=layers)
     for every_step in (False, True):
         weights, (inputs, targets) = cases.state_dict(e, 2, 3), cases.data(e, 12, every_step)
         trace = engine.probe(e, weights, inputs, targets)
@@ -41,9 +41,9 @@ def test_autograd_agrees_for_every_cell_and_activation(cell, nonlinearity, layer
 
 @pytest.mark.parametrize("init", list(engine.INITS))
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("cell", CELLS)
-def test_autograd_agrees_on_every_task_and_initialiser(cell, task, init):
-    trace = engine.probe(e := small(cell=cell, task=task, num_layers=2, init=init))
+@pytest.mark.parametrize("kind", KINDS)
+def test_autograd_agrees_on_every_task_and_initialiser(kind, task, init):
+    trace = engine.probe(e := small(**cases.KINDS[kind], task=task, num_layers=2, init=init))
     assert len(trace.inputs) == e.steps
     cases.assert_same_pass(trace, torch_reference.run(e, trace.state_dict, trace.inputs, trace.targets), EXACT)
 
@@ -51,20 +51,20 @@ def test_autograd_agrees_on_every_task_and_initialiser(cell, task, init):
 @pytest.mark.parametrize("steps", [1, 2, 9])
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 @pytest.mark.parametrize("hidden_size", [1, 3, 5, 7, 8, 17, 33])
-@pytest.mark.parametrize("cell", CELLS)
-def test_odd_sizes(cell, hidden_size, batch_size, steps):
+@pytest.mark.parametrize("kind", KINDS)
+def test_odd_sizes(kind, hidden_size, batch_size, steps):
     for loss, every_step in (("mse", False), ("cross_entropy", True)):
         task = "adding" if loss == "mse" else "temporal_order"
-        e = small(cell=cell, hidden_size=hidden_size, batch_size=batch_size, num_layers=2, task=task)
+        e = small(**cases.KINDS[kind], hidden_size=hidden_size, batch_size=batch_size, num_layers=2, task=task)
         weights, (inputs, targets) = cases.state_dict(e, 2, 4), cases.data(e, steps, every_step, outputs=4)
         trace = engine.probe(e, weights, inputs, targets)
         cases.assert_same_pass(trace, naive_pass(e, weights, inputs, targets, every_step), EXACT)
 
 
 @pytest.mark.parametrize("tbptt", [1, 3, 4, 11, 12, 50])
-@pytest.mark.parametrize("cell", CELLS)
-def test_truncated_backpropagation(cell, tbptt):
-    e = small(cell=cell, num_layers=2, tbptt=tbptt)
+@pytest.mark.parametrize("kind", KINDS)
+def test_truncated_backpropagation(kind, tbptt):
+    e = small(**cases.KINDS[kind], num_layers=2, tbptt=tbptt)
     for every_step in (False, True):
         weights, (inputs, targets) = cases.state_dict(e, 2, 3), cases.data(e, 12, every_step)
         trace = engine.probe(e, weights, inputs, targets)
@@ -73,9 +73,9 @@ def test_truncated_backpropagation(cell, tbptt):
 
 
 @pytest.mark.parametrize("nonlinearity", ACTIVATIONS)
-@pytest.mark.parametrize("cell", CELLS)
-def test_float32_is_float64_to_its_own_accuracy(cell, nonlinearity):
-    e = small(cell=cell, nonlinearity=nonlinearity, num_layers=2, hidden_size=9, dtype="float32")
+@pytest.mark.parametrize("kind", KINDS)
+def test_float32_is_float64_to_its_own_accuracy(kind, nonlinearity):
+    e = small(**cases.KINDS[kind], nonlinearity=nonlinearity, num_layers=2, hidden_size=9, dtype="float32")
     weights, (inputs, targets) = cases.state_dict(e, 2, 3), cases.data(e, 12, False)
     trace = engine.probe(e, weights, inputs, targets)
     assert trace.hidden.dtype == np.float32
@@ -102,10 +102,10 @@ def test_pytorchs_own_kernels_agree(cell, nonlinearity):
 
 
 @pytest.mark.parametrize("nonlinearity", ACTIVATIONS)
-@pytest.mark.parametrize("cell", CELLS)
-def test_central_differences_agree(cell, nonlinearity):
+@pytest.mark.parametrize("kind", KINDS)
+def test_central_differences_agree(kind, nonlinearity):
     """∂L/∂θ ≈ (8(L(θ+h) − L(θ−h)) − (L(θ+2h) − L(θ−2h)))/12h, of every weight; error h⁴, and rounding of L over h."""
-    e = small(cell=cell, nonlinearity=nonlinearity, hidden_size=3, num_layers=2, batch_size=2)
+    e = small(**cases.KINDS[kind], nonlinearity=nonlinearity, hidden_size=3, num_layers=2, batch_size=2)
     weights, (inputs, targets) = cases.state_dict(e, 2, 2), cases.data(e, 5, True, outputs=2)
     h = 1e-6 if nonlinearity in KINKED else 1e-3  # a kink within 2h would spoil it
 
@@ -125,7 +125,7 @@ def test_central_differences_agree(cell, nonlinearity):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    cell=st.sampled_from(CELLS),
+    kind=st.sampled_from(KINDS),
     nonlinearity=st.sampled_from(ACTIVATIONS),
     dtype=st.sampled_from(["float64", "float32"]),
     hidden_size=st.integers(1, 40),
@@ -140,13 +140,13 @@ def test_central_differences_agree(cell, nonlinearity):
     seed=st.integers(0, 2**32 - 1),
 )
 def test_any_shape(
-    cell, nonlinearity, dtype, hidden_size, layers, batch_size, steps, size, outputs, every_step, classes, tbptt, seed
+    kind, nonlinearity, dtype, hidden_size, layers, batch_size, steps, size, outputs, every_step, classes, tbptt, seed
 ):
     # Across a kink one rounding changes a gradient by its whole size: there float32 has no accuracy to test.
     assume(dtype == "float64" or nonlinearity not in KINKED)
     e = engine.Experiment(
-        cell=cell, nonlinearity=nonlinearity, hidden_size=hidden_size, num_layers=layers, batch_size=batch_size,
-        tbptt=tbptt, dtype=dtype, task="temporal_order" if classes else "adding",
+        **cases.KINDS[kind], nonlinearity=nonlinearity, hidden_size=hidden_size, num_layers=layers,
+        batch_size=batch_size, tbptt=tbptt, dtype=dtype, task="temporal_order" if classes else "adding",
     )  # fmt: skip
     weights = cases.state_dict(e, size, outputs, seed, rho=0.5)  # a linear network of one unit must not run away
     _, targets = cases.data(e, steps, every_step, seed, outputs)

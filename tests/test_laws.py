@@ -6,6 +6,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 import engine
+from tests import cases
 
 STEPS_OF_FACTOR_02 = 2000 * np.log10(0.2)  # −1397.94: far below the least double, 5e-324
 
@@ -135,16 +136,36 @@ def test_lstm_without_recurrent_weights_forgets_by_its_forget_gate(bias):
     assert (engine.probe(e, weights).log10_grad_norms[0, :-1] == -np.inf).all()
 
 
+@pytest.mark.parametrize("reset_after", [True, False])
 @pytest.mark.parametrize("bias", [-3.0, 0.0, 2.0, 6.0])
 @pytest.mark.parametrize("steps", [50, 3000])
-def test_gru_without_weights_forgets_by_its_update_gate(bias, steps):
-    e = engine.Experiment(cell="gru", hidden_size=4, batch_size=2, seq_length=steps)
+def test_gru_without_weights_forgets_by_its_update_gate(bias, steps, reset_after):
+    e = engine.Experiment(cell="gru", reset_after=reset_after, hidden_size=4, batch_size=2, seq_length=steps)
     zeros = {name: np.zeros_like(w) for name, w in engine.probe(e).state_dict.items()}
     update = np.zeros(12)
     update[4:8] = bias
     log10 = engine.probe(e, zeros | {"bias_hh_l0": update, "head.weight": np.ones((1, 4))}).log10_grad_norms[0]
     expected = np.arange(steps - 1, -1, -1) * np.log10(sigmoid(bias))
     np.testing.assert_allclose(log10 - log10[-1], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("gain", [0.1, 30.0])
+def test_gru_with_an_open_reset_gate_turns_and_scales(gain, dtype):
+    """r = 1, z = σ(0) = ½, n = gQh, Q a quarter turn: at h = 0 J = (I + gQ)/2 in both forms, √(1 + g²)/2 · rotation."""
+    steps, units = 2001, 4
+    quarter_turn = np.kron(np.eye(2), [[0.0, -1.0], [1.0, 0.0]])
+    for reset_after in (True, False):
+        e = engine.Experiment(
+            cell="gru", reset_after=reset_after, nonlinearity="identity", hidden_size=units, batch_size=2, dtype=dtype
+        )
+        weights = {name: np.zeros_like(w) for name, w in engine.probe(e).state_dict.items()}
+        weights["weight_hh_l0"][2 * units :] = gain * quarter_turn
+        weights["bias_ih_l0"][:units] = 800.0
+        weights["head.weight"] = np.ones((1, units))
+        log10 = engine.probe(e, weights, np.zeros((steps, 2, 2)), np.ones((2, 1))).log10_grad_norms[0]
+        expected = np.arange(steps - 1, -1, -1) * np.log10(np.hypot(1, gain) / 2)
+        np.testing.assert_allclose(log10 - log10[-1], expected, atol=1e-10 if dtype == "float64" else 5e-4)
 
 
 def test_forget_bias_is_the_effective_one():
@@ -159,17 +180,17 @@ def test_forget_bias_is_the_effective_one():
 # --- Initialisers: what each promises -------------------------------------------------------------------------------
 
 
-def blocks(cell: str, init: str, units: int = 200) -> list[np.ndarray]:
-    e = engine.Experiment(cell=cell, init=init, gain=1.0, hidden_size=units, seq_length=2, batch_size=1)
+def blocks(kind: str, init: str, units: int = 200) -> list[np.ndarray]:
+    e = engine.Experiment(**cases.KINDS[kind], init=init, gain=1.0, hidden_size=units, seq_length=2, batch_size=1)
     w = engine.probe(e).state_dict["weight_hh_l0"]
     return [w[k : k + units] for k in range(0, len(w), units)]
 
 
-@pytest.mark.parametrize("cell", list(engine.CELLS))
-def test_initialisers_by_gate(cell):
-    for w in blocks(cell, "orthogonal"):
+@pytest.mark.parametrize("kind", cases.KINDS)
+def test_initialisers_by_gate(kind):
+    for w in blocks(kind, "orthogonal"):
         np.testing.assert_allclose(w @ w.T, np.eye(200), atol=1e-12)
-    for w in blocks(cell, "identity"):
+    for w in blocks(kind, "identity"):
         np.testing.assert_array_equal(w, np.eye(200))
     for init, deviation, limit in (
         ("pytorch", np.sqrt(1 / 3 / 200), np.sqrt(1 / 200)),
@@ -177,13 +198,13 @@ def test_initialisers_by_gate(cell):
         ("xavier_normal", np.sqrt(2 / 400), np.inf),
         ("normal", np.sqrt(1 / 200), np.inf),
     ):
-        for w in blocks(cell, init):
+        for w in blocks(kind, init):
             assert w.std() == pytest.approx(deviation, rel=0.02), init
             assert abs(w.mean()) < 4 * deviation / 200, init
             assert np.abs(w).max() <= limit, init
             if np.isfinite(limit):
                 assert np.abs(w).max() > 0.99 * limit, init
-    first, *others = blocks(cell, "normal")
+    first, *others = blocks(kind, "normal")
     assert all(np.any(first != other) for other in others), "each gate has a draw of its own"
 
 

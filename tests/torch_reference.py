@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,28 +24,37 @@ ACTIVATIONS = {
 
 
 def rnn(zx, zh, h, c, phi):
-    return phi(zx + zh), c, {}
+    return phi(zx + zh(h)), c, {}
 
 
 def lstm(zx, zh, h, c, phi):
-    zi, zf, zg, zo = (zx + zh).chunk(4, 1)
+    zi, zf, zg, zo = (zx + zh(h)).chunk(4, 1)
     i, f, g, o = zi.sigmoid(), zf.sigmoid(), phi(zg), zo.sigmoid()
     c = f * c + i * g
     return o * c.tanh(), c, {"i": i, "f": f, "g": g, "o": o}
 
 
 def gru(zx, zh, h, c, phi):
-    (xr, xz, xn), (hr, hz, hn) = zx.chunk(3, 1), zh.chunk(3, 1)
+    (xr, xz, xn), (hr, hz, hn) = zx.chunk(3, 1), zh(h).chunk(3, 1)
     r, z = (xr + hr).sigmoid(), (xz + hz).sigmoid()
     n = phi(xn + r * hn)
     return (1 - z) * n + z * h, c, {"r": r, "z": z, "n": n}
 
 
-# name: PyTorch's module (None where it has none), and (W_ih x + b_ih, W_hh h + b_hh, h, c, φ) -> h', c', gates by name
+def gru_before(zx, zh, h, c, phi):
+    (xr, xz, xn), (hr, hz, _) = zx.chunk(3, 1), zh(h).chunk(3, 1)
+    r, z = (xr + hr).sigmoid(), (xz + hz).sigmoid()
+    n = phi(xn + zh(r * h).chunk(3, 1)[2])
+    return (1 - z) * n + z * h, c, {"r": r, "z": z, "n": n}
+
+
+# name: PyTorch's module (None where it has none), and
+# (W_ih x + b_ih, v -> W_hh v + b_hh, h, c, φ) -> h', c', gates by name
 CELLS: dict[str, tuple[type[nn.Module] | None, Callable]] = {
     "rnn": (nn.RNN, rnn),
     "lstm": (nn.LSTM, lstm),
     "gru": (nn.GRU, gru),
+    "gru_before": (None, gru_before),
 }
 
 
@@ -67,7 +77,7 @@ class Model(nn.Module):
 
     def __init__(self, e: engine.Experiment, state_dict: Mapping[str, np.ndarray]) -> None:
         super().__init__()
-        module, self.step = CELLS[e.cell]
+        module, self.step = CELLS[e.kind]
         inputs, outputs = state_dict["weight_ih_l0"].shape[1], len(state_dict["head.bias"])
         self.units, self.layers, dtype = e.hidden_size, e.num_layers, getattr(torch, e.dtype)
         self.recurrent = Plain(state_dict) if module is None else module(inputs, self.units, self.layers, dtype=dtype)
@@ -104,7 +114,9 @@ class Model(nn.Module):
                 h, c = hidden[-1], memory[-1]
                 if tbptt and t and t % tbptt == 0:
                     h, c = h.detach(), c.detach()
-                h, c, opened = self.step(F.linear(x_t, w_ih, b_ih), F.linear(h, w_hh, b_hh), h, c, phi)
+                h, c, opened = self.step(
+                    F.linear(x_t, w_ih, b_ih), partial(F.linear, weight=w_hh, bias=b_hh), h, c, phi
+                )
                 h.retain_grad()
                 hidden.append(h)
                 memory.append(c)

@@ -16,6 +16,10 @@ class Cell(Row):
     pullback(m, saved, old state, new state, gradient of the new state) -> (dzx, dzh, gradient of the old state as far
     as it does not go through zh; None for none).
     `m` has tanh, sigmoid, phi (the experiment's activation) and slope (its derivative from its value).
+
+    Where `gated` is given, the last block of W_hh multiplies a instead of h, and a is the last of `saved`:
+    gated(m, zx, zh, state) -> a, before the last block of zh is there; pullback has None as the first block of dz;
+    gated_pullback(m, saved, old state, da) -> (the first block of dz, what a adds to the gradient of the old h).
     """
 
     gates: tuple[str, ...]  # the blocks of the weights, in PyTorch's order; the first of `saved`
@@ -30,6 +34,8 @@ class Cell(Row):
     weights: type  # the NamedTuple by whose class the kernels choose this cell
     step: Callable[..., Any]
     pullback: Callable[..., Any]
+    gated: Callable[..., Any] | None = None
+    gated_pullback: Callable[..., Any] | None = None
 
     @property
     def blocks(self) -> int:
