@@ -8,9 +8,10 @@ import numpy as np
 from engine.data import as_inputs
 from engine.experiment import Experiment
 from engine.network import Network
-from engine.parameters import Parameters, load, shapes
+from engine.parameters import load
 from engine.streams import Purpose, stream
 from engine.tasks import TASKS
+from engine.weights import blank
 
 
 def generate(
@@ -33,8 +34,7 @@ def generate(
     x = as_inputs(inputs, e.dtype)
     if x.shape[2] != task.input_size:
         raise ValueError(f"inputs: shape {x.shape}; allowed: (T, B, {task.input_size})")
-    sizes = task.input_size, e.hidden_size, e.num_layers, task.output_size, e.embedding_dim
-    parameters = Parameters(e.kind, shapes(e.kind, *sizes), np.dtype(e.dtype))
+    parameters = blank(e)
     load(parameters, state_dict)
     heard = Network(e.kind, e.nonlinearity, parameters, len(x), x.shape[1], every_step=False)
     outputs = heard.forward(x)[0]

@@ -23,6 +23,9 @@ Draw = Callable[[np.random.Generator, int, int, int], np.ndarray]
 class Init(Row):
     draw: Draw  # for W_hh
     draw_input: Draw | None = None  # for W_ih, where that is another; None: draw
+    spread: Callable[[int], float] | None = None
+    """hidden_size -> variance of √H·W_hh at gain 1, where its entries are independent and their mean is 0: what the
+    mean-field theory asks. None: they are not."""
     whole: bool = False  # one draw over all gates, (k·H, cols), instead of one a gate
     bias: Callable[[np.random.Generator, int, int], np.ndarray] | None = None
     """(rng, hidden_size, steps) -> (H,) effective bias of the gate that keeps the state (f of the LSTM, z of the GRU);
@@ -96,6 +99,7 @@ INITS: dict[str, Init] = {
         "Uniform in ±1/√H, biases too: ρ(W_hh) tends to 1/√3 ≈ 0.577, so gradients vanish by construction.",
         "torch.nn.RNN, reset_parameters",
         _pytorch,
+        spread=lambda hidden_size: 1 / 3,
     ),
     "keras": Init(
         "Keras",
@@ -118,6 +122,7 @@ INITS: dict[str, Init] = {
         "Normal with standard deviation gain/√H: ρ(W_hh) tends to the gain.",
         "Sompolinsky, Crisanti & Sommers 1988",
         _normal,
+        spread=lambda hidden_size: 1.0,
     ),
     "identity": Init(
         "identity",
@@ -131,30 +136,35 @@ INITS: dict[str, Init] = {
         "ρ(W_hh) tends to the gain.",
         "Glorot & Bengio 2010, eq. 16",
         _xavier_uniform,
+        spread=lambda hidden_size: 1.0,
     ),
     "xavier_normal": Init(
         "Xavier normal",
         "Normal with variance 2/(in + out): ρ(W_hh) tends to the gain, as with the uniform one.",
         "Glorot & Bengio 2010, eq. 12",
         _xavier_normal,
+        spread=lambda hidden_size: 1.0,
     ),
     "kaiming_uniform": Init(
         "Kaiming uniform",
         "Uniform with variance 2/in, which makes up for relu's half of closed units: ρ(W_hh) tends to 1.41 × gain.",
         "He, Zhang, Ren & Sun 2015, eq. 10; torch.nn.init.kaiming_uniform_",
         _kaiming_uniform,
+        spread=lambda hidden_size: 2.0,
     ),
     "kaiming_normal": Init(
         "Kaiming normal",
         "Normal with variance 2/in, which makes up for relu's half of closed units: ρ(W_hh) tends to 1.41 × gain.",
         "He, Zhang, Ren & Sun 2015, eq. 10; torch.nn.init.kaiming_normal_",
         _kaiming_normal,
+        spread=lambda hidden_size: 2.0,
     ),
     "lecun_normal": Init(
         "LeCun normal",
         "Normal with variance 1/in, which keeps the size of a signal on its way forward: ρ(W_hh) tends to the gain.",
         "LeCun, Bottou, Orr & Müller 1998, §4.6",
         _normal,
+        spread=lambda hidden_size: 1.0,
     ),
     "chrono": Init(
         "chrono",
@@ -162,6 +172,7 @@ INITS: dict[str, Init] = {
         "log U(1, T − 1), those of the LSTM's input gate the negative.",
         "Tallec & Ollivier 2018, §2",
         _xavier_uniform,
+        spread=lambda hidden_size: 1.0,
         bias=_chrono_bias,
     ),
     "smart_tanh": Init(
@@ -178,6 +189,7 @@ INITS: dict[str, Init] = {
         "or units saturate.",
         "numpy.random.randn, in many a tutorial",
         _standard_normal,
+        spread=lambda hidden_size: float(hidden_size),
     ),
     "zeros": Init(
         "zeros",

@@ -10,12 +10,12 @@ from engine.experiment import Experiment
 from engine.generate import generate
 from engine.network import Network, log10_of
 from engine.optimizers import OPTIMIZERS, decay_weights, shrink_weights
-from engine.parameters import Parameters, frozen, shapes
+from engine.parameters import frozen
 from engine.passes import Pass, run_pass
 from engine.schedules import SCHEDULES
 from engine.tasks import TASKS
 from engine.trace import Change, History, Trace, trace
-from engine.weights import initialise
+from engine.weights import blank, initialise
 
 ROW_BYTES, MOST_ROWS, FEWEST_ROWS = 64 << 20, 512, 16  # what the kept rows of gradient norms may take
 LIVE = (
@@ -36,11 +36,7 @@ class Trainer:
     def __init__(self, e: Experiment, validate_every: int = 10) -> None:
         self.experiment, self.step, self.seconds = e, 0, 0.0
         self._task, self._validate_every = TASKS[e.task], _count("validate_every", validate_every)
-        self._parameters = Parameters(
-            e.kind,
-            shapes(e.kind, self._task.input_size, e.hidden_size, e.num_layers, self._task.output_size, e.embedding_dim),
-            np.dtype(e.dtype),
-        )
+        self._parameters = blank(e)
         initialise(self._parameters, e)
         self._networks: dict[tuple[int, int, str], Network] = {}
         self._optimizer, self._clip = OPTIMIZERS[e.optimizer], CLIPS[e.clip]

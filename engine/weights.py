@@ -9,8 +9,16 @@ import numpy as np
 from engine.cells import KINDS
 from engine.experiment import Experiment
 from engine.initializers import INITS
-from engine.parameters import Parameters
+from engine.parameters import Parameters, shapes
 from engine.streams import Purpose, stream
+from engine.tasks import TASKS
+
+
+def blank(e: Experiment) -> Parameters:
+    """The parameters of the experiment's network, all 0."""
+    task = TASKS[e.task]
+    sizes = task.input_size, e.hidden_size, e.num_layers, task.output_size, e.embedding_dim
+    return Parameters(e.kind, shapes(e.kind, *sizes), np.dtype(e.dtype))
 
 
 def initialise(parameters: Parameters, e: Experiment) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 
 from engine.data import batch
 from engine.experiment import Experiment
+from engine.initializers import INITS
 from engine.tasks import TASKS
-
-VARIANCE = {"normal": 1.0, "xavier_uniform": 1.0, "xavier_normal": 1.0, "pytorch": 1 / 3}  # of √H·W_hh at gain 1
+from engine.weights import blank, initialise
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ def mean_field(
         reason = _why_not(e)
         if reason:
             return MeanField(float("nan"), float("nan"), False, reason)
-        return _solve(e.gain * sqrt(VARIANCE[e.init]), _input_variance(e), e.nonlinearity)
+        spread = INITS[e.init].spread
+        assert spread is not None  # or there were a reason
+        return _solve(e.gain * sqrt(spread(e.hidden_size)), _input_variance(e), e.nonlinearity)
     if gain is None or input_variance is None or gain < 0 or input_variance < 0:
         raise ValueError(f"gain={gain}, input_variance={input_variance}; allowed: both given, 0 or more")
     if nonlinearity not in SLOPES:
@@ -69,7 +71,7 @@ def _why_not(e: Experiment) -> str:
         return "not for gated cells"
     if e.nonlinearity not in SLOPES:
         return f"not for {e.nonlinearity}"
-    if e.init not in VARIANCE:
+    if INITS[e.init].spread is None:
         return f"not for {e.init} weights"
     if e.hidden_size < 16:
         return "too few units"
@@ -82,19 +84,14 @@ def _why_not(e: Experiment) -> str:
 
 @lru_cache(maxsize=256)
 def _input_variance(e: Experiment) -> float:
-    """Variance over units, time and sequences of W_ih x + b, with independent weights of zero mean."""
-    inputs, _ = batch(e.replace(dtype="float64"), 0)
-    rows, cols = e.hidden_size, inputs.shape[2]
-    each = {
-        "pytorch": 1 / (3 * rows),
-        "xavier_uniform": 2 / (rows + cols),
-        "xavier_normal": 2 / (rows + cols),
-        "normal": 1 / cols,
-        "orthogonal": 1 / max(rows, cols),
-        "identity": 1 / rows,
-    }[e.input_init]
-    biases = 2 / (3 * rows) if e.init == "pytorch" else 0.0
-    return float(each * np.mean(np.sum(inputs**2, axis=2)) + biases)
+    """Mean square over units, time and sequences of what the inputs and biases add to the pre-activation."""
+    e = e.replace(dtype="float64")
+    inputs, parameters = batch(e, 0)[0], blank(e)
+    initialise(parameters, e)
+    if e.embedding_dim is not None:
+        inputs = parameters["embedding.weight"][inputs.argmax(axis=2)]
+    first = parameters.layers[0]
+    return float(np.mean((inputs @ first.weight_ih.T + first.bias_ih + first.bias_hh) ** 2))
 
 
 @lru_cache(maxsize=8)
