@@ -1,6 +1,7 @@
 """The rows of the tables by themselves: laws of the initialisers, updates, schedules and clips on raw numbers."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -32,19 +33,20 @@ def gates(w: np.ndarray) -> list[np.ndarray]:
     return np.split(w, len(w) // w.shape[1])
 
 
-@pytest.mark.parametrize(
-    ("init", "rho"),
-    [
-        ("pytorch", 1 / np.sqrt(3)), ("normal", 1), ("xavier_uniform", 1), ("xavier_normal", 1), ("chrono", 1),
-        ("kaiming_uniform", np.sqrt(2)), ("kaiming_normal", np.sqrt(2)), ("lecun_normal", 1),
-        ("standard_normal", np.sqrt(256)),
-    ],
-)  # fmt: skip
-def test_circular_law(init, rho):
+@pytest.mark.parametrize("init", [name for name, row in engine.INITS.items() if row.spread])
+def test_circular_law(init):
     """ρ → √v (from above) and σ_max → 2√v for independent elements of variance v/H (Girko; Bai & Yin)."""
-    w = weights(units=256, init=init)["weight_hh_l0"]
+    w, rho = weights(units=256, init=init)["weight_hh_l0"], np.sqrt(engine.INITS[init].spread(256))
+    assert w.std() == pytest.approx(rho / 16, rel=0.015)
     assert engine.spectral_radius(w) == pytest.approx(1.04 * rho, rel=0.06)
     assert engine.sigma_max(w) == pytest.approx(2 * rho, rel=0.04)
+
+
+def test_what_the_rows_say_of_the_spectral_radius():
+    found = {
+        init: engine.INITS[init].spread(256) for init in ("pytorch", "normal", "kaiming_normal", "standard_normal")
+    }
+    assert found == {"pytorch": 1 / 3, "normal": 1.0, "kaiming_normal": 2.0, "standard_normal": 256.0}
 
 
 @pytest.mark.parametrize("cell", BLOCKS)
@@ -313,7 +315,7 @@ def clipped(clip: str, tensors: list[np.ndarray], threshold: float) -> list[np.n
     apply = engine.CLIPS[clip].apply
     if apply is not None:
         apply(flat, starts, global_norm(flat), threshold)
-    return [flat[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    return [flat[a:b] for a, b in pairwise(starts)]
 
 
 NORMAL = st.floats(-1e6, 1e6, allow_subnormal=False).filter(lambda x: x == 0 or abs(x) > 1e-9)
