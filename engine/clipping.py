@@ -17,15 +17,19 @@ class Clip(Row):
 
 @jit
 def global_norm(gradient):
-    """‖g‖₂ over all parameters, accumulated in float64; scaled where the squares would leave the range of float64."""
+    """‖g‖₂ over all parameters, accumulated in float64; scaled where the squares would leave the range of float64.
+
+    np.float64, because float() of a float32 stays one in Numba.
+    """
     total = 0.0
     for i in range(gradient.size):
-        total += float(gradient[i]) * float(gradient[i])
+        g = np.float64(gradient[i])
+        total += g * g
     if 1e-200 < total < 1e200:
         return np.sqrt(total)
     largest = 0.0
     for i in range(gradient.size):
-        size = abs(float(gradient[i]))
+        size = abs(np.float64(gradient[i]))
         if not np.isfinite(size):
             return size
         largest = max(largest, size)
@@ -34,7 +38,7 @@ def global_norm(gradient):
     factor = 2.0**700 if largest < 1 else 2.0**-700
     total = 0.0
     for i in range(gradient.size):
-        part = float(gradient[i]) * factor
+        part = np.float64(gradient[i]) * factor
         total += part * part
     return np.sqrt(total) / factor
 
@@ -67,15 +71,15 @@ def clip_param_norm(gradient, starts, norm, threshold):
         size = global_norm(tensor)
         if size > threshold:
             for i in range(tensor.size):  # g/‖g‖ first, in float64: c/‖g‖ may leave the range of the type
-                tensor[i] = float(tensor[i]) / size * threshold
+                tensor[i] = np.float64(tensor[i]) / size * threshold
 
 
 @jit
 def clip_unit(gradient, starts, norm, threshold):
     """gᵢ ← gᵢ/max(|gᵢ|, ε); NaN stays NaN."""
-    epsilon = float(threshold)  # float64: a small ε is 0 in float32
+    epsilon = np.float64(threshold)  # a small ε is 0 in float32
     for i in range(gradient.size):
-        g = float(gradient[i])
+        g = np.float64(gradient[i])
         size = abs(g)
         gradient[i] = g / (size if size > epsilon else epsilon)
 

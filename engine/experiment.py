@@ -51,7 +51,7 @@ class Experiment(BaseModel):
     nonlinearity: str = _field(
         "tanh", "Activation", "name", "φ of the plain RNN; in LSTM and GRU that of the candidate (gates stay sigmoid)."
     )
-    init: str = _field("normal", "Weights", "name", "How the recurrent weights W_hh are drawn, each gate by itself.")
+    init: str = _field("normal", "Weights", "name", "How the recurrent weights W_hh are drawn.")
     gain: float = _field(0.9, "Gain", "factor", "Multiplies the recurrent weights.", ge=0, le=100)
     input_init: str = _field("pytorch", "Input weights", "name", "How the input weights W_ih are drawn.")
     forget_bias: float = _field(
@@ -86,7 +86,7 @@ class Experiment(BaseModel):
     loss: str | None = _field(None, "Loss", "name", "The loss; None is the task's own.")
     optimizer: str = _field("adam", "Optimizer", "name", "How the gradient changes the weights.")
     lr: float = _field(1e-3, "Learning rate", "", "Size of a step, η.", ge=0, le=1e6)
-    momentum: float = _field(0.9, "Momentum", "", "How much velocity is kept (optimizer momentum).", ge=0, lt=1)
+    momentum: float = _field(0.9, "Momentum", "", "How much velocity is kept (momentum, Nesterov).", ge=0, lt=1)
     schedule: str = _field("constant", "Schedule", "name", "How the learning rate changes over training.")
     schedule_steps: int = _field(
         1000, "Schedule over", "steps", "Training steps that the schedule takes, or between two of its steps.", ge=1,
@@ -118,7 +118,9 @@ class Experiment(BaseModel):
         le=1e6,
     )
     clip: str = _field("norm", "Clip", "name", "How the gradient is limited before it is used.")
-    clip_threshold: float = _field(1.0, "Clip at", "", "The limit: of the norm, or of each component.", gt=0, le=1e12)
+    clip_threshold: float = _field(
+        1.0, "Clip at", "", "The limit: of the norm, or of each component; ε of the unit clip.", gt=0, le=1e12
+    )
     tbptt: int | None = _field(
         None,
         "Truncate after",
