@@ -35,4 +35,6 @@ TASK = Task(
     draw=draw,
     trivial_loss={"mse": persistence},
     baseline_label="repeating the last value",
+    references={"guessing the mean": {"mse": lambda seq_length: 1 / 2}},  # variance of a sine of random phase
+    generates=True,
 )
