@@ -557,6 +557,7 @@ def test_training_never_sees_the_digits_that_are_held_back(name, shape):
         assert x.shape == (shape[0], 20_000, shape[1])
         found = np.array([known[x[:, b].tobytes()] for b in range(20_000)])
         assert set(found) == set(range(first, last)), "each of them comes, and no other"
+        assert set(found[: last - first]) == set(found), "each once before one comes again"
         np.testing.assert_array_equal(y, truth[found])
 
 

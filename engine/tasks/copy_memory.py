@@ -35,7 +35,6 @@ TASK = Task(
     output_size=KINDS + 2,
     loss="cross_entropy",
     every_step=True,
-    symbols=("0", "1", "2", "3", "4", "5", "6", "7", "·", "?"),
     draw=draw,
     trivial_loss={  # the blanks are certain, the ten symbols are guessed
         "cross_entropy": lambda seq_length: LENGTH * log(KINDS) / (seq_length + 2 * LENGTH),

@@ -25,7 +25,7 @@ def _draw(
     rng: np.random.Generator, first: int, last: int, batch_size: int, features: int
 ) -> tuple[np.ndarray, np.ndarray]:
     images, digits = pictures()
-    chosen = rng.integers(first, last, batch_size)
+    chosen = np.resize(rng.permutation(np.arange(first, last)), batch_size)  # none twice before each came once
     return images[chosen].reshape(batch_size, -1, features).swapaxes(0, 1), digits[chosen]
 
 

@@ -31,7 +31,6 @@ TASK = Task(
     output_size=1,
     loss="mse",
     every_step=True,
-    generates=True,
     draw=draw,
     trivial_loss={"mse": persistence},
     baseline_label="repeating the last value",
