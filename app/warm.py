@@ -1,4 +1,4 @@
-"""`python -m app.warm`: compile all cells, types, tasks, optimizers and clippings into the disk cache, in no hurry."""
+"""`python -m app.warm`: compile all cells, types, optimizers and clippings into the disk cache, in no hurry."""
 
 import os
 from itertools import product
@@ -11,8 +11,8 @@ def everything() -> list[engine.Experiment]:
     default = engine.Experiment()
     cells = [default.replace(dtype=dtype, cell=cell) for dtype, cell in product(("float64", "float32"), engine.CELLS)]
     cells += [default.replace(dtype=dtype, cell="gru", reset_after=False) for dtype in ("float64", "float32")]
-    others = product(cells, engine.TASKS, engine.OPTIMIZERS, engine.CLIPS)
-    return cells + [e.replace(task=task, optimizer=optimizer, clip=clip) for e, task, optimizer, clip in others]
+    others = product(cells, engine.OPTIMIZERS, engine.CLIPS)
+    return cells + [e.replace(optimizer=optimizer, clip=clip) for e, optimizer, clip in others]
 
 
 if __name__ == "__main__":

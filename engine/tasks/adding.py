@@ -5,14 +5,20 @@ import numpy as np
 from engine.tasks.task import Task
 
 
-def draw(rng: np.random.Generator, seq_length: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """inputs (T, B, 2): a value in U(0,1) and a marker, one marked step in each half; targets (B, 1): the sum."""
+def draw_marked(rng: np.random.Generator, seq_length: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """inputs (T, B, 2): a value in U(0,1) and a marker, one marked step in each half; the two marked values (2, B)."""
     half, each = seq_length // 2, np.arange(batch_size)
     inputs = np.zeros((seq_length, batch_size, 2))
     inputs[..., 0] = rng.random((seq_length, batch_size))
-    first, second = rng.integers(0, half, batch_size), rng.integers(half, seq_length, batch_size)
-    inputs[first, each, 1] = inputs[second, each, 1] = 1.0
-    return inputs, (inputs[first, each, 0] + inputs[second, each, 0])[:, None]
+    marked = np.stack([rng.integers(0, half, batch_size), rng.integers(half, seq_length, batch_size)])
+    inputs[marked, each, 1] = 1.0
+    return inputs, inputs[marked, each, 0]
+
+
+def draw(rng: np.random.Generator, seq_length: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """inputs (T, B, 2): a value in U(0,1) and a marker, one marked step in each half; targets (B, 1): the sum."""
+    inputs, values = draw_marked(rng, seq_length, batch_size)
+    return inputs, values.sum(axis=0)[:, None]
 
 
 def marks(inputs: np.ndarray, sequence: int) -> tuple[int, ...]:

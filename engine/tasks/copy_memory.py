@@ -8,6 +8,7 @@ from engine.tasks.task import Task
 
 KINDS, LENGTH = 8, 10  # symbols 0..7 are data, 8 is the blank, 9 the cue
 BLANK, CUE = KINDS, KINDS + 1
+NAMES = (*map(str, range(KINDS)), "·", "?")
 
 
 def draw(rng: np.random.Generator, seq_length: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -34,13 +35,14 @@ TASK = Task(
     output_size=KINDS + 2,
     loss="cross_entropy",
     every_step=True,
-    symbols=("0", "1", "2", "3", "4", "5", "6", "7", "·", "?"),
     draw=draw,
     trivial_loss={  # the blanks are certain, the ten symbols are guessed
         "cross_entropy": lambda seq_length: LENGTH * log(KINDS) / (seq_length + 2 * LENGTH),
         "mse": lambda seq_length: LENGTH * (1 - 1 / KINDS) / (KINDS + 2) / (seq_length + 2 * LENGTH),
     },
     baseline_label="guessing the symbols",
+    symbols=NAMES,
+    classes=NAMES,
     extra_steps=2 * LENGTH,
     marks=marks,
 )

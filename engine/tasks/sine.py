@@ -31,8 +31,9 @@ TASK = Task(
     output_size=1,
     loss="mse",
     every_step=True,
-    generates=True,
     draw=draw,
     trivial_loss={"mse": persistence},
     baseline_label="repeating the last value",
+    references={"guessing the mean": {"mse": lambda seq_length: 1 / 2}},  # variance of a sine of random phase
+    generates=True,
 )
