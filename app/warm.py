@@ -10,6 +10,7 @@ def everything() -> list[engine.Experiment]:
     """One experiment for each thing that may have to be compiled; cells first, for they take longest."""
     default = engine.Experiment()
     cells = [default.replace(dtype=dtype, cell=cell) for dtype, cell in product(("float64", "float32"), engine.CELLS)]
+    cells += [default.replace(dtype=dtype, cell="gru", reset_after=False) for dtype in ("float64", "float32")]
     others = product(cells, engine.TASKS, engine.OPTIMIZERS, engine.CLIPS)
     return cells + [e.replace(task=task, optimizer=optimizer, clip=clip) for e, task, optimizer, clip in others]
 

@@ -10,7 +10,7 @@ import torch
 import engine
 from tests import cases, naive, torch_reference
 
-CELLS, OPTIMIZERS, CLIPS, TASKS = (list(t) for t in (engine.CELLS, engine.OPTIMIZERS, engine.CLIPS, engine.TASKS))
+KINDS, OPTIMIZERS, CLIPS, TASKS = (list(t) for t in (cases.KINDS, engine.OPTIMIZERS, engine.CLIPS, engine.TASKS))
 THRESHOLDS = {"none": 1.0, "norm": 0.05, "param_norm": 0.02, "value": 0.01, "unit": 0.05}
 
 
@@ -44,17 +44,17 @@ LR = {"rmsprop": 1e-3, "dynamic": 1e-3}
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("cell", CELLS)
-def test_50_steps_as_torch(cell, optimizer):
-    e = small(cell=cell, optimizer=optimizer, lr=LR.get(optimizer, 0.01), clip_threshold=0.05, momentum=0.8)
+@pytest.mark.parametrize("kind", KINDS)
+def test_50_steps_as_torch(kind, optimizer):
+    e = small(**cases.KINDS[kind], optimizer=optimizer, lr=LR.get(optimizer, 0.01), clip_threshold=0.05, momentum=0.8)
     history = assert_trains_as_torch(e, 50, 1e-9)
     assert (history.clipped < 0.999 * history.grad_norm).any(), "the threshold has to bite"
 
 
 @pytest.mark.parametrize("clip", CLIPS)
-@pytest.mark.parametrize("cell", CELLS)
-def test_50_clipped_steps_as_torch(cell, clip):
-    e = small(cell=cell, clip=clip, clip_threshold=THRESHOLDS[clip], optimizer="momentum", lr=1e-3)
+@pytest.mark.parametrize("kind", KINDS)
+def test_50_clipped_steps_as_torch(kind, clip):
+    e = small(**cases.KINDS[kind], clip=clip, clip_threshold=THRESHOLDS[clip], optimizer="momentum", lr=1e-3)
     history = assert_trains_as_torch(e, 50, 1e-9)
     bites = np.abs(history.clipped / history.grad_norm - 1) > 1e-3
     assert bites.any() == (clip != "none"), "the threshold has to bite"
@@ -101,9 +101,9 @@ def test_naive_twin_of_an_update(clip, optimizer):
         assert trainer.history.grad_norm[-1] == pytest.approx(naive.global_norm(trace.grads), rel=1e-12)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_float32_follows_torch_for_a_while(cell):
-    assert_trains_as_torch(small(cell=cell, dtype="float32", lr=1e-3), 10, 1e-4)
+@pytest.mark.parametrize("kind", KINDS)
+def test_float32_follows_torch_for_a_while(kind):
+    assert_trains_as_torch(small(**cases.KINDS[kind], dtype="float32", lr=1e-3), 10, 1e-4)
 
 
 def test_dropout_is_the_naive_twins():
@@ -132,9 +132,9 @@ def test_dropout_keeps_its_share_and_is_off_in_probe():
 
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("cell", CELLS)
-def test_weights_go_to_torch_and_back(cell, dtype, layers):
-    e = small(cell=cell, num_layers=layers, dtype=dtype)
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_go_to_torch_and_back(kind, dtype, layers):
+    e = small(**cases.KINDS[kind], num_layers=layers, dtype=dtype)
     mine = engine.Trainer(e).state_dict
     model = torch_reference.Model(e, mine)  # strict=True
     back = {name: p.detach().numpy() for name, p in model.named().items()}
@@ -199,9 +199,9 @@ def test_rows_and_trace_are_of_the_same_pass():
         assert trainer.history.grad_norm[k] == trace.grad_norm
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_first_trace_is_the_probe(cell):
-    e = small(cell=cell)
+@pytest.mark.parametrize("kind", KINDS)
+def test_first_trace_is_the_probe(kind):
+    e = small(**cases.KINDS[kind])
     one, other = engine.Trainer(e).trace(), engine.probe(e)
     np.testing.assert_array_equal(one.hidden, other.hidden)
     np.testing.assert_array_equal(one.log10_grad_norms, other.log10_grad_norms)
@@ -235,9 +235,9 @@ def test_seed_fixes_everything_and_changes_everything():
 
 
 @pytest.mark.parametrize("init", list(engine.INITS))
-@pytest.mark.parametrize("cell", CELLS)
-def test_gain_scales_the_same_draw(cell, init):
-    one, two = (engine.probe(small(cell=cell, init=init, gain=g)).state_dict for g in (1.0, 2.0))
+@pytest.mark.parametrize("kind", KINDS)
+def test_gain_scales_the_same_draw(kind, init):
+    one, two = (engine.probe(small(**cases.KINDS[kind], init=init, gain=g)).state_dict for g in (1.0, 2.0))
     for name, w in one.items():
         np.testing.assert_array_equal(two[name], 2 * w if "weight_hh" in name else w, err_msg=name)
 
