@@ -12,13 +12,15 @@ from engine.clipping import global_norm
 class Curves:
     """A run up to `reached`, as read-only arrays; the pass at the current weights is their last entry."""
 
-    loss: np.ndarray  # (reached+1,), like the next three
+    loss: np.ndarray  # (reached+1,), like the next four
     validation: np.ndarray
     grad_norm: np.ndarray
     clipped: np.ndarray
+    lr: np.ndarray
     rows: np.ndarray  # (n, L, T) log10 norms
     rows_at: np.ndarray  # (n,)
     diverged: tuple[int, str] | None
+    changes: tuple[engine.Change, ...]
 
     @property
     def reached(self) -> int:
@@ -28,10 +30,10 @@ class Curves:
 def curves_of(trainer: engine.Trainer, trace: engine.Trace | None, validation: float) -> Curves:
     """The history, and the pass and validation at the current weights as its last entry; None: divergence ended it."""
     h = trainer.history
-    parts = [h.loss, h.validation_loss, h.grad_norm, h.clipped]
+    parts = [h.loss, h.validation_loss, h.grad_norm, h.clipped, h.lr]
     rows, at = h.log10_grad_norms, h.grad_norms_at
     if trace is not None:
-        now = trace.loss, validation, trace.grad_norm, _clipped(trainer.experiment, trace)
+        now = trace.loss, validation, trace.grad_norm, _clipped(trainer.experiment, trace), learning_rate(trainer)
         parts = [np.append(part, value) for part, value in zip(parts, now, strict=True)]
         rows, at = np.concatenate([rows, trace.log10_grad_norms[None]]), np.append(at, trainer.step)
     elif h.diverged_at is not None:  # updates may have gone on after the pass that was not finite
@@ -39,9 +41,16 @@ def curves_of(trainer: engine.Trainer, trace: engine.Trace | None, validation: f
         parts, rows, at = [part[:n] for part in parts], rows[at < n], at[at < n]
     for array in (*parts, rows, at):
         array.flags.writeable = False
-    loss, validation_loss, grad_norm, clipped = parts
+    loss, validation_loss, grad_norm, clipped, lr = parts
     diverged = None if h.diverged_at is None else (h.diverged_at, str(h.diverged_tensor))
-    return Curves(loss, validation_loss, grad_norm, clipped, rows, at, diverged)
+    return Curves(loss, validation_loss, grad_norm, clipped, lr, rows, at, diverged, h.changes)
+
+
+def learning_rate(trainer: engine.Trainer) -> float:
+    """That of the next update. A schedule that was changed in training began anew then."""
+    e, changes = trainer.experiment, trainer.history.changes
+    since = max((change.step for change in changes if change.field.startswith("schedule")), default=0)
+    return e.lr * engine.SCHEDULES[e.schedule].factor(trainer.step - since, e.schedule_steps, e.schedule_factor)
 
 
 def _clipped(e: engine.Experiment, trace: engine.Trace) -> float:

@@ -1,12 +1,15 @@
 """The training steps that the scrubber can bring back, in bounded memory."""
 
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 import engine
+from app.shown import Shown, run_free, shown_of
 
 BUDGET = 12_000_000  # bytes for the kept steps of one run: 900 of the default, more than a scrubber has pixels
+RADII_SHARE = 0.03  # of the time that eigenvalues may take
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,13 +22,17 @@ class Moment:
     hidden: np.ndarray  # (L, T, H) float32 where that can hold them, the hidden states of the shown sequence
     marks: tuple[int, ...]  # timesteps of note of the shown sequence, which is another at every step
     validation: float  # the loss on sequences that training never sees
-    rho: np.ndarray  # (L,) spectral radius of W_hh of each layer
-    sigma: np.ndarray  # (L,) its largest singular value
+    radii: tuple[engine.Radius, ...]  # ρ and σ_max of W_hh of each layer and gate
+    radii_at: int  # the step when they were measured: of a wide network not at every one
+    truncation: tuple[float, float] | None  # truncated BPTT: cosine and ratio of norms against the full gradient
+    shown: Shown
+    examples: int  # sequences seen before this step
+    seconds: float  # of training before this step
 
     @property
     def size(self) -> int:
         norms = self.log10_norms.nbytes * (1 if self.flow is self.log10_norms else 2)
-        return norms + self.hidden.nbytes + 500
+        return norms + self.hidden.nbytes + self.shown.size + 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +71,30 @@ class Kept:
         return min(self.moments, key=lambda moment: abs(moment.step - step))
 
 
-def moment_of(e: engine.Experiment, step: int, trace: engine.Trace, validation: float) -> Moment:
-    """What is kept of the pass at a training step; ρ and σ are of the block of W_hh that proposes the new state."""
-    units, block = trace.hidden.shape[3], engine.CELLS[e.cell].candidate
-    rows = slice(block * units, (block + 1) * units)
-    recurrent = [trace.state_dict[f"weight_hh_l{layer}"][rows] for layer in range(len(trace.hidden))]
+@dataclass(frozen=True)
+class Radii:
+    """When they were measured, and what it cost."""
+
+    found: tuple[engine.Radius, ...]
+    step: int
+    seconds: float
+    when: float  # time.monotonic()
+
+    @classmethod
+    def of(cls, e: engine.Experiment, step: int, trace: engine.Trace, before: "Radii | None" = None) -> "Radii":
+        """Those of a trace; where they take long (wide networks), those of `before` until their share is small."""
+        begin = time.monotonic()
+        if before is not None and begin - before.when < before.seconds / RADII_SHARE:
+            return before
+        found = engine.radii(e.kind, trace.state_dict)
+        return cls(found, step, time.monotonic() - begin, begin)
+
+
+def moment_of(
+    trainer: engine.Trainer, trace: engine.Trace, validation: float, radii: Radii, before: Moment | None
+) -> Moment:
+    """What is kept of the pass at the current step of a trainer; `before`: the newest moment before it."""
+    e, step = trainer.experiment, trainer.step
     hidden = trace.hidden[:, 1:, 0]
     if np.abs(hidden).max() < np.finfo(np.float32).max:  # states may grow past the range of float32
         hidden = hidden.astype(np.float32)
@@ -81,6 +107,10 @@ def moment_of(e: engine.Experiment, step: int, trace: engine.Trace, validation: 
         hidden=hidden,
         marks=engine.TASKS[e.task].marks(trace.inputs, 0),
         validation=validation,
-        rho=np.array([engine.spectral_radius(w) for w in recurrent]),
-        sigma=np.array([engine.sigma_max(w) for w in recurrent]),
+        radii=radii.found,
+        radii_at=radii.step,
+        truncation=trace.truncation,
+        shown=shown_of(e, trace, run_free(trainer, trace.inputs), None if before is None else before.shown),
+        examples=trainer.examples,
+        seconds=trainer.seconds,
     )

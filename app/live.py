@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.figures import FIGURES, palette
+from app.figures.run import cost, radii
 from app.figures.words import verdict
 from app.frames import Encoder
 from app.registry import RUNS
@@ -84,17 +85,17 @@ def same_origin(ws: WebSocket) -> bool:
 def frame(run: Run, encoder: Encoder, number: int, theme: str) -> bytes:
     """One message for the browser: the player's state, the verdict and what changed in the pictures."""
     head, snapshot = run.picture()
-    head |= {"frame": number, "verdict": None}
+    head |= {"frame": number, "verdict": None, "cost": "", "radii": None}
     if snapshot is None:
         return encoder.encode(head, {})
     colours = palette(theme)
-    head["verdict"] = verdict(snapshot)
+    head |= {"verdict": verdict(snapshot), "cost": cost(snapshot), "radii": radii(snapshot)}
     return encoder.encode(head, {name: draw(snapshot, colours) for name, draw in FIGURES.items()})
 
 
 def failed(run: Run, number: int) -> bytes:
     """What is sent instead when drawing fails: the state of the player, and that something is wrong."""
-    head = run.head() | {"frame": number, "verdict": None, "status": "error"}
+    head = run.head() | {"frame": number, "verdict": None, "cost": "", "radii": None, "status": "error"}
     head["message"] = _("The pictures could not be drawn. Reset begins again; so does every control.")
     return Encoder().encode(head, {})
 

@@ -67,7 +67,9 @@ class Run:
         self._closed = False
         self.version = 0  # counts everything that could change a picture
         self._experiment: engine.Experiment | None = None  # what is wanted
-        self._begin_with: engine.Experiment | None = None  # the same, until work() has taken it up
+        self._begin_with: engine.Experiment | None = None  # the same, until work() has begun with it,
+        self._change_to: engine.Experiment | None = None  # or until work() has changed the running one to it
+        self._begins = False  # is it to begin, or beginning? Then no change of settings can go into the run before
         self._setting = 0  # counts configure(), so that a browser can tell which picture answers which control
         self._playing, self._speed = False, 20
         self._goal: int | None = None  # train up to here
@@ -81,16 +83,24 @@ class Run:
     # Commands: from any thread, at once, harmless when repeated.
 
     def configure(self, e: engine.Experiment) -> None:
-        """Begin again with `e`, unless it is the experiment already. While playing, the new one plays."""
+        """Go on with `e` where training can take it as it runs; else begin again. While playing, the new one plays."""
         with self._lock:
             self._used = time.monotonic()
             if e == self._experiment:
                 return
-            self._experiment = self._begin_with = e
+            self._experiment = e
             self._setting += 1
-            self._goal = self._show = None
             self._settled.clear()
+            if self._training is not None and not self._begins and self._training.takes(e):
+                self._change_to = e
+            else:
+                self._want(e)
+                self._goal = self._show = None
         self._pool.wake(self)
+
+    def _want(self, e: engine.Experiment | None) -> None:
+        self._begin_with, self._change_to, self._begins = e, None, True
+        self._settled.clear()
 
     def play(self) -> None:
         with self._lock:
@@ -123,8 +133,7 @@ class Run:
         with self._lock:
             self._playing, self._goal, self._show = False, None, None
             if self._training is None or self._training.step > 0:
-                self._begin_with = self._begin_with or self._experiment
-                self._settled.clear()
+                self._want(self._experiment)
         self._tell()
         self._pool.wake(self)
 
@@ -200,6 +209,7 @@ class Run:
                 "layers": 1,
                 "layer": 0,
                 "diverged": None,
+                "stopped": None,
                 "last_finite": 0,
                 "setting": self._shown_setting,
             }
@@ -213,6 +223,7 @@ class Run:
                     "layers": layers,
                     "layer": min(self._layer, layers - 1),
                     "diverged": {"step": diverged[0], "tensor": diverged[1]} if diverged else None,
+                    "stopped": past.stopped,
                     "last_finite": past.kept.newest.step,
                 }
             return {"status": self._status, "message": self._message, "run": run}
@@ -239,10 +250,12 @@ class Run:
     def work(self) -> float | None:
         try:
             with self._lock:
-                e, self._begin_with = self._begin_with, None
-                setting = self._setting
-            if e is not None and not self._compiling(e):
-                self._begin(e, setting)
+                begin, change, setting = self._begin_with, self._change_to, self._setting
+                self._begin_with = None
+            if begin is not None and not self._compiling(begin):
+                self._begin(begin, setting)
+            elif begin is None and change is not None and not self._compiling(change):
+                self._change(change, setting)
             return self._train()
         except Exception:
             log.exception("a run failed")
@@ -252,9 +265,14 @@ class Run:
     def _fail(self, message: str) -> None:
         with self._lock:
             self._status, self._message = "error", message
-            self._playing, self._goal, self._training = False, None, None
+            self._playing, self._goal, self._training, self._begins = False, None, None, False
         self._settled.set()
         self._tell()
+
+    @property
+    def _moved(self) -> bool:
+        """Has a control moved, and nothing been done about it yet?"""
+        return self._begin_with is not None or self._change_to is not None
 
     def _compiling(self, e: engine.Experiment) -> bool:
         """Is the experiment put off until its kernels are compiled?"""
@@ -266,7 +284,8 @@ class Run:
                 self._fail(_("The computation for this setting could not be compiled. Try another one."))
                 return
             with self._lock:  # a newer experiment goes first
-                self._begin_with = self._begin_with or self._experiment
+                if self._change_to is None:
+                    self._begin_with = self._begin_with or self._experiment
             self._pool.wake(self)
 
         with self._lock:
@@ -286,6 +305,27 @@ class Run:
             if training.ended:
                 self._playing, self._goal = False, None
             if self._begin_with is None:
+                self._begins = False
+                self._settled.set()
+        self._tell()
+
+    def _change(self, e: engine.Experiment, setting: int) -> None:
+        """Go on with other settings; what moves meanwhile is taken up next."""
+        training = self._training
+        with self._lock:
+            if training is None or self._begin_with is not None:
+                return
+            self._change_to = None if self._change_to == e else self._change_to
+        if not training.takes(e):  # it has diverged since
+            self._begin(e, setting)
+            return
+        training.change(e)
+        with self._lock:
+            self._shown_setting = setting
+            self._status, self._message = "ready", ""
+            if training.ended:
+                self._playing, self._goal = False, None
+            if not self._moved:
                 self._settled.set()
         self._tell()
 
@@ -309,8 +349,8 @@ class Run:
             return due
         self._stepped = now
         last = LAST_STEP if goal is None else min(goal, LAST_STEP)
-        training.advance(min(last, training.step + 1) if paced else last, lambda: self._begin_with is not None)
-        if self._begin_with is not None:  # a control moved: the pool has been told to come again at once
+        training.advance(min(last, training.step + 1) if paced else last, lambda: self._moved)
+        if self._moved:  # a control moved: the pool has been told to come again at once
             return None
         done = training.ended or training.step >= last
         if done or paced or training.due:
@@ -323,7 +363,7 @@ class Run:
 
     def _finish(self, training: Training) -> None:
         with self._lock:
-            if self._begin_with is None:  # a newer experiment goes on playing
+            if not self._moved:  # a newer experiment goes on playing
                 self._playing, self._goal = False, None
             if training.step >= LAST_STEP:
                 self._message = _("Training ends at step {step}.").format(step=f"{LAST_STEP:,}")

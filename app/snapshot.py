@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 import engine
+from app.shown import Shown
 
 
 def axis_end(reached: int) -> int:
@@ -38,12 +39,21 @@ class Snapshot:
     clipped: np.ndarray  # (reached+1,) after clipping
     rows: np.ndarray  # (n, L, T) log10 norms of the kept steps
     rows_at: np.ndarray  # (n,) their steps, ascending; the first is 0
-    rho: float  # spectral radius of W_hh of the shown layer at `step`
-    sigma: float  # its largest singular value; both NaN when not finite
+    lr: np.ndarray  # (reached+1,) learning rate of the update that followed
+    changes: tuple[engine.Change, ...]  # settings changed while it trained
+    stopped: str | None  # the stop rule that ended the run at `reached`
+    examples: int  # sequences seen before `moment`
+    seconds: float  # of training before `moment`
+    shown: Shown  # the sequence whose states are shown, and the answer to it, at `moment`
+    shown_span: tuple[float, float]  # of all numbers of such sequences so far
+    radii: tuple[engine.Radius, ...]  # of W_hh of the shown layer: each gate, and all together
+    radii_at: int  # the step when they were measured
+    truncation: tuple[float, float] | None  # truncated BPTT: cosine, ratio of norms against the full gradient
     theory: float | None  # mean-field slope, decades gained by one step back; None when there is none
     theory_note: str  # why it does not apply ("" when it does)
     baseline: float  # loss of the best answer that ignores the inputs
     baseline_label: str
+    references: tuple[tuple[str, float], ...]  # further losses to compare with: label, loss
     diverged: tuple[int, str] | None  # (step, tensor) where the first non-finite number appeared
 
     @property
@@ -65,6 +75,18 @@ class Snapshot:
     def drawn(self) -> int:
         """The step whose gradient and states are drawn: the one shown, or the last finite one that is known."""
         return min(self.moment, self.last_finite)
+
+    def settings(self, *fields: str) -> list[tuple[int, int, engine.Experiment]]:
+        """The stretches of steps (from, to, both included) without a change of these fields, and what held there."""
+        e, to, found = self.experiment, self.reached, []
+        for change in reversed(self.changes):
+            if change.field not in fields:
+                continue
+            if change.step <= to:
+                found.append((change.step, to, e))
+                to = change.step - 1
+            e = e.replace(**{change.field: change.before})
+        return [(0, to, e), *reversed(found)]
 
     @cached_property
     def extremes(self) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import engine
 from app.curves import Curves, curves_of
-from app.kept import Kept, Moment, moment_of
+from app.kept import Kept, Moment, Radii, moment_of
 from app.snapshot import Snapshot
 
 SLICE = 0.025  # seconds of training before others have their turn
@@ -14,6 +14,7 @@ EVERY = 0.08  # seconds between two pictures, at least
 SHARE = 0.08  # of the time that recording for pictures may take
 REPLAY = 3.0  # seconds of training that may be repeated to bring back the last finite step
 LAST_STEP = 100_000  # training ends here: the curves are kept whole
+STOP_RULES = ("stop_steps", "stop_loss", "patience")
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,8 @@ class Past:
 
     curves: Curves
     kept: Kept
+    experiment: engine.Experiment  # the settings at the newest step
+    stopped: str | None  # the stop rule that holds there
 
     def at(self, step: int | None) -> tuple[int, Moment]:
         """The step that is shown for `step` (None: the newest), and the moment drawn for it.
@@ -38,15 +41,25 @@ class Training:
     """Made with the first pass done. All methods but `snapshot` belong to one thread at a time."""
 
     def __init__(self, e: engine.Experiment) -> None:
-        self.experiment = e
+        self.first = e  # what it began with
+        self._changed: list[tuple[int, engine.Experiment]] = []  # and what was changed since, at which step
         self._trainer = engine.Trainer(e)
         trace, theory, task = self._trainer.trace(), engine.mean_field(e), engine.TASKS[e.task]
         self._baseline, self._baseline_label = task.baseline(e), task.baseline_label
+        references = ((label, losses.get(e.loss_name)) for label, losses in task.references.items())
+        self._references = tuple((label, of(e.seq_length)) for label, of in references if of is not None)
         self._theory, self._theory_note = theory.slope if theory.applies else None, theory.reason
         self._worked = self._cost = 0.0
         self._recorded = time.monotonic()
         validation = self._trainer.validation_loss()
-        self.past = Past(curves_of(self._trainer, trace, validation), Kept((moment_of(e, 0, trace, validation),)))
+        self._radii = Radii.of(e, 0, trace)
+        moment = moment_of(self._trainer, trace, validation, self._radii, None)
+        self.past = Past(curves_of(self._trainer, trace, validation), Kept((moment,)), e, self._trainer.stopped)
+
+    @property
+    def experiment(self) -> engine.Experiment:
+        """The settings in use now."""
+        return self.past.experiment
 
     @property
     def step(self) -> int:
@@ -55,7 +68,7 @@ class Training:
 
     @property
     def ended(self) -> bool:
-        return self._trainer.diverged or self.step >= LAST_STEP
+        return self._trainer.diverged or self._trainer.stopped is not None or self.step >= LAST_STEP
 
     @property
     def due(self) -> bool:
@@ -66,10 +79,24 @@ class Training:
     def unrecorded(self) -> bool:
         return self.past.curves.diverged is None and self.step > self.past.curves.reached
 
+    def takes(self, e: engine.Experiment) -> bool:
+        """Can training go on with these settings? Not one that has not begun, or is over: then another begins."""
+        before = self.experiment
+        changed = {name for name in type(e).model_fields if getattr(e, name) != getattr(before, name)}
+        if self.step == 0 or self._trainer.diverged or not changed <= set(engine.LIVE):
+            return False
+        return self._trainer.stopped is None or not changed.isdisjoint(STOP_RULES)
+
+    def change(self, e: engine.Experiment) -> None:
+        """Go on with other settings."""
+        self._trainer.change(e)
+        self._changed.append((self.step, e))
+        self.record()
+
     def advance(self, last: int, hurry: Callable[[], bool]) -> None:
         """Train for a slice of time, not past step `last`, and not on when there is something better to do."""
         begin, trainer = time.perf_counter(), self._trainer
-        while trainer.step < last and not (trainer.diverged or hurry() or time.perf_counter() - begin > SLICE):
+        while trainer.step < last and not (self.ended or hurry() or time.perf_counter() - begin > SLICE):
             trainer.advance(1)
         self._worked += time.perf_counter() - begin
 
@@ -79,11 +106,12 @@ class Training:
         trace = None if trainer.diverged else trainer.trace()  # this pass may be the first that is not finite
         validation = trainer.validation_loss()
         if trace is not None and not trainer.diverged:
-            kept = kept.add(moment_of(self.experiment, trainer.step, trace, validation))
+            self._radii = Radii.of(self.experiment, trainer.step, trace, self._radii)
+            kept = kept.add(moment_of(trainer, trace, validation, self._radii, kept.newest))
         curves = curves_of(trainer, trace, validation)
         if curves.diverged is not None:
             kept = self._with_last_finite(kept, curves.diverged[0] - 1)
-        self.past = Past(curves, kept)
+        self.past = Past(curves, kept, trainer.experiment, trainer.stopped)
         self._recorded = time.monotonic()
         self._cost += 0.3 * (time.perf_counter() - begin - self._cost)
 
@@ -91,19 +119,25 @@ class Training:
         """With the step before the first non-finite number, computed again when it was not kept."""
         if step <= kept.newest.step or self._worked > REPLAY:
             return kept
-        again = engine.Trainer(self.experiment, validate_every=0)
-        again.advance(step)
-        return kept.add(moment_of(self.experiment, step, again.trace(), again.validation_loss()))
+        again = engine.Trainer(self.first, validate_every=0)
+        for at, e in self._changed:
+            if at <= step:
+                again.advance(at - again.step)
+                again.change(e)
+        again.advance(step - again.step)
+        trace = again.trace()
+        radii = Radii.of(self.first, step, trace)
+        return kept.add(moment_of(again, trace, again.validation_loss(), radii, kept.newest))
 
     def snapshot(self, step: int | None, layer: int) -> Snapshot:
         """All that a picture of `step` (None: the newest) needs."""
         past = self.past
         shown, moment = past.at(step)
-        layer = min(layer, self.experiment.num_layers - 1)
+        layer = min(layer, past.experiment.num_layers - 1)
         validation = past.curves.validation.copy()
         validation[moment.step] = moment.validation
         return Snapshot(
-            experiment=self.experiment,
+            experiment=past.experiment,
             step=shown,
             moment=moment.step,
             reached=past.curves.reached,
@@ -119,11 +153,20 @@ class Training:
             clipped=past.curves.clipped,
             rows=past.curves.rows,
             rows_at=past.curves.rows_at,
-            rho=float(moment.rho[layer]),
-            sigma=float(moment.sigma[layer]),
+            lr=past.curves.lr,
+            changes=past.curves.changes,
+            stopped=past.stopped if shown == past.curves.reached else None,
+            examples=moment.examples,
+            seconds=moment.seconds,
+            shown=moment.shown,
+            shown_span=past.kept.newest.shown.span,
+            radii=tuple(radius for radius in moment.radii if radius.layer == layer),
+            radii_at=moment.radii_at,
+            truncation=moment.truncation,
             theory=self._theory,
             theory_note=self._theory_note,
             baseline=self._baseline,
             baseline_label=self._baseline_label,
+            references=self._references,
             diverged=past.curves.diverged,
         )

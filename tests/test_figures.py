@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from app.figures.palette import PALETTES
 from app.figures.scales import counts, decades, grow, thin
 from app.figures.words import player_words, verdict
 from app.frames import Encoder, decode
+from app.shown import MOST_CLASSES, Shown, shown_of
 from app.snapshot import Snapshot, axis_end
 
 
@@ -36,10 +38,23 @@ def snapshot(steps=100, reached=137, layers=1, units=32, slope=-0.05, **more: An
         "hidden": rng.uniform(-1, 1, (layers, steps, units)), "loss": rng.uniform(0.1, 1, reached + 1),
         "validation": validation,
         "grad_norm": norm, "clipped": np.minimum(norm, 1), "rows": np.tile(now, (len(at), 1, 1)), "rows_at": at,
-        "rho": 1.1, "sigma": 1.7, "theory": slope, "theory_note": "", "baseline": 1 / 6,
+        "lr": np.full(reached + 1, 1e-3), "changes": (), "stopped": None, "examples": 32 * reached, "seconds": 0.5,
+        "shown": None, "shown_span": (0.0, 2.0), "radii": (engine.Radius(0, "", 1.1, 1.7),), "radii_at": reached,
+        "truncation": None, "references": (), "theory": slope, "theory_note": "", "baseline": 1 / 6,
         "baseline_label": "guessing the mean", "diverged": None,
     }  # fmt: skip
-    return Snapshot(**(base | more))
+    made = Snapshot(**(base | more))
+    return made if made.shown else dataclasses.replace(made, shown=shown(made.experiment))
+
+
+def shown(e: engine.Experiment, free: bool = True, **changes: Any) -> Shown:
+    """A sequence of the experiment's task, and an answer."""
+    rng, task = np.random.default_rng(0), engine.TASKS[e.task]
+    inputs, targets = task.draw(rng, e.seq_length, 1)
+    outputs = rng.normal(size=(e.steps if task.every_step else 1, 1, task.output_size))
+    going_on = inputs[:7, 0] if task.generates and free else np.zeros((0, inputs.shape[2]))
+    trace: Any = SimpleNamespace(inputs=inputs, targets=targets, outputs=outputs)
+    return dataclasses.replace(shown_of(e, trace, going_on), **changes)
 
 
 def gone(s: Snapshot, step: int) -> Snapshot:
@@ -69,7 +84,7 @@ CASES = {
     "diverged at once": gone(dataclasses.replace(snapshot(reached=0)), 0),
     "nothing finite": gone(
         snapshot(
-            reached=0, now=np.full((1, 100), np.nan), start=np.full((1, 100), np.nan), rho=np.nan, sigma=np.nan,
+            reached=0, now=np.full((1, 100), np.nan), start=np.full((1, 100), np.nan), radii=(engine.Radius(0, "", np.nan, np.nan),),
             hidden=np.full((1, 100, 32), np.inf), rows=np.full((1, 1, 100), np.nan), theory=np.nan,
         ), 0,
     ),

@@ -15,6 +15,7 @@ from app.kept import Kept, Moment
 from app.pool import Pool
 from app.registry import Registry
 from app.runs import Run
+from app.shown import Shown
 from app.snapshot import Snapshot
 from app.training import Training
 from app.warm import everything
@@ -62,7 +63,7 @@ def test_first_picture_is_the_probe_of_the_experiment(run):
     np.testing.assert_allclose(shown.hidden, expected.hidden[:, 1:, 0], rtol=1e-6)
     assert (shown.step, shown.reached, len(shown.loss)) == (0, 0, 1)
     assert shown.loss[0] == expected.loss
-    assert shown.rho == pytest.approx(engine.spectral_radius(expected.state_dict["weight_hh_l0"]))
+    assert shown.radii == engine.radii("rnn", expected.state_dict)
 
 
 @pytest.mark.parametrize("clip", ["none", "norm", "value"])
@@ -258,10 +259,13 @@ def test_unused_runs_are_freed(registry, monkeypatch):
 
 
 def _moment(step: int, size: int = 1000) -> Moment:
-    norms, one = np.zeros((1, 1)), np.zeros(1)
+    norms, hidden = np.zeros((1, 1)), np.zeros((1, 1, size), np.float32)
+    none = np.zeros((0, 1), np.float32)
+    shown = Shown(none, none, none, none, none[:, 0], none[:, 0], none, 0, (0.0, 1.0))
     return Moment(
-        step, norms, flow=norms, hidden=np.zeros((1, 1, size), np.float32), marks=(), validation=0.2, rho=one, sigma=one
-    )
+        step, norms, flow=norms, hidden=hidden, marks=(), validation=0.2, radii=(), radii_at=step, truncation=None,
+        shown=shown, examples=step, seconds=0.0,
+    )  # fmt: skip
 
 
 def test_kept_steps_stay_within_their_budget_and_are_spread_evenly():

@@ -10,11 +10,13 @@ from app.figures.flow_map import flow_map
 from app.figures.loss import loss
 from app.figures.palette import Palette, palette
 from app.figures.state import state
+from app.figures.task import task
 from app.figures.template import Part, standalone
 from app.snapshot import Snapshot
 
 FIGURES: dict[str, Callable[[Snapshot, Palette], Part]] = {
     "flow": flow,
+    "task": task,
     "state": state,
     "loss": loss,
     "clip": clip,

@@ -4,14 +4,16 @@ from typing import Any
 
 import numpy as np
 
+from app.figures.numbers import short
 from app.figures.palette import Palette
 from app.figures.scales import decades, gaps, grow, thin
-from app.figures.template import Part, across, axis, dots, label, layout, line, timesteps
+from app.figures.template import Part, across, axis, dots, label, layout, line, timesteps, upright
 from app.snapshot import Snapshot
 from app.words import _
 from engine import TASKS
 
 FEW = 20  # timesteps up to which each is marked
+MOST_CUTS = 40  # and cuts of truncated backpropagation
 
 
 def span(s: Snapshot) -> tuple[float, float]:
@@ -60,13 +62,22 @@ def flow(s: Snapshot, p: Palette) -> Part:
         data.append(dots(at + 1, gaps(now[at]), p.loss, 6 if every_step else 10))
         labels.append(label("loss", f"<b>{_('loss')}</b>", p.loss, [], "at", at=[steps, float(now[-1])]))
     back = {"text": _("← back in time"), "x": 1, "y": 1, "xanchor": "right", "yanchor": "top"}
+    cuts = cut_before(s)
+    shapes = [across(0, p.faint, steps + 0.5, 0.5)]
+    shapes += [upright(t - 0.5, p.threshold, dash="2px,3px") for t in cuts] if len(cuts) <= MOST_CUTS else []
     meta = {
         "question": _("How much gradient reaches step t?"), "answer": _answer(s, every_step), "x": "t",
         "labels": labels, "ticks": {"x": "count", "y": "log"}, "notes": [back] if steps > 3 else [],
     }  # fmt: skip
     low, high = span(s)
     y = axis(p, (low, high), decades(low, high, 6), grid=True)
-    return {"data": data, "layout": layout(p, timesteps(p, s), y, meta, [across(0, p.faint, steps + 0.5, 0.5)])}
+    return {"data": data, "layout": layout(p, timesteps(p, s), y, meta, shapes)}
+
+
+def cut_before(s: Snapshot) -> list[int]:
+    """The timesteps (1-based) before which truncated backpropagation cuts: no gradient flows from them to the left."""
+    k = s.experiment.tbptt
+    return [] if k is None else list(range(k + 1, s.now.shape[1] + 1, k))
 
 
 def _answer(s: Snapshot, every_step: bool) -> str:
@@ -77,6 +88,13 @@ def _answer(s: Snapshot, every_step: bool) -> str:
         return _("{what} at step {n}, the last that is a number").format(what=what, n=s.drawn)
     if not reached.size:
         return _("{what}: no gradient at all at any step t (an exact 0)").format(what=what)
+    cuts = cut_before(s)
+    if cuts and s.truncation is not None:
+        text = _(
+            "{what}, cut every {k} steps: none flows across. <b>cosine {cosine}, length {ratio}</b> of the full one"
+        )
+        cosine, ratio = (short(x, 2) for x in s.truncation)
+        return text.format(what=what, k=s.experiment.tbptt, cosine=cosine, ratio=ratio)
     if np.isneginf(now[0]):
         text = _("{what}: <b>no gradient at all</b> before step t = {t} (an exact 0)")
         return text.format(what=what, t=reached[0] + 1)

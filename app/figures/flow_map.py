@@ -5,10 +5,10 @@ from math import ceil
 import numpy as np
 
 from app.figures.flow import span
-from app.figures.loss import no_numbers
 from app.figures.palette import Palette
 from app.figures.scales import MAP_COLUMNS, MAP_TIMESTEPS, counts, decades, every, gaps, plain
-from app.figures.template import Part, axis, heatmap, label, layout, over_training, training
+from app.figures.template import Part, axis, heatmap, label, layout
+from app.figures.training import heads, notes, over_training, training
 from app.snapshot import Snapshot
 from app.words import _
 
@@ -35,10 +35,11 @@ def flow_map(s: Snapshot, p: Palette) -> Part:
     meta = {
         "question": _("How does training change that flow?"), "answer": _answer(s), "x": _("step"),
         "labels": labels if s.diverged is None else [],
-        "notes": no_numbers(s), "ticks": {"x": "count", "y": "count"},
+        "notes": notes(s), "ticks": {"x": "count", "y": "count"},
         "bar": {"range": [low, high], "ticks": [list(t) for t in zip(*ticks, strict=True)]},
     }  # fmt: skip
-    return {"data": [trace], "layout": layout(p, training(p, s), y, meta, over_training(p, s), hover="closest")}
+    data = [trace, *heads(p, s, steps + 0.5)]
+    return {"data": data, "layout": layout(p, training(p, s), y, meta, over_training(p, s), hover="closest")}
 
 
 def columns(s: Snapshot, width: int, up: int) -> tuple[np.ndarray, np.ndarray]:

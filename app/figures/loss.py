@@ -1,15 +1,21 @@
-"""Does it learn? Loss over training, against the best answer that ignores the inputs."""
+"""Does it learn? Loss over training, against the best answer that ignores the inputs, and on data never trained on."""
 
-from math import isfinite, log10
+from math import isfinite, log10, sqrt
 
 import numpy as np
 
 from app.figures.numbers import short
 from app.figures.palette import Palette
 from app.figures.scales import decades, grow, log, thin
-from app.figures.template import Part, across, axis, label, layout, line, over_training, training
+from app.figures.template import Part, across, axis, label, layout, line
+from app.figures.training import heads, notes, over_training, training
 from app.snapshot import Snapshot
 from app.words import _
+from engine import TASKS
+
+WINDOW = 10  # validations, over whose time a gap is judged
+NOISE = 3.0  # standard errors of the training loss that a gap has to exceed to be named,
+LEAST = 0.05  # and the share of the validation loss
 
 
 def loss(s: Snapshot, p: Palette) -> Part:
@@ -26,38 +32,75 @@ def loss(s: Snapshot, p: Palette) -> Part:
         return line(at, log(values[at]), p.loss, width, opacity=opacity, **hover)
 
     data = [curve(s.loss, train, 1.0, 0.55, _("training")), curve(s.validation, valid, 2.5, 1.0, _("validation"))]
-    base = log10(s.baseline) if s.baseline > 0 else 0.0
-    seen = np.concatenate([[base], *(trace["y"][np.isfinite(trace["y"])] for trace in data)])
+    base, found = _log(s.baseline), gap(s)
+    others = [(name, _log(value)) for name, value in s.references if value > 0]
+    seen = np.concatenate(
+        [[base, *(value for _, value in others)], *(trace["y"][np.isfinite(trace["y"])] for trace in data)]
+    )
     least, most = float(seen.min()), float(seen.max())
     low, high = min(-2.0, grow(least, 1)), max(1.0, grow(most, 4 if most > 2 else 1))
     end: Part = {"place": "end", "start": s.last_finite}
+    named = f"<b>{_('validation')}</b>" + (f", {_('gap')}" if found else "")
     labels = [
-        label("validation", f"<b>{_('validation')}</b>", p.loss, [1], **end, lean=1),
+        label("validation", named, p.loss, [1], **end, lean=1),
         label("training", _("training"), p.loss, [0], **end, lean=-1),
         label("baseline", _(s.baseline_label), p.ink, [], "at", at=[s.end, base]),
+        *(label(name, _(name), p.soft, [], "at", at=[s.end, y], loose=True) for name, y in others),
     ]
+    if found:
+        data += _shade(s, p, measured)
+    data += heads(p, s, high)
     meta = {
-        "question": _("Does it learn?"), "answer": _answer(s), "x": _("step"), "labels": labels, "notes": no_numbers(s),
-        "ticks": {"x": "count", "y": "log"},
+        "question": _("Does it learn?"), "answer": _answer(s), "x": _("step"), "labels": labels, "notes": notes(s),
+        "ticks": {"x": "count", "y": "log"}, "about": _about(s),
     }  # fmt: skip
     y = axis(p, (low, high), decades(low, high, 3), grid=True)
-    shapes = [*over_training(p, s), across(base, p.ink, s.end)]
-    return {"data": data, "layout": layout(p, training(p, s), y, meta, shapes)}
+    shapes = [*over_training(p, s), *(across(value, p.soft, s.end, width=1, dash="1px,3px") for _, value in others)]
+    return {"data": data, "layout": layout(p, training(p, s), y, meta, [*shapes, across(base, p.ink, s.end)])}
+
+
+def _log(value: float) -> float:
+    return log10(value) if value > 0 else 0.0
+
+
+def gap(s: Snapshot) -> float | None:
+    """How far validation lies above training at the step shown, where that is more than noise; None: it is not.
+
+    Means over the last WINDOW validations and over the training steps of that time. Only where the two can differ at
+    all: on a finite training set, or on data of which a part is held back.
+    """
+    e = s.experiment
+    if e.train_size is None and TASKS[e.task].draw_validation is None:
+        return None
+    at = np.flatnonzero(np.isfinite(s.validation[: s.drawn + 1]))[-WINDOW:]
+    if len(at) < 3:
+        return None
+    train, valid = s.loss[at[0] : s.drawn + 1], float(s.validation[at].mean())
+    size, error = valid - float(train.mean()), float(train.std()) / sqrt(len(train))
+    return size if isfinite(size) and size > max(NOISE * error, LEAST * valid) else None
+
+
+def _shade(s: Snapshot, p: Palette, measured: np.ndarray) -> list[Part]:
+    """The gap as an area: between validation, where it lies above, and the mean training loss since the last."""
+    at = measured[thin(s.validation[measured])]
+    sums = np.concatenate([[0.0], np.cumsum(np.where(np.isfinite(s.loss), s.loss, 0.0))])
+    since = np.concatenate([[0], at[:-1] + 1])
+    train = (sums[at + 1] - sums[since]) / np.maximum(at + 1 - since, 1)
+    lower, upper = log(train), log(np.fmax(train, s.validation[at]))
+    area = {"fill": "tonexty", "fillcolor": p.loss + "2E"}
+    return [line(at, lower, p.loss, 0), line(at, upper, p.loss, 0, **area)]
+
+
+def _about(s: Snapshot) -> str:
+    """All lines in words: beside the picture there may be no room for them."""
+    lines = [(s.baseline_label, s.baseline), *s.references]
+    return _("For comparison: {lines}.").format(lines="; ".join(f"{_(name)}: {short(x)}" for name, x in lines))
 
 
 def validation_at(s: Snapshot) -> tuple[int, float] | None:
     """The newest finite validation loss at or before the step shown, and where it was measured."""
     there = np.flatnonzero(np.isfinite(s.validation[: s.drawn + 1]))
     return (int(there[-1]), float(s.validation[there[-1]])) if there.size else None
-
-
-def no_numbers(s: Snapshot) -> list[Part]:
-    """The words of the shaded part after a divergence."""
-    if s.diverged is None:
-        return []
-    text = _("no numbers after step {n}").format(n=s.last_finite)
-    x = s.last_finite / s.end
-    return [{"text": text, "x": 1 if x < 0.6 else x, "y": 0.5, "xanchor": "right", "yanchor": "bottom"}]
 
 
 def _answer(s: Snapshot) -> str:
@@ -68,7 +111,19 @@ def _answer(s: Snapshot) -> str:
             return _("no finite loss at all; {guess}").format(guess=guess)
         text = _("last finite loss <b>{loss}</b>, at step {n}; {guess}")
         return text.format(loss=short(last), n=s.drawn, guess=guess)
-    measured = validation_at(s)
+    measured, found = validation_at(s), gap(s)
     if measured is None:
-        return _("loss <b>{loss}</b>; {guess}").format(loss=short(float(s.loss[s.drawn])), guess=guess)
-    return _("validation <b>{loss}</b>; {guess}").format(loss=short(measured[1]), guess=guess)
+        text = _("loss <b>{loss}</b>").format(loss=short(float(s.loss[s.drawn])))
+    elif found is None:
+        text = _("validation <b>{loss}</b>").format(loss=short(measured[1]))
+    else:
+        text = _("validation <b>{loss}</b>, a gap of <b>{gap}</b> to training")
+        text = text.format(loss=short(measured[1]), gap=short(found, 2))
+    if s.experiment.schedule != "constant":
+        text += "; " + _("lr now {lr}").format(lr=_rate(float(s.lr[s.drawn])))
+    return f"{text}; {guess}"
+
+
+def _rate(lr: float) -> str:
+    """A learning rate as people write it: 0.001, or 3.2e-5."""
+    return short(lr, 2) if lr >= 1e-3 or lr == 0 else f"{lr:.1e}".replace("e-0", "e-").replace("e-", "e−")

@@ -52,11 +52,6 @@ def timesteps(p: Palette, s: Snapshot) -> Part:
     return axis(p, (0.5, steps + 0.5), plain(counts(1, steps, 5)))
 
 
-def training(p: Palette, s: Snapshot) -> Part:
-    """The axis along training."""
-    return axis(p, (0, s.end), plain(counts(0, s.end, 5)))
-
-
 def layout(p: Palette, x: Part, y: Part, meta: Part, shapes: list[Part], hover: str = "x") -> Part:
     return {
         "xaxis": x, "yaxis": y, "shapes": shapes, "showlegend": False, "hovermode": hover,
@@ -68,7 +63,8 @@ def layout(p: Palette, x: Part, y: Part, meta: Part, shapes: list[Part], hover: 
 
 def label(key: str, text: str, color: str, traces: list[int], place: str, **more: Any) -> Part:
     """A direct label: it names (and can hide) `traces`, and stands "beside" the first of them, at its "end" (`lean` up
-    or down, not before step `start`), "at" a point, or in the "corner" right of it (in row `row`)."""
+    or down, not before step `start`), "at" a point (`loose`: near it, where another stands there), or in the "corner"
+    right of it (in row `row`)."""
     return {"key": key, "text": text, "color": color, "traces": traces, "place": place} | more
 
 
@@ -85,9 +81,9 @@ def dots(x: np.ndarray, y: np.ndarray, color: str, size: float, **marker: Any) -
     }
 
 
-def across(y: float, color: str, end: float, start: float = 0, layer: str = "below") -> Part:
+def across(y: float, color: str, end: float, start: float = 0, layer: str = "below", **look: Any) -> Part:
     """A horizontal reference line."""
-    stroke = {"color": color, "width": 1.5}
+    stroke = {"color": color, "width": 1.5} | look
     return {"type": "line", "x0": start, "x1": end, "y0": y, "y1": y, "line": stroke, "layer": layer}
 
 
@@ -95,18 +91,6 @@ def upright(x: float, color: str, **look: Any) -> Part:
     """A vertical line over the whole height."""
     stroke = {"color": color, "width": 1} | look
     return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": stroke}
-
-
-def over_training(p: Palette, s: Snapshot) -> list[Part]:
-    """What the three pictures along training share: the cursor, and the shaded part where there are no numbers."""
-    cursor = upright(s.step, p.soft)
-    if s.diverged is None:
-        return [cursor]
-    lost = {
-        "type": "rect", "x0": min(s.last_finite + 0.5, s.end), "x1": s.end, "y0": 0, "y1": 1, "yref": "paper",
-        "fillcolor": p.panel, "line": {"width": 0}, "layer": "below",
-    }  # fmt: skip
-    return [cursor, lost]
 
 
 def standalone(p: Palette, figure: Part) -> Part:

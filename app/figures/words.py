@@ -5,6 +5,7 @@ from math import isfinite
 import engine
 from app.figures.loss import validation_at
 from app.figures.numbers import power, short, times
+from app.figures.run import stopped
 from app.snapshot import Snapshot
 from app.words import _
 from engine import TASKS
@@ -49,7 +50,7 @@ def verdict(s: Snapshot) -> dict[str, str]:
         "none": _("No gradient"),
         "diverged": _("Diverged"),
     }
-    what, why = _learning(s, reaches), f"{_pace(v)} {_ends(s)} {_radii(s)}".strip()
+    what, why = _learning(s, reaches), stopped(s) or f"{_pace(v)} {_ends(s)}".strip()
     return {"kind": v.kind, "badge": badges[v.kind], "what": what, "why": why, "rule": _rule()}
 
 
@@ -73,15 +74,6 @@ def _ends(s: Snapshot) -> str:
     if times(measured) == times(engine.verdict(curve).span):
         return ""
     return _("End to end: {ratio}.").format(ratio=times(measured))
-
-
-def _radii(s: Snapshot) -> str:
-    if not (isfinite(s.rho) and isfinite(s.sigma)):
-        return ""
-    cell = engine.CELLS[s.experiment.cell]
-    block = f"h{cell.gates[cell.candidate]}" if cell.gates else "hh"
-    text = _("W<sub>{block}</sub>: ρ {rho}, σ<sub>max</sub> {sigma}.")
-    return text.format(block=block, rho=short(s.rho), sigma=short(s.sigma))
 
 
 def _lost(s: Snapshot) -> dict[str, str]:
@@ -118,12 +110,14 @@ def player_words() -> dict[str, str]:
         "new_seed": _("New seed"),
         "new_seed_long": _("Other weights and data (N)"),
         "play_long": _("Play or pause (space)"),
+        "play_over": _("A stop rule has ended this run. Change the rule and it can go on; Reset begins again."),
         "speed": _("Speed"),
         "speed_4": _("4/s"),
         "speed_20": _("20/s"),
         "speed_max": _("max"),
         "layer": _("Layer"),
         "layer_n": _("Layer {n}"),
+        "radii": _("Recurrent weights"),
         "scrubber": _("Training step shown"),
         "at_step": _("step {n}"),
         "of_reached": _("step {n} of {reached}"),

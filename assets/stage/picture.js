@@ -75,6 +75,7 @@ export class Picture {
     const { meta } = this.#figure.layout, { fs } = this.look
     html(this.title, meta.question)
     html(this.answer, meta.answer)
+    if (meta.about && this.title.title !== meta.about) this.title.title = meta.about
     const said = `${bare(meta.question)} ${bare(meta.answer)}`
     if (this.graph.getAttribute('aria-label') !== said) { this.graph.setAttribute('aria-label', said); this.answer.title = bare(meta.answer) }
     const { width, height } = this
@@ -188,10 +189,15 @@ export class Picture {
         const pinned = label.place === 'at' && point[0] >= full, y = py(point[1])
         const x = pinned ? w : label.place === 'end' ? Math.min(px(Math.max(point[0], label.start)), w) : px(point[0])
         if (x < 0 || x > w + 1 || y < -2 || y > h + 2) continue
-        const most = pinned ? r - 10 : 0, rows = most && wide > most ? 2 : 1
+        const most = pinned ? r - 10 : 0, rows = most && wide > most ? Math.ceil((1.15 * wide) / most) : 1
         if (pinned) ends.push({ x: 0, w, y, h: 3, fixed: true }) // the line itself: no label stands on it
-        ends.push({ key: label.key, label, x: x + (label.traces.length || pinned ? 7 : fs * 0.75), y: y + (label.lean ?? 0) * fs * 0.8, w: rows > 1 ? most : wide, h: high * rows, most, fixed: label.place === 'at', style })
+        ends.push({ key: label.key, label, x: x + (label.traces.length || pinned ? 7 : fs * 0.75), y: y + (label.lean ?? 0) * fs * 0.8, w: rows > 1 ? most : wide, h: high * rows, most, fixed: label.place === 'at' && !label.loose, style })
       }
+    }
+    while (ends.reduce((sum, a) => sum + (a.most ? a.h : 0), 0) > h) { // more words than room: a loose one goes
+      const spare = ends.findIndex((a) => a.most && a.label.loose)
+      if (spare < 0) break
+      ends.splice(spare, 1)
     }
     for (const a of apart(ends, h).filter((a) => a.key)) { put(a.key, a.label.text, a.x, a.y, { ...a.style, most: a.h > high ? a.most : 0 }); taken.push(a) }
     const shown = near.filter((a) => !this.#hidden.has(a.key)).map((a) => a.line)

@@ -80,9 +80,11 @@ export class Player {
       this.play.querySelector('span').textContent = word
       this.play.setAttribute('aria-label', word)
     }
-    this.play.disabled = lost || !ready
+    const over = lost || Boolean(run.stopped)
+    this.play.disabled = over || !ready
+    this.play.title = run.stopped ? words.play_over : words.play_long
     this.root.querySelector('[data-do=seed]').disabled = false
-    this.root.querySelector('[data-do=step]').disabled = lost || !ready
+    this.root.querySelector('[data-do=step]').disabled = over || !ready
     this.root.querySelector('[data-do=reset]').disabled = !ready
     if (document.activeElement !== this.speed) this.speed.value = String(run.speed)
     this.scrub.disabled = !ready || run.reached === 0

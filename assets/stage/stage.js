@@ -1,4 +1,4 @@
-// The stage: verdict, player and five pictures of one run, fed by its socket. Streamlit calls mount at every rerun.
+// The stage: verdict, player and six pictures of one run, fed by its socket. Streamlit calls mount at every rerun.
 
 import { Frames, fromBase64 } from './frames.js'
 import { Live } from './live.js'
@@ -6,7 +6,7 @@ import { Picture } from './picture.js'
 import { Player } from './player.js'
 import { bare, fill, html } from './text.js'
 
-const IDS = ['flow', 'state', 'loss', 'clip', 'map']
+const IDS = ['flow', 'task', 'state', 'loss', 'clip', 'map']
 const PROFILE = { // the profile along the sequence, so that the badge's colour is never alone
   vanishing: 'M2 14C13 14 19 11 22 2', exploding: 'M2 2C5 11 11 14 22 14', healthy: 'M2 9C8 6 16 10 22 7', none: 'M2 14H22',
   diverged: 'M5 2L19 14M19 2L5 14', waiting: 'M4 8h.1M12 8h.1M20 8h.1',
@@ -15,14 +15,14 @@ const SPOKEN = 5000 // ms between two announcements of the verdict
 const FRAMEWORK = `
   <section class="verdict">
     <span class="badge" tabindex="0" aria-describedby="stage-rule"><svg viewBox="0 0 24 16" aria-hidden="true"><path/></svg><b></b><span class="rule" id="stage-rule" role="tooltip"></span></span>
-    <div><p class="what"></p><p class="why"></p><i class="progress" hidden></i></div><span class="on"></span><p class="spoken" aria-live="polite"></p>
+    <div><p class="what"></p><p class="why"></p><p class="radii" role="list"></p><i class="progress" hidden></i></div><span class="on"></span><p class="spoken" aria-live="polite"></p>
   </section>
   <section class="player">
     <button type="button" class="play" data-do="play"></button><button type="button" data-do="step"></button>
     <button type="button" data-do="reset"></button><button type="button" data-do="seed"></button>
     <label class="speed"><span></span><select><option value="4"></option><option value="20" selected></option><option value="0"></option></select></label>
   </section>
-  <section class="scrub"><output></output><input type="range" min="0" max="200" step="1" value="0"></section>
+  <section class="scrub"><output></output><span class="cost"></span><input type="range" min="0" max="200" step="1" value="0"></section>
   ${IDS.map((id) => `<figure id="${id}"><h2></h2>${id === 'flow' ? '<div class="layers" role="group" hidden></div>' : ''}<p></p><button type="button" class="whole" hidden></button>
     <div class="plot"><div class="graph" role="img"></div><div class="words"></div></div></figure>`).join('')}`
 
@@ -192,6 +192,8 @@ class Stage {
     html(find('.what'), now.what)
     html(find('.why'), now.why)
     html(find('.rule'), now.rule ?? '')
+    find('.cost').textContent = head?.cost ?? ''
+    this.#radii(head?.radii)
     const bar = find('.progress'), part = head?.progress
     bar.hidden = !['compiling', 'connecting'].includes(now.key)
     bar.classList.toggle('known', Number.isFinite(part))
@@ -206,6 +208,26 @@ class Stage {
       }))
     }
     this.#speak(bare(`${now.badge}. ${now.what ?? ''}`))
+  }
+
+  /** The sizes of the recurrent weights: a chip for each gate, with a bar whose tick is 1. */
+  #radii(radii) {
+    const list = this.root.querySelector('.radii'), said = JSON.stringify(radii ?? null)
+    if (list.said === said) return
+    list.said = said
+    const make = (tag, name, fill) => { const node = Object.assign(document.createElement(tag), { className: name }); fill?.(node); return node }
+    list.setAttribute('aria-label', this.words.radii)
+    list.title = bare(radii?.rule ?? '')
+    list.replaceChildren(...(radii ? [make('span', 'of', (n) => html(n, radii.label)), ...radii.chips.map((chip) => make('span', 'chip', (node) => {
+      node.setAttribute('role', 'listitem')
+      node.title = `${bare(chip.title)}. ${bare(radii.rule)}`
+      const bar = make('i', 'gauge', (n) => {
+        n.style.setProperty('--rho', `${100 * (chip.rho ?? 0)}%`)
+        n.style.setProperty('--sigma', `${100 * (chip.sigma ?? 0)}%`)
+        n.classList.toggle('none', chip.sigma === null)
+      })
+      node.append(make('b', '', (n) => { n.textContent = chip.gate }), bar, make('span', '', (n) => html(n, chip.text)))
+    }))] : []))
   }
 
   #speak(text) {

@@ -1,0 +1,97 @@
+"""What is asked, and what does it answer? One sequence, timestep by timestep: heard, right, and said."""
+
+from html import escape
+from math import isfinite
+
+import numpy as np
+
+from app.figures.numbers import short
+from app.figures.palette import Palette
+from app.figures.sequence import Drawing, classes_at_end, grid, named, numbers, symbols
+from app.figures.state import MOST_MARKS
+from app.figures.template import Part, axis, layout, timesteps, upright
+from app.snapshot import Snapshot
+from app.words import _
+from engine import TASKS
+
+SPELLED = {"␣": " ", "⏎": " / "}  # how a text is quoted; other symbols as they are named
+
+
+def task(s: Snapshot, p: Palette) -> Part:
+    row, shown = TASKS[s.experiment.task], s.shown
+    drawing = Drawing([], [], (0.0, 1.0), ([], []))
+    if shown.of_classes and row.every_step:
+        grid(drawing, s, p)
+    elif shown.of_symbols:
+        symbols(drawing, s, p)
+    else:
+        numbers(drawing, s, p)
+    if shown.of_classes and not row.every_step:
+        classes_at_end(drawing, s, p)
+    meta = {
+        "question": _("What is asked, and what does it answer?"), "answer": f"{_(row.meaning)} {_answer(s)}",
+        "about": f"{_(row.meaning)} {_('Source: {source}.').format(source=row.source)}", "x": "t",
+        "labels": drawing.labels, "ticks": {"x": "count", "y": "count"},
+    }  # fmt: skip
+    marks = [upright(t, p.ink, dash="1px,2px") for t in s.marks] if len(s.marks) <= MOST_MARKS else []
+    y = axis(p, drawing.span, drawing.ticks)
+    return {"data": drawing.data, "layout": layout(p, timesteps(p, s), y, meta, marks, hover="closest")}
+
+
+def _answer(s: Snapshot) -> str:
+    shown, row = s.shown, TASKS[s.experiment.task]
+    if not np.isfinite(shown.outputs.astype(float)).all():
+        return _("No finite answer.")
+    said = _numbers(s) if not shown.of_classes else _classes(s) if row.every_step else _class(s)
+    if s.lost:
+        said = _("At step {n}: {said}").format(n=s.drawn, said=said)
+    return said + _free(s)
+
+
+def _class(s: Snapshot) -> str:
+    shown, row = s.shown, TASKS[s.experiment.task]
+    best = int(shown.likeliest[0, 0]) if shown.likeliest.size else int(shown.outputs[0].argmax())
+    most = float(shown.outputs[0].max())
+    says = (
+        _("It says <b>{said}</b> with p = {p}")
+        if s.experiment.loss_name == "cross_entropy"
+        else _("It says <b>{said}</b> ({p})")
+    )
+    text = says.format(said=escape(named(row.classes, best)), p=short(most, 2))
+    if best == int(shown.targets[0]):
+        return _("{says}, which is right.").format(says=text)
+    return _("{says}; right is <b>{right}</b>.").format(
+        says=text, right=escape(named(row.classes, int(shown.targets[0])))
+    )
+
+
+def _classes(s: Snapshot) -> str:
+    shown = s.shown
+    hits, steps = int((shown.rank == 0).sum()), len(shown.rank)
+    return _("It is right at <b>{hits} of {all}</b> steps.").format(hits=hits, all=steps)
+
+
+def _numbers(s: Snapshot) -> str:
+    said, right = s.shown.outputs.astype(float), s.shown.targets.astype(float)
+    if said.size == 1:
+        text = _("It says <b>{said}</b>; right is <b>{right}</b>.")
+        return text.format(said=short(float(said[0, 0])), right=short(float(right[0, 0])))
+    off = short(float(np.sqrt(np.mean((said - right) ** 2))), 2)
+    if len(said) > 1:
+        return _("It is off by <b>{off}</b> (root mean square).").format(off=off)
+    return _("Its {n} numbers are off by <b>{off}</b> (root mean square).").format(n=said.size, off=off)
+
+
+def _free(s: Snapshot) -> str:
+    """What it goes on to say: as text where it is symbols."""
+    shown, row = s.shown, TASKS[s.experiment.task]
+    if not len(shown.free):
+        return ""
+    if not shown.of_symbols:
+        right = shown.targets[shown.free_from - 1 :][: len(shown.free)]
+        far = float(np.sqrt(np.nanmean((shown.free - right) ** 2)))
+        text = _(" Dashed, from t = {t}: hearing only itself, off by {off}.")
+        return text.format(t=shown.free_from + 1, off=short(far, 2) if isfinite(far) else "∞")
+    names = [named(row.symbols, int(n)) for n in shown.free]
+    said = "".join(SPELLED.get(n, n) for n in names) if all(len(n) == 1 for n in names) else " ".join(names)
+    return "<br>" + _("It continues: “{said}”").format(said=escape(said, quote=False))
