@@ -110,7 +110,7 @@ def write(e: engine.Experiment, preset: str = "") -> dict[str, str]:
 def experiment(values: Mapping[str, Any]) -> engine.Experiment:
     """The experiment with those of these values that count. Raises ValueError with a sentence for readers."""
     try:
-        e = engine.Experiment(**settings.effective(values))
+        e = engine.Experiment(**settings.effective({**DEFAULTS, **values}))
     except ValidationError as error:
         raise ValueError(" ".join(_sentence(detail) for detail in error.errors())) from None
     _check_work(e)

@@ -38,10 +38,8 @@ def take() -> None:
             state[field] = history.now.values[field]
     choice = Choice(state.preset, {field: state[field] for field in FIELDS})
     moved = choice.changed(history.now)
-    slider = (
-        moved[0] if len(moved) == 1 and moved[0] in settings.RANGES and choice.preset == history.now.preset else None
-    )
-    history.choose(choice, time.monotonic(), slider)
+    one = len(moved) == 1 and moved[0] in settings.RANGES and not state.get("commanded")
+    history.choose(choice, time.monotonic(), moved[0] if one else None)
     try:
         state.experiment = link.experiment(choice.values)
         state.refusal = None
