@@ -1,9 +1,10 @@
 """The controls: one row a control in the table, one row a control in the sidebar.
 
 A control's key in the session state is the experiment's field, so that a link, a control and the engine speak of the
-same thing by the same name.
+same thing by the same name. Streamlit keeps the value of one that is not drawn (persist_state).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +12,11 @@ from typing import Any
 import streamlit as st
 
 import engine
-from app.link import NAMES, RANGES
+from app import link, session, settings
+from app.settings import NAMES, NEEDS, RANGES
+from app.views import presets
 from app.words import _
-
-Values = Mapping[str, Any]
-
-
-def _always(_values: Values) -> bool:
-    return True
+from engine.rows import Row
 
 
 @dataclass(frozen=True)
@@ -30,71 +28,212 @@ class Control:
     widget: str  # "segments", "list", "slider" or "number"
     options: tuple[Any, ...] = ()
     label: Callable[[Any], str] = str
-    applies: Callable[[Values], bool] = _always  # otherwise it is dimmed and stays in its place
+    table: Mapping[str, Row] | None = None  # where the options are rows, with a meaning
+    more: bool = False  # shown only when its group is opened
+    hides: bool = False  # where it does not apply; the others are dimmed and stay in their places
 
 
-def _names(field: str, group: str, widget: str, table: Mapping[str, Any] | None = None) -> Control:
-    label = str if table is None else lambda name: _(table[name].label)
-    return Control(field, group, widget, NAMES[field], label)
+def _names(field: str, group: str, table: Any = None, **more: Any) -> Control:
+    def label(name: str) -> str:
+        return _(table[name].label) if table else name
+
+    labels = [label(name) for name in NAMES[field]]
+    few = len(labels) <= 4 and len("".join(labels)) <= 16
+    widget = "segments" if few and field not in settings.OPTIONAL else "list"
+    return Control(field, group, widget, NAMES[field], label, table, **more)
 
 
-def _slider(field: str, group: str, options: Any, label: Callable[[Any], str] = "{:g}".format, **more: Any) -> Control:
-    return Control(field, group, "slider", tuple(options), label, **more)
+def _slider(field: str, group: str, *options: Any, none: str = "", zero: str = "", **more: Any) -> Control:
+    """`none`, `zero`: the words for these values."""
+
+    def label(value: Any) -> str:
+        return none if value is None else zero if zero and value == 0 else number(value)
+
+    return Control(field, group, "slider", options, more.pop("label", label), **more)
+
+
+def _switch(field: str, group: str, **more: Any) -> Control:
+    return Control(field, group, "segments", (False, True), lambda on: _("on") if on else _("off"), **more)
+
+
+def number(value: float) -> str:
+    """1e-05 as 1e-5, 100000 as 100,000; all digits that make it another number."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return re.sub(r"e([+-])0", r"e\1", f"{value:g}" if float(f"{value:g}") == value else str(value)).replace("e+", "e")
 
 
 NETWORK, START, TASK, TRAINING = "Network", "Start", "Task", "Training"
+REGULARISATION, STOP = "Regularisation", "Stop"
 CONTROLS = (
-    _names("cell", NETWORK, "segments", engine.CELLS),
+    _names("cell", NETWORK, engine.CELLS),
+    _switch("reset_after", NETWORK, more=True, hides=True),
     Control("num_layers", NETWORK, "segments", (1, 2, 3, 4)),
-    _slider("hidden_size", NETWORK, (2, 4, 8, 16, 32, 64, 128, 256)),
-    _names("nonlinearity", NETWORK, "list", engine.ACTIVATIONS),
-    _names("init", START, "list", engine.INITS),
-    _slider("gain", START, (n / 20 for n in range(61)), "{:.2f}".format),
-    _slider("forget_bias", START, (n / 2 for n in range(-4, 13)), applies=lambda values: values["cell"] == "lstm"),
+    _slider("hidden_size", NETWORK, 2, 4, 8, 16, 32, 64, 128, 256),
+    _names("nonlinearity", NETWORK, engine.ACTIVATIONS),
+    _slider("embedding_dim", NETWORK, None, 2, 5, 10, 20, 50, 100, 200, none=_("one-hot"), more=True),
+    _names("init", START, engine.INITS),
+    _slider("gain", START, *(n / 20 for n in range(61)), label="{:.2f}".format),
+    _slider("forget_bias", START, *(n / 2 for n in range(-4, 13))),
     Control("seed", START, "number"),
-    _names("task", TASK, "list", engine.TASKS),
-    _slider("seq_length", TASK, (10, 20, 50, 100, 200, 500, 1000, 2000)),
-    _slider("batch_size", TASK, (1, 2, 4, 8, 16, 32, 64, 128, 256)),
-    _names("optimizer", TRAINING, "list", engine.OPTIMIZERS),
-    _slider("lr", TRAINING, (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)),
-    _names("clip", TRAINING, "segments", engine.CLIPS),
+    _names("input_init", START, engine.INITS, more=True),
+    _names("task", TASK, engine.TASKS),
+    _slider("seq_length", TASK, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000),
+    _slider("batch_size", TASK, 1, 2, 4, 8, 10, 16, 32, 64, 128, 256),
+    _names("batching", TASK, engine.BATCHINGS, more=True),
     _slider(
-        "clip_threshold",
-        TRAINING,
-        (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
-        applies=lambda values: values["clip"] != "none",
+        "train_size", TASK, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, None, none=_("endless"), more=True,
     ),
-    _names("dtype", TRAINING, "segments"),
-)
+    _names("loss", TASK, engine.LOSSES, more=True, hides=True),
+    _names("optimizer", TRAINING, engine.OPTIMIZERS),
+    _slider("lr", TRAINING, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0),
+    _names("clip", TRAINING, engine.CLIPS),
+    _slider(
+        "clip_threshold", TRAINING,
+        1e-8, 1e-6, 1e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0,
+    ),
+    _names("dtype", TRAINING),
+    _slider("momentum", TRAINING, 0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, more=True, hides=True),
+    _names("schedule", TRAINING, engine.SCHEDULES, more=True),
+    _slider(
+        "schedule_steps", TRAINING, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000,
+        more=True, hides=True,
+    ),
+    _slider("schedule_factor", TRAINING, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.9, 1.0, more=True, hides=True),
+    _slider("tbptt", TRAINING, 1, 2, 5, 10, 20, 50, 100, 200, 500, None, none=_("full"), more=True),
+    _slider("weight_decay", REGULARISATION, 0.0, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, zero=_("off"), more=True),
+    _slider("dropout", REGULARISATION, *(n / 10 for n in range(10)), zero=_("off"), more=True),
+    _switch("variational_dropout", REGULARISATION, more=True, hides=True),
+    _slider("omega", REGULARISATION, 0.0, 0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, zero=_("off"), more=True),
+    _slider(
+        "stop_steps", STOP, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, None,
+        none=_("never"), more=True,
+    ),
+    _slider(
+        "stop_loss", STOP, None, 1e-6, 1e-5, 1e-4, 1e-3, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, none=_("never"), more=True,
+    ),
+    _slider("patience", STOP, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, None, none=_("never"), more=True),
+)  # fmt: skip
+BY_FIELD = {control.field: control for control in CONTROLS}
+GROUPS = tuple(dict.fromkeys(control.group for control in CONTROLS))
 
 
-def draw() -> dict[str, Any]:
-    """Draw all controls in the sidebar; returns their values by field. The session state must hold one for each."""
-    values: dict[str, Any] = {}
+def draw() -> None:
+    """Draw the sidebar: the presets, what was changed, and all controls. The session state must hold their values."""
+    values = {field: st.session_state[field] for field in settings.FIELDS}
+    changed = session.changes()
+    _open_changed(changed)
     with st.sidebar, st.container(key="controls", gap=None):
-        group = None
-        for control in CONTROLS:
-            if control.group != group:
-                group = control.group
-                st.html(f"<h3>{_(group)}</h3>")
-            values[control.field] = _widget(control, disabled=not control.applies(values))
-    return values
+        presets.draw(_describe(changed))
+        st.html(f"<style>{''.join(map(_mark, changed))}</style>")
+        for group in GROUPS:
+            shown = [
+                control
+                for control in CONTROLS
+                if control.group == group and (settings.applies(control.field, values) or not control.hides)
+            ]
+            opened = _head(group, [control for control in shown if control.more], changed)
+            for control in shown:
+                if opened or not control.more:
+                    _widget(control, settings.applies(control.field, values))
 
 
-def _widget(control: Control, disabled: bool) -> Any:
-    field = engine.Experiment.model_fields[control.field]
-    about: dict[str, Any] = {"key": control.field, "disabled": disabled, "help": _(field.description or "")}
-    label = _(field.title or control.field)
+def _head(group: str, more: list[Control], changed: list[str]) -> bool:
+    """The name of a group, and the button that shows the rest of its controls; returns whether they are shown."""
+    opened: set[str] = st.session_state.opened
+    with st.container(key=f"head_{group}", horizontal=True, gap=None):
+        st.html(f"<h3>{_(group)}</h3>")
+        if more:
+            count = sum(control.field in changed for control in more)
+            word = _("less") if group in opened else _("more")
+            st.button(
+                _("{word}, {count} changed").format(word=word, count=count) if count else word,
+                key=f"more_{group}",
+                type="tertiary",
+                icon=":material/expand_less:" if group in opened else ":material/expand_more:",
+                icon_position="right",
+                help=", ".join(_title(control.field) for control in more),
+                on_click=_toggle,
+                args=(group, group not in opened),
+            )
+    return group in opened
+
+
+def _toggle(group: str, to: bool) -> None:
+    session.command()
+    opened: set[str] = st.session_state.opened
+    st.session_state.opened = opened | {group} if to else opened - {group}
+
+
+def _open_changed(changed: list[str]) -> None:
+    """Open a group when something in its rest begins to differ from the preset; who closes it again keeps it closed."""
+    state, now = st.session_state, {BY_FIELD[field].group for field in changed if BY_FIELD[field].more}
+    state.opened = state.get("opened", set()) | now - state.get("differing", set())
+    state.differing = now
+
+
+def _mark(field: str) -> str:
+    """CSS: a dot beside the label of a control that was changed."""
+    return f".st-key-{field} [data-testid=stWidgetLabel]::before{{content:'•'}}"
+
+
+def _describe(changed: list[str]) -> dict[str, str]:
+    """What was changed, by the name of the control: "Learning rate 0.001 → 0.01"."""
+    now = st.session_state.history.now
+    before, texts = link.base(now.preset), dict[str, str]()
+    for field in changed:
+        old, new = (_written(BY_FIELD[field], values[field]) for values in (before, now.values))
+        texts[_title(field)] = f"{_title(field)} {old} → {new}"
+    return texts
+
+
+def _title(field: str) -> str:
+    return _(engine.Experiment.model_fields[field].title or field)
+
+
+def _written(control: Control, value: Any) -> str:
+    """A value in words: as its option, or all digits of what a link brought."""
+    return control.label(value) if value in control.options else number(value) if value is not None else _("none")
+
+
+def _help(control: Control) -> str:
+    """What the control is for, what its present choice does, when it applies, and whether training goes on."""
+    said = [_plain(_(engine.Experiment.model_fields[control.field].description or ""))]
+    row = control.table.get(st.session_state[control.field]) if control.table else None
+    if row is not None:
+        source = f" ({_plain(row.source)})" if row.source else ""
+        said.append(f"**{_plain(_(row.label))}**: {_plain(_(row.meaning))}{source}")
+    if control.field in NEEDS:
+        said.append(_plain(_(NEEDS[control.field].words)))
+    if control.field in engine.LIVE:
+        said.append(_("Can be changed while it trains."))
+    return "\n\n".join(said)
+
+
+def _plain(text: str) -> str:
+    """A text as it stands, in Markdown."""
+    return re.sub(r"([\\`*_{}\[\]<>$~#|:])", r"\\\1", text)
+
+
+def _widget(control: Control, applies: bool) -> None:
+    field = control.field
+    about: dict[str, Any] = {
+        "key": field, "disabled": not applies, "help": _help(control), "persist_state": "session",
+    }  # fmt: skip
+    label = _title(field)
     if control.widget == "number":
-        low, high = RANGES[control.field]
-        return st.number_input(label, int(low), int(high), step=1, **about)
+        low, high = int(RANGES[field].low), int(RANGES[field].high)
+        st.number_input(label, low, high, step=1, **about)
+        return
+    about["format_func"] = lambda value: _written(control, value)
     if control.widget == "segments":
-        return st.segmented_control(
-            label, control.options, format_func=control.label, required=True, width="stretch", **about
-        )
-    if control.widget == "list":
-        return st.selectbox(label, control.options, format_func=control.label, **about)
-    return st.select_slider(label, _with_own(control), format_func=control.label, **about)
+        st.segmented_control(label, control.options, required=True, width="stretch", **about)
+    elif control.widget == "list":
+        if field in settings.OPTIONAL:
+            about |= {"index": None, "placeholder": _("the task's own")}
+        st.selectbox(label, control.options, **about)
+    else:
+        st.select_slider(label, _with_own(control), **about)
 
 
 def _with_own(control: Control) -> list[Any]:
@@ -103,4 +242,7 @@ def _with_own(control: Control) -> list[Any]:
     value = st.session_state[control.field]
     if value not in control.options:
         own.add(value)
-    return sorted({*control.options, *own})
+    numbers = sorted({*control.options, *own} - {None})
+    if None not in control.options:
+        return numbers
+    return [None, *numbers] if control.options[0] is None else [*numbers, None]

@@ -8,14 +8,15 @@ from app import controls, session
 from app.views import explore
 from app.words import _
 
-CHROME = Path(__file__).parent.parent / "assets" / "chrome.css"
+ASSETS = Path(__file__).parent.parent / "assets"
 
 st.set_page_config(_("Gradient explorer"), layout="wide", initial_sidebar_state=292)
-st.html(CHROME)
+st.html(ASSETS / "chrome.css")
+st.html(f"<script>{(ASSETS / 'keys.js').read_text()}</script>", unsafe_allow_javascript=True)
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
 page = st.navigation([st.Page(explore.page, title=_("Explore"), url_path="explore", default=True)], position="top")
 
 session.read_link()
-values = controls.draw()
-session.choose(values)
+session.take()
+controls.draw()
 page.run()

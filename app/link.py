@@ -1,159 +1,154 @@
 """The experiment in the URL: what a link may say, how it is read, and what is said about one that makes no sense.
 
-`?cell=lstm&seq_length=200`: the fields and names of engine.Experiment, and only what differs from the default. No
-Streamlit in here. Sentences are plain text: they quote the link, so they must never be drawn as HTML or Markdown.
+`?cell=lstm&seq_length=200`: the fields and names of engine.Experiment, and only what differs from the default;
+`?preset=irnn&lr=0.01`: only what differs from the preset. No Streamlit in here. Sentences are plain text: they quote
+the link, so they must never be drawn as HTML or Markdown.
 """
 
-import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
 import engine
+from app import settings
+from app.settings import DEFAULTS, FIELDS
 from app.words import _
 from engine.data import FEWEST_SEQUENCES
 
-DEFAULT = engine.Experiment()
-NAMES: dict[str, tuple[str, ...]] = {  # field -> the names it may have
-    "cell": tuple(engine.CELLS),
-    "nonlinearity": tuple(engine.ACTIVATIONS),
-    "init": tuple(engine.INITS),
-    "task": tuple(engine.TASKS),
-    "optimizer": tuple(engine.OPTIMIZERS),
-    "clip": tuple(engine.CLIPS),
-    "dtype": ("float32", "float64"),
-}
-RANGES: dict[
-    str, tuple[float, float]
-] = {  # field -> least and greatest: the engine's range, narrowed for a shared server
-    "num_layers": (1, 4),
-    "hidden_size": (1, 256),
-    "gain": (0, 10),
-    "forget_bias": (-10, 10),
-    "seed": (0, 999_999_999),
-    "seq_length": (2, 2000),
-    "batch_size": (1, 256),
-    "lr": (0, 10),
-    "clip_threshold": (1e-6, 1e6),
-}
-FIELDS = (*NAMES, *RANGES)
-SIZES = ("seq_length", "batch_size", "hidden_size", "num_layers")
+PRESET = "preset"
+SIZES = ("seq_length", "batch_size", "hidden_size", "num_layers", "embedding_dim", "batching", "train_size")
 MOST_COMPLAINTS = 4
-MOST_WORK = 2**21  # T·B·H·layers: numbers in the hidden states of one pass, which takes about a second at most
+MOST_WORK = 2**21  # numbers in the hidden states of one pass, which takes about a second at most
+MOST_DATA = 2**23  # numbers in the training set, which is held in memory
 
 
 @dataclass(frozen=True)
 class Link:
-    """What was read: a value for every field, and a sentence for everything that was not understood."""
+    """What was read: a preset or "", a value for every field, and a sentence for all that was not understood."""
 
+    preset: str
     values: dict[str, Any]
     complaints: tuple[str, ...]
 
 
+def base(preset: str) -> dict[str, Any]:
+    """The values from which a link says the differences: those of a preset; "" is the default."""
+    return engine.PRESETS[preset].experiment.model_dump() if preset else dict(DEFAULTS)
+
+
 def read(query: Mapping[str, Iterable[str]]) -> Link:
-    """The link's values; a field that makes no sense falls back to its default, alone."""
-    values, complaints = {field: getattr(DEFAULT, field) for field in FIELDS}, []
-    for name, texts in query.items():
-        given = list(texts)
+    """The link's values; a field that makes no sense falls back to its value in the preset, alone."""
+    given, complaints = {name: list(texts) for name, texts in query.items()}, list[str]()
+    preset = _preset(given.pop(PRESET, [""]), complaints)
+    values = base(preset)
+    for name, texts in given.items():
         if name not in FIELDS:
             complaints.append(
-                _("The link says {name}, which is not a setting. Allowed: {allowed}.").format(
-                    name=_quote(name), allowed=", ".join(FIELDS)
-                )
+                _("The link says {name}, which is not a setting.").format(name=_quote(name)) + _nearest(name, FIELDS)
             )
-        elif len(given) != 1:
+            continue
+        instead = settings.write(values[name])
+        if len(texts) != 1:
             complaints.append(
-                _("The link says {field} {times} times; shown is the default, {default}.").format(
-                    field=name, times=len(given), default=values[name]
+                _("The link says {field} {times} times. Shown instead: {value}.").format(
+                    field=name, times=len(texts), value=instead
                 )
             )
-        elif (value := _value(name, given[0])) is None:
+            continue
+        try:
+            values[name] = settings.read(name, texts[0])
+        except ValueError:
             complaints.append(
-                _("The link says {field} = {value}. Allowed: {allowed}. Shown is the default, {default}.").format(
-                    field=name, value=_quote(given[0]), allowed=allowed(name), default=values[name]
+                _("The link says {field} = {text}. Allowed: {allowed}. Shown instead: {value}.").format(
+                    field=name, text=_quote(texts[0]), allowed=settings.allowed(name), value=instead
                 )
             )
-        else:
-            values[name] = value
-    try:
-        experiment(values)
-    except ValueError as refused:
-        complaints.append(_("{reason} Shown are the default sizes.").format(reason=refused))
-        values |= {field: getattr(DEFAULT, field) for field in SIZES}
-    return Link(values, tuple(complaints[:MOST_COMPLAINTS]))
+    return Link(preset, _fitting(values, preset, complaints), tuple(complaints[:MOST_COMPLAINTS]))
 
 
-def write(e: engine.Experiment) -> dict[str, str]:
-    """The query of a link to the experiment; `read` gives the same values back."""
-    return {field: str(getattr(e, field)) for field in FIELDS if getattr(e, field) != getattr(DEFAULT, field)}
+def _preset(texts: list[str], complaints: list[str]) -> str:
+    """The preset that the link names; "" where it names none that exists."""
+    if len(texts) == 1 and (texts[0] in engine.PRESETS or not texts[0]):
+        return texts[0]
+    complaints.append(
+        _("The link says preset = {text}, which does not exist.").format(text=_quote(", ".join(texts)))
+        + _nearest(texts[0], engine.PRESETS)
+    )
+    return ""
+
+
+def _nearest(text: str, names: Iterable[str]) -> str:
+    found = get_close_matches(text[:40], names, n=1)
+    return " " + _("The nearest is {name}.").format(name=found[0]) if found else ""
+
+
+def _fitting(values: dict[str, Any], preset: str, complaints: list[str]) -> dict[str, Any]:
+    """The values; where they do not go together, with the sizes of the preset, or all as in the preset."""
+    if preset:
+        shown = _("Shown are the sizes of the preset."), _("Shown is the preset.")
+    else:
+        shown = _("Shown are the default sizes."), _("Shown is the default.")
+    for fields, instead in zip((SIZES, FIELDS), shown, strict=True):
+        try:
+            experiment(values)
+        except ValueError as refused:
+            complaints.append(f"{refused} {instead}")
+            values = values | {field: base(preset)[field] for field in fields}
+    return values
+
+
+def write(e: engine.Experiment, preset: str = "") -> dict[str, str]:
+    """The query of a link to the experiment; `read` gives values back that make the same."""
+    values = e.model_dump()
+    differences = {field: settings.write(values[field]) for field in settings.differing(values, base(preset))}
+    return {PRESET: preset, **differences} if preset else differences
 
 
 def experiment(values: Mapping[str, Any]) -> engine.Experiment:
-    """The experiment with these values. Raises ValueError with a sentence for readers."""
+    """The experiment with those of these values that count. Raises ValueError with a sentence for readers."""
     try:
-        e = engine.Experiment(**values)
+        e = engine.Experiment(**settings.effective({**DEFAULTS, **values}))
     except ValidationError as error:
         raise ValueError(" ".join(_sentence(detail) for detail in error.errors())) from None
-    work = e.steps * max(e.batch_size, FEWEST_SEQUENCES) * e.hidden_size * e.num_layers  # training, or validation
-    if work > MOST_WORK:
-        sizes = {"T": e.steps, "B": max(e.batch_size, FEWEST_SEQUENCES), "H": e.hidden_size, "L": e.num_layers}
-        raise ValueError(
-            _(
-                "Length {T} × batch {B} × hidden size {H} × layers {L} = {work}: "
-                "more than the {most} that this server allows. Choose a smaller one of them; "
-                "the pictures show the last network that fits."
-            ).format(**sizes, work=f"{work:,}", most=f"{MOST_WORK:,}")
-        )
+    _check_work(e)
+    _check_data(e)
     return e
 
 
-def accepts(field: str, value: Any) -> bool:
-    """Is this a value that the field may have here?"""
-    if field in NAMES:
-        return value in NAMES[field]
-    if field not in RANGES or isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    low, high = RANGES[field]
-    return low <= value <= high and (isinstance(value, int) or not _is_whole(field))  # NaN is in no range
+def _check_work(e: engine.Experiment) -> None:
+    """Raises ValueError where one pass, of training or of validation, is too much."""
+    task, sequences = engine.TASKS[e.task], max(e.sequences, FEWEST_SEQUENCES)
+    ends = max(task.input_size, task.output_size)
+    width = max(e.hidden_size * e.num_layers, ends)
+    if (work := e.steps * sequences * width) <= MOST_WORK:
+        return
+    wide = (
+        _("{n} inputs or outputs").format(n=ends)
+        if width == ends
+        else _("hidden size {H} × layers {L}").format(H=e.hidden_size, L=e.num_layers)
+    )
+    raise ValueError(
+        _(
+            "Length {T} × {B} sequences in a step × {wide} = {work}: more than the {most} that this server allows. "
+            "Choose a smaller one of them."
+        ).format(T=e.steps, B=sequences, wide=wide, work=f"{work:,}", most=f"{MOST_WORK:,}")
+    )
 
 
-def allowed(field: str) -> str:
-    """What may stand in a link, in words."""
-    if field in NAMES:
-        return ", ".join(NAMES[field])
-    low, high = RANGES[field]
-    if _is_whole(field):
-        return _("a whole number from {low} to {high}").format(low=low, high=high)
-    return _("a number from {low:g} to {high:g}").format(low=low, high=high)
-
-
-def _is_whole(field: str) -> bool:
-    return isinstance(getattr(DEFAULT, field), int)
-
-
-def _value(field: str, text: str) -> Any:
-    """The value that a text of the link stands for; None when there is none."""
-    if field in NAMES:
-        value: Any = text
-    elif _is_whole(field):
-        value = int(text) if re.fullmatch(r"[+-]?[0-9]{1,15}", text) else None
-    else:
-        value = (
-            float(text)
-            if re.fullmatch(r"[+-]?[0-9.]{1,25}(e[+-]?[0-9]{1,3})?", text, re.I) and _is_float(text)
-            else None
+def _check_data(e: engine.Experiment) -> None:
+    """Raises ValueError where the training set takes too much memory."""
+    task = engine.TASKS[e.task]
+    numbers = (e.train_size or 0) * e.steps * (task.input_size + (task.output_size if task.every_step else 0))
+    if numbers > MOST_DATA:
+        raise ValueError(
+            _(
+                "{N} sequences of length {T} in the training set are {numbers} numbers: more than the {most} that this "
+                "server allows. Choose a smaller set or a shorter length."
+            ).format(N=f"{e.train_size:,}", T=e.steps, numbers=f"{numbers:,}", most=f"{MOST_DATA:,}")
         )
-    return value if value is not None and accepts(field, value) else None
-
-
-def _is_float(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
 
 
 def _quote(text: str) -> str:

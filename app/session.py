@@ -1,43 +1,55 @@
-"""What one visitor's session holds: the values of the controls, the experiment they make, and its run.
+"""What one visitor's session holds: the values of the controls, the preset, the experiment they make, and its run.
 
 The link is read once, at the first run of a session, and again when the visitor goes back or forward; otherwise the
-controls decide, and the link follows them.
+controls decide, and the link follows them. Whatever was chosen, by whatever way, can be undone.
 """
 
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
-from app import link
+from app import link, settings
+from app.history import Choice, History
 from app.registry import RUNS
 from app.runs import Run
+from app.settings import FIELDS
 
 
 def read_link() -> None:
     """Set the controls from the link, where it says something new."""
     state, query = st.session_state, _query()
-    if "experiment" in state and not _went_back(query):
+    if "history" in state and not _went_back(query):
         return
     found = link.read(query)
-    for field, value in found.values.items():
-        state[field] = value
-    state.experiment = link.experiment(found.values)
+    _set(found.preset, found.values)
     state.complaints = list(found.complaints)
-    state.linked = query
+    if "history" not in state:
+        state.history = History(Choice(found.preset, found.values))
 
 
-def choose(values: dict[str, Any]) -> None:
-    """Take the controls' values as the experiment, and write its link; a refused one leaves everything as it was."""
+def take() -> None:
+    """Take what the controls say as the experiment, and write its link; one that is refused leaves the old one."""
     state = st.session_state
+    history: History = state.history
+    for field in FIELDS:  # a widget may say None for a moment, while its options change
+        if not settings.accepts(field, state[field]):
+            state[field] = history.now.values[field]
+    choice = Choice(state.preset, {field: state[field] for field in FIELDS})
+    moved = choice.changed(history.now)
+    one = len(moved) == 1 and moved[0] in settings.RANGES and not state.get("commanded")
+    history.choose(choice, time.monotonic(), moved[0] if one else None)
     try:
-        state.experiment = link.experiment(values)
+        state.experiment = link.experiment(choice.values)
         state.refusal = None
     except ValueError as refused:
         state.refusal = str(refused)
-    wanted = link.write(state.experiment)
+    wanted = link.write(state.experiment, choice.preset)
     if wanted != st.query_params.to_dict() or any(len(texts) > 1 for texts in _query().values()):
         st.query_params.from_dict(wanted)
     state.linked = _query()
+    state.commanded = False
 
 
 def run() -> Run:
@@ -49,15 +61,86 @@ def run() -> Run:
     return found
 
 
+def changes() -> list[str]:
+    """The fields that count and have another value than in the preset."""
+    now: Choice = st.session_state.history.now
+    return settings.differing(now.values, link.base(now.preset))
+
+
+# What buttons do. Each is harmless when it happens twice.
+
+
+def command() -> None:
+    """A click that moves no control: the address it came with may be an older one, and is no going back."""
+    st.session_state.commanded = True
+
+
+def load(preset: str) -> None:
+    """All controls take the values of a preset."""
+    command()
+    _set(preset, link.base(preset))
+
+
+def put_back() -> None:
+    """The preset again, as it was."""
+    load(st.session_state.preset)
+
+
+def put_back_refused() -> None:
+    """The controls again as in the experiment that is shown."""
+    command()
+    shown = st.session_state.experiment.model_dump()
+    change({field: value for field, value in shown.items() if settings.applies(field, shown)})
+
+
+def change(values: Mapping[str, Any]) -> None:
+    """Set some controls; what they cannot have is ignored."""
+    command()
+    for field, value in values.items():
+        if field in FIELDS and settings.accepts(field, value):
+            st.session_state[field] = settings.cast(field, value)
+
+
+def dismiss() -> None:
+    """The sentences about the link have been read."""
+    command()
+    st.session_state.complaints = []
+
+
+def undo(count: int) -> None:
+    """Take back what was chosen last; `count`: what History.count was when the button was drawn."""
+    _travel(st.session_state.history.undo(count))
+
+
+def redo(count: int) -> None:
+    _travel(st.session_state.history.redo(count))
+
+
+def _travel(moved: bool) -> None:
+    command()
+    now: Choice = st.session_state.history.now
+    if moved:
+        _set(now.preset, now.values)
+
+
+def _set(preset: str, values: Mapping[str, Any]) -> None:
+    state = st.session_state
+    state.preset = preset
+    for field, value in values.items():
+        if field not in state or state[field] != value:  # a widget that is set is sent anew: only where it differs
+            state[field] = value
+
+
 def _query() -> dict[str, list[str]]:
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
 def _went_back(query: dict[str, list[str]]) -> bool:
-    """Does the address say something else than what was written there, while no control has moved?
+    """Does the address say something else than what was written there, while nothing was moved or clicked?
 
     (A control that moves twice in a row brings the address of before its first move: that is no going back.)
     """
     state = st.session_state
-    moved = any(state[field] != getattr(state.experiment, field) for field in link.FIELDS)
-    return query != state.linked and not moved
+    now: Choice = state.history.now
+    moved = any(state[field] != now.values[field] for field in FIELDS)
+    return query != state.linked and not moved and not state.commanded

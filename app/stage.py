@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import link
+from app import session
 from app.figures.words import player_words
 from app.frames import Encoder
 from app.live import frame
@@ -45,6 +45,4 @@ def _change() -> None:
         return
     if isinstance(asked.get("fallback"), bool):
         st.session_state.without_socket = asked["fallback"]
-    for field, value in asked.items():
-        if link.accepts(field, value):
-            st.session_state[field] = type(getattr(link.DEFAULT, field))(value)
+    session.change(asked)

@@ -17,7 +17,7 @@ from app.figures.palette import PALETTES
 from app.figures.scales import counts, decades, grow, thin
 from app.figures.words import player_words, verdict
 from app.frames import Encoder, decode
-from app.shown import MOST_CLASSES, Shown, shown_of
+from app.shown import Shown, shown_of
 from app.snapshot import Snapshot, axis_end
 
 

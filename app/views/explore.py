@@ -23,5 +23,13 @@ def notice() -> None:
     with st.container(key="notice", border=True):
         for sentence in sentences:
             st.text(sentence)
-        if state.complaints:
-            st.button(_("Dismiss"), on_click=state.complaints.clear)
+        with st.container(horizontal=True):
+            if state.refusal:
+                st.button(
+                    _("Put back"),
+                    key="put_back_refused",
+                    help=_("The controls as in the pictures."),
+                    on_click=session.put_back_refused,
+                )
+            if state.complaints:
+                st.button(_("Dismiss"), key="dismiss", on_click=session.dismiss)

@@ -1,0 +1,54 @@
+"""What a visitor has chosen, one thing after the other, so that it can be taken back. No Streamlit in here."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MOST = 200  # choices that can be taken back
+ONE_MOVE = 1.5  # seconds: moves of one slider that follow each other faster are one choice
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A preset ("": the default) and the value of every control, of those too that do not count at present."""
+
+    preset: str
+    values: dict[str, Any]
+
+    def changed(self, other: "Choice") -> list[str]:
+        return [name for name, value in self.values.items() if value != other.values[name]]
+
+
+@dataclass
+class History:
+    """`now` and what was before and after it. `count` tells one state from the next: a click that arrives twice (or
+    late) says which state it was made for, and is ignored in another."""
+
+    now: Choice
+    past: list[Choice] = field(default_factory=list)
+    future: list[Choice] = field(default_factory=list)
+    count: int = 0
+    _moved: tuple[str, float] | None = None  # the slider that has moved last, and when
+
+    def choose(self, choice: Choice, when: float, slider: str | None = None) -> None:
+        """Something was chosen, at `when` seconds; `slider`: the field, where nothing else than a slider was moved."""
+        if choice == self.now:
+            return
+        goes_on = slider is not None and self._moved is not None and self._moved[0] == slider
+        if not (goes_on and self._moved and when - self._moved[1] < ONE_MOVE):
+            self.past = [*self.past, self.now][-MOST:]
+        self._moved = None if slider is None else (slider, when)
+        self.now, self.future, self.count = choice, [], self.count + 1
+
+    def undo(self, count: int) -> bool:
+        """Back to the choice before; False where there is none, or `count` is not that of the present state."""
+        return self._move(self.past, self.future, count)
+
+    def redo(self, count: int) -> bool:
+        return self._move(self.future, self.past, count)
+
+    def _move(self, source: list[Choice], target: list[Choice], count: int) -> bool:
+        if not source or count != self.count:
+            return False
+        target.append(self.now)
+        self.now, self.count, self._moved = source.pop(), self.count + 1, None
+        return True
