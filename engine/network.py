@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from engine import embedding, readout, unroll
-from engine.activations import NUMBERS
+from engine.activations import ACTIVATIONS, NUMBERS
 from engine.cells import KINDS
 from engine.clipping import global_norm
 from engine.losses import LOSSES
@@ -24,7 +24,7 @@ class Network:
 
     def __init__(self, cell: str, nonlinearity: str, parameters: Parameters, steps: int, batch: int, every_step: bool):
         self.cell, self.parameters, self._cell_name = KINDS[cell], parameters, cell
-        self._activation = NUMBERS[nonlinearity]
+        self.activation, self._activation = ACTIVATIONS[nonlinearity], NUMBERS[nonlinearity]
         dtype = parameters.flat.dtype
         output_size, units = parameters["head.weight"].shape
         layers, width = len(parameters.layers), self.cell.blocks * units
@@ -42,7 +42,7 @@ class Network:
         largest = max(w.size for w in parameters.values())
         self._packed = np.zeros(largest, dtype), np.zeros(largest, dtype)
         self._unit = np.ones(1, dtype)
-        self._masks: np.ndarray | None = None
+        self.masks: np.ndarray | None = None
         self.norms, self.exponents = np.zeros((layers, steps)), np.zeros((layers, steps), np.int64)
 
     @cached_property
@@ -70,7 +70,7 @@ class Network:
 
         masks (L−1, T or 1, B, H) multiply what goes from one layer to the next (dropout; None: nothing dropped).
         """
-        self._masks = masks
+        self.masks = masks
         if self._embedding is not None:
             self._symbols = inputs.argmax(axis=2)
             inputs = self._embedding[self._symbols]
@@ -144,8 +144,8 @@ class Network:
                 self.saved[layer], self._unit, *scratch, below, norms[layer], exponents[layer],
             )  # fmt: skip
             if layer:
-                if self._masks is not None:
-                    dx *= self._masks[layer - 1]
+                if self.masks is not None:
+                    dx *= self.masks[layer - 1]
                 arriving, of_arriving = dx, exponents[layer].copy()
 
     def log10_norms(self) -> np.ndarray:

@@ -161,6 +161,7 @@ class Pass:
     hidden: np.ndarray  # (L, T+1, B, H)
     cell: np.ndarray  # (L, T+1, B, H)
     gates: dict[str, np.ndarray]  # (L, T, B, H) each
+    deltas: np.ndarray  # ∂L/∂h_t, (L, T, B, H)
     grad_norms: np.ndarray  # (L, T)
     grads: dict[str, np.ndarray]
 
@@ -202,14 +203,14 @@ def run(
     value, d_outputs = loss_and_slope(loss, outputs, targets if every_step else targets[None])
 
     gradients = [w.zeros() for w in weights]
-    norms = np.zeros((layers, steps))
+    deltas, norms = np.zeros((layers, steps, batch, units)), np.zeros((layers, steps))
     later_h, later_c = np.zeros((2, layers, batch, units))  # what comes back from timestep t + 1
     for t in reversed(range(steps)):
         from_above = np.zeros((batch, units))
         if every_step or t == steps - 1:
             from_above = d_outputs[t if every_step else 0] @ state_dict["head.weight"]
         for layer in reversed(range(layers)):
-            dh = later_h[layer] + from_above
+            dh = deltas[layer, t] = later_h[layer] + from_above
             norms[layer, t] = np.mean(np.sqrt(np.sum(dh**2, axis=1)))
             dx, dh, dc = pullback(dh, later_c[layer], kept[layer, t], weights[layer], activation, gradients[layer])
             cut = tbptt is not None and t % tbptt == 0
@@ -218,7 +219,7 @@ def run(
     grads = {f"{name}_l{layer}": g for layer, w in enumerate(gradients) for name, g in vars(w).items()}
     grads["head.weight"] = np.einsum("tbo,tbh->oh", d_outputs, read)
     grads["head.bias"] = d_outputs.sum(axis=(0, 1))
-    return Pass(value, outputs, hidden, memory, gates, norms, grads)
+    return Pass(value, outputs, hidden, memory, gates, deltas, norms, grads)
 
 
 def global_norm(grads: Arrays) -> float:
