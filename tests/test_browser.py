@@ -302,7 +302,8 @@ def test_one_click_loads_a_preset_which_plays_on(visit):
 
 def test_a_changed_control_has_a_dot_until_it_is_put_back(visit):
     page = visit("?preset=healthy")
-    dot = "(field) => getComputedStyle(document.querySelector(`.st-key-${field} [data-testid=stWidgetLabel]`), '::before').content"
+    label = "document.querySelector(`.st-key-${field} [data-testid=stWidgetLabel]`)"
+    dot = f"(field) => getComputedStyle({label}, '::before').content"
     assert page.page.evaluate(dot, "gain") == "none"
     page.slide("gain", "ArrowRight")
     page.until(lambda: page.page.evaluate(dot, "gain") == '"•"')
