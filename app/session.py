@@ -23,6 +23,7 @@ def read_link() -> None:
     if "history" in state and not _went_back(query):
         return
     found = link.read(query)
+    command()
     _set(found.preset, found.values)
     state.complaints = list(found.complaints)
     if "history" not in state:

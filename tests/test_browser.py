@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
+from app.controls import CONTROLS
 from app.frames import decode
 
 from .conftest import Server
@@ -233,6 +234,182 @@ def test_a_nonsense_link_says_what_was_wrong(visit):
     notice.get_by_role("button").click()
     notice.wait_for(state="detached")
     assert page.page.url.rstrip("/?") == page.server.url
+
+
+def choose_preset(page: Visitor, name: str) -> None:
+    page.page.locator(".st-key-presets button").first.click()
+    page.page.locator(f".st-key-preset_{name} button").first.click()
+
+
+def boxes(page: Visitor) -> dict[str, Any]:
+    """Where each control of the sidebar stands."""
+    fields = [control.field for control in CONTROLS]
+    return page.page.evaluate(
+        """(fields) => Object.fromEntries(fields.map((field) => [field, document.querySelector(`.st-key-${field}`)])
+        .filter(([, element]) => element).map(([field, element]) => {
+            const { top, bottom, left, right } = element.getBoundingClientRect()
+            return [field, [top, bottom, left, right].map(Math.round)]
+        }))""",
+        fields,
+    )
+
+
+def value(page: Visitor, field: str) -> str:
+    return page.text(f".st-key-{field} [data-testid=stSliderThumbValue]")
+
+
+def test_all_that_is_wanted_every_day_is_seen_without_scrolling(visit):
+    page = visit()
+    places = boxes(page)
+    assert set(places) == {control.field for control in CONTROLS if not control.more}
+    assert all(0 <= top < bottom <= 800 and 0 <= left < right <= 292 for top, bottom, left, right in places.values())
+    assert page.page.evaluate(
+        "(({scrollHeight, clientHeight}) => scrollHeight <= clientHeight)"
+        "(document.querySelector('[data-testid=stSidebarContent]'))"
+    )
+
+
+def test_no_control_moves_while_its_neighbours_are_played_with(visit):
+    page = visit()
+    places = boxes(page)
+    for name in ("LSTM", "GRU"):
+        page.page.get_by_text(name, exact=True).click()
+        page.until(lambda name=name: f"cell={name.lower()}" in page.page.url)
+        assert boxes(page) == places
+    page.slide("gain", "ArrowRight", 3)
+    page.until(lambda: "gain=1.05" in page.page.url)
+    assert boxes(page) == places
+    choose_preset(page, "healthy")
+    page.until(lambda: "preset=healthy" in page.page.url and "gain" not in page.page.url)
+    page.page.wait_for_timeout(300)
+    assert boxes(page) == places
+
+
+def test_one_click_loads_a_preset_which_plays_on(visit):
+    page = visit()
+    page.press("play")
+    page.until(lambda: page.step > 3)
+    choose_preset(page, "healthy")
+    page.until(lambda: page.page.url.endswith("?preset=healthy"))
+    page.until(lambda: page.page.locator(".st-key-menu").count() == 0)
+    assert "gradient arrives" in page.text(".st-key-controls .meaning")
+    page.until(lambda: page.step > 3)
+    page.page.reload()
+    page.drawn()
+    assert page.text(".st-key-presets button") != "Default"
+    assert value(page, "gain") == "1.00"
+
+
+def test_a_changed_control_has_a_dot_until_it_is_put_back(visit):
+    page = visit("?preset=healthy")
+    label = "document.querySelector(`.st-key-${field} [data-testid=stWidgetLabel]`)"
+    dot = f"(field) => getComputedStyle({label}, '::before').content"
+    assert page.page.evaluate(dot, "gain") == "none"
+    page.slide("gain", "ArrowRight")
+    page.until(lambda: page.page.evaluate(dot, "gain") == '"•"')
+    assert page.page.evaluate(dot, "lr") == "none"
+    assert page.text(".st-key-changes p") == "Gain 1.00 → 1.05"
+    page.page.locator(".st-key-put_back button").first.click()
+    page.until(lambda: page.page.evaluate(dot, "gain") == "none")
+    page.until(lambda: value(page, "gain") == "1.00")
+    page.until(lambda: page.page.url.endswith("?preset=healthy"))
+
+
+def test_undo_and_redo_by_keys(visit):
+    page = visit()
+    page.slide("gain", "ArrowRight")
+    page.until(lambda: "gain=0.95" in page.page.url)
+    page.page.get_by_text("GRU", exact=True).click()
+    page.until(lambda: "cell=gru" in page.page.url)
+    page.page.keyboard.press("Control+z")
+    page.until(lambda: "cell" not in page.page.url)
+    page.slide("gain", "ArrowLeft", 0)  # the keys belong to a slider
+    page.page.keyboard.press("Control+z")
+    page.until(lambda: "gain" not in page.page.url)
+    page.until(lambda: value(page, "gain") == "0.90")
+    page.page.keyboard.press("Control+Shift+z")
+    page.until(lambda: "gain=0.95" in page.page.url)
+    page.page.keyboard.press("Control+y")
+    page.until(lambda: "cell=gru" in page.page.url)
+    page.until(lambda: value(page, "gain") == "0.95")
+
+
+def test_undo_keys_are_the_field_s_while_somebody_types(visit):
+    page = visit()
+    page.slide("gain", "ArrowRight")
+    page.until(lambda: "gain=0.95" in page.page.url)
+    page.page.locator(".st-key-seed input").click()
+    page.page.keyboard.type("7")
+    page.page.keyboard.press("Control+z")
+    page.page.wait_for_timeout(500)
+    assert "gain=0.95" in page.page.url
+    assert value(page, "gain") == "0.95"
+
+
+def test_undo_beside_the_browser_s_back(visit):
+    page = visit()
+    page.slide("gain", "ArrowRight")
+    page.until(lambda: "gain=0.95" in page.page.url)
+    page.page.wait_for_timeout(300)
+    page.page.go_back()
+    page.until(lambda: value(page, "gain") == "0.90")
+    page.page.locator(".st-key-undo button").first.click()
+    page.until(lambda: value(page, "gain") == "0.95")
+    page.until(lambda: "gain=0.95" in page.page.url)
+    page.page.locator(".st-key-undo button").first.click()
+    page.until(lambda: value(page, "gain") == "0.90")
+    page.until(lambda: "gain" not in page.page.url)
+    page.page.locator(".st-key-redo button").first.click()
+    page.until(lambda: "gain=0.95" in page.page.url)
+    page.page.wait_for_timeout(300)
+    page.page.go_back()
+    page.until(lambda: value(page, "gain") == "0.90")
+
+
+def test_new_seed_can_be_undone(visit):
+    page = visit()
+    page.press("seed")
+    page.until(lambda: "seed=" in page.page.url)
+    page.page.locator(".st-key-undo button").first.click()
+    page.until(lambda: "seed=" not in page.page.url)
+    page.until(lambda: page.page.locator(".st-key-seed input").input_value() == "0")
+
+
+def test_what_is_hidden_keeps_its_value(visit):
+    page = visit("?optimizer=momentum&momentum=0.5")
+    assert value(page, "momentum") == "0.5", "it differs from the preset: its group is open"
+
+    def choose_optimizer(name: str) -> None:
+        page.page.locator(".st-key-optimizer input").click()
+        page.page.get_by_role("option", name=name, exact=True).click()
+
+    choose_optimizer("Adam")
+    page.until(lambda: page.page.locator(".st-key-momentum").count() == 0)
+    page.until(lambda: "momentum" not in page.page.url)
+    choose_optimizer("momentum")
+    page.until(lambda: "momentum=0.5" in page.page.url)
+    page.until(lambda: value(page, "momentum") == "0.5")
+
+
+def test_a_choice_of_none_has_a_word(visit):
+    page = visit("?stop_steps=100")
+    assert value(page, "stop_steps") == "100"
+    page.slide("stop_steps", "End")
+    page.until(lambda: value(page, "stop_steps") == "never")
+    page.until(lambda: "stop_steps" not in page.page.url)
+    page.slide("stop_steps", "ArrowLeft")
+    page.until(lambda: "stop_steps=100000" in page.page.url)
+
+
+def test_what_was_refused_is_put_back(visit):
+    page = visit("?seq_length=500&hidden_size=128")
+    page.slide("batch_size", "End")
+    notice = page.page.locator(".st-key-notice")
+    notice.wait_for()
+    assert "more than the" in notice.inner_text()
+    notice.get_by_role("button", name="Put back").click()
+    notice.wait_for(state="detached")
+    page.until(lambda: value(page, "batch_size") == "32")
 
 
 def test_two_tabs_do_not_disturb_each_other(visit):

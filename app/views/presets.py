@@ -39,7 +39,7 @@ def _button(key: str, label: str, about: str, disabled: bool, do: Callable[[int]
 
 
 def _rows(now: str) -> None:
-    """The presets, by group; the default first."""
+    """The presets, by group, the default first; what to look for in the one that is pointed at stands at the foot."""
     _row("", now)
     for group in dict.fromkeys(row.group for row in engine.PRESETS.values()):
         with st.container(key=f"presets_{group}", gap=None):
@@ -50,17 +50,19 @@ def _rows(now: str) -> None:
 
 
 def _row(name: str, now: str) -> None:
-    source = engine.PRESETS[name].source if name else ""
     st.button(
         _label(name),
         key=f"preset_{name}",
         type="tertiary",
         icon=":material/check:" if name == now else None,
         width="stretch",
-        help=_meaning(name) + (f"\n\n{source}" if source else ""),
         on_click=_choose,
         args=(name,),
     )
+    source = f" ({engine.PRESETS[name].source})" if name else ""
+    st.html(
+        f'<p class="foot">{html.escape(_meaning(name) + source)}</p>'
+    )  # shown while the button before it is pointed at
 
 
 def _choose(name: str) -> None:
