@@ -421,6 +421,9 @@ def test_closed_forms():
     persistence = quad(lambda w: (1 - cos(w)) / (high - low), low, high)[0]
     assert TASKS["sine"].trivial_loss["mse"](9) == pytest.approx(persistence, rel=1e-10)
     assert TASKS["sum_of_sines"].trivial_loss["mse"](9) == pytest.approx(persistence / 3, rel=1e-10)
+    for name, waves in (("sine", 1), ("sum_of_sines", 3)):
+        variance = quad(lambda phase: np.sin(phase) ** 2 / (2 * pi), 0, 2 * pi)[0] / waves
+        assert TASKS[name].references["guessing the mean"]["mse"](9) == pytest.approx(variance, rel=1e-10)
     for name, mean, value in (("adding", 1, lambda a, b: a + b), ("multiplication", 1 / 4, lambda a, b: a * b)):
         variance = dblquad(lambda a, b, f=value, m=mean: (f(a, b) - m) ** 2, 0, 1, 0, 1)[0]
         assert TASKS[name].trivial_loss["mse"](9) == pytest.approx(variance, rel=1e-8)
@@ -505,6 +508,13 @@ def test_mackey_glass_hands_out_the_solution_after_its_transient():
     begins, sequences = np.nonzero(np.abs(stretches - whole.T).max(axis=2) < 1e-12)
     assert sorted(sequences) == list(range(50))
     assert 340 <= begins.min() < 370 < 820 < begins.max() < 850
+
+
+def test_mackey_glass_lines_are_those_of_the_long_run():
+    """Its constants have no formula, but a mean over 400 000 timesteps of one beat has little error."""
+    x, y = TASKS["mackey_glass"].draw(rng(), 2000, 200)
+    assert pytest.approx(x.var(), rel=2e-3) == mackey_glass.VARIANCE
+    assert pytest.approx(((y - x) ** 2).mean(), rel=2e-3) == mackey_glass.PERSISTENCE
 
 
 def test_mackey_glass_is_stationary():
