@@ -247,8 +247,6 @@ def test_all_that_controls_offer_is_compiled_ahead():
     ahead, cells = everything(), [("rnn", True), ("lstm", True), ("gru", True), ("gru", False)]
     offered = product(cells, NAMES["dtype"], NAMES["optimizer"], NAMES["clip"])
     assert {((e.cell, e.reset_after), e.dtype, e.optimizer, e.clip) for e in ahead} == set(offered)
-    offered = product(cells, NAMES["dtype"], NAMES["task"])
-    assert {((e.cell, e.reset_after), e.dtype, e.task) for e in ahead} == set(offered)
 
 
 def test_unused_runs_are_freed(registry, monkeypatch):
