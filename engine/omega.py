@@ -11,7 +11,10 @@ program of the paper squares both norms and takes the mean over timesteps: its w
 
 import numpy as np
 
+from engine._jit import jit
+from engine.matmul import number, pack, product
 from engine.network import Network
+from engine.unroll import clear
 
 LEAST = np.finfo(np.float64).tiny  # the least normal number: shorter gradients have lost their digits, and their ratio
 
@@ -23,50 +26,84 @@ def omega(network: Network, d_outputs: np.ndarray, cut: int = 0) -> tuple[float,
     float64 count nothing.
     """
     value, gradients = 0.0, list[np.ndarray]()
-    head, read = network.parameters["head.weight"].astype(np.float64), len(d_outputs)
+    head = network.parameters["head.weight"].astype(np.float64)
+    _, steps, batch, units = network.hidden[:, 1:].shape
+    scratch = np.zeros((4, batch * units))
     with np.errstate(all="ignore"):
-        arriving = np.zeros(network.hidden[-1, 1:].shape)  # (T, B, H), from the head or from the layer above
-        arriving[-read:] = d_outputs @ head
+        arriving = np.zeros((steps, batch, units))  # from the head, or from the layer above
+        arriving[-len(d_outputs) :] = d_outputs @ head
         for layer in range(len(network.hidden) - 1, -1, -1):
             w_ih, w_hh = (w.astype(np.float64) for w in network.parameters.layers[layer][:2])
             slope = network.activation.slope(np, network.hidden[layer, 1:].astype(np.float64))
-            delta, u, v = _backward(arriving, slope, w_hh, cut)
-            of_layer, gradient = _keeping(delta, u, v)
-            value += of_layer
-            gradients.insert(0, gradient)
+            gradient, below = np.zeros((units, units)), np.zeros((steps, batch, units if layer else 0))
+            value += _layer(w_ih, w_hh, arriving, slope, cut, *scratch, gradient, below) / batch
+            gradients.insert(0, gradient * (2 / batch))
             if layer:
-                arriving = u @ w_ih
-                if network.masks is not None:
-                    arriving *= network.masks[layer - 1]
+                arriving = below if network.masks is None else below * network.masks[layer - 1]
     return value, gradients
 
 
-def _backward(
-    arriving: np.ndarray, slope: np.ndarray, w_hh: np.ndarray, cut: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """δ, u and v of every timestep, (T, B, H) each: δ_t = what arrives + v_{t+1}, where the gradient is not cut."""
-    delta, u, v = (np.empty_like(arriving) for _ in range(3))
-    later: np.ndarray | float = 0.0
-    for t in range(len(arriving) - 1, -1, -1):
-        delta[t] = arriving[t] + later
-        u[t] = delta[t] * slope[t]
-        v[t] = u[t] @ w_hh
-        later = 0.0 if cut and t % cut == 0 else v[t]
-    return delta, u, v
+@jit
+def _layer(w_ih, w_hh, arriving, slope, cut, delta, v, left, right, gradient, below):
+    """Σ over timesteps and batch of Ω_k in one layer; half of its ∂⁺/∂W_hh is added to gradient (H, H).
+
+    arriving, slope = φ'(z): (T, B, H); below (T, B, I) becomes u W_ih, I = 0: not wanted. delta, v, left, right (B·H,)
+    are scratch. As products have it: v = u W_hh, rows being sequences, and the gradient is Σₜ leftᵀ right with
+    left = (‖v‖/‖δ‖ − 1) u/‖δ‖, right = v/‖v‖.
+    """
+    steps, batch, units = arriving.shape
+    size = below.shape[2]
+    o, one, total = number(0), number(1), 0.0
+    from_above, slopes, flat_below, dw = (
+        arriving.reshape(-1),
+        slope.reshape(-1),
+        below.reshape(-1),
+        gradient.reshape(-1),
+    )
+    packed_ih, packed_hh = np.empty(w_ih.size), np.empty(w_hh.size)
+    pack(w_ih, packed_ih)
+    pack(w_hh, packed_hh)
+    clear(v)
+    for t in range(steps - 1, -1, -1):
+        start = t * batch * units
+        for i in range(batch * units):
+            delta[i] = from_above[start + i] + v[i]
+            left[i] = delta[i] * slopes[start + i]  # u
+        product(left, o, units, one, packed_hh, o, o, v, o, units, batch, units, units, o)
+        product(left, o, units, one, packed_ih, o, o, flat_below, t * batch * size, size, batch, size, units, o)
+        for b in range(batch):
+            of_delta, of_v = _length(delta, b * units, units), _length(v, b * units, units)
+            counts = LEAST <= of_delta < np.inf and LEAST <= of_v < np.inf
+            off = of_v / of_delta - 1.0 if counts else 0.0
+            total += off * off
+            per_delta, per_v = 1.0 / of_delta, 1.0 / of_v
+            for i in range(b * units, (b + 1) * units):
+                left[i] = left[i] * per_delta * off if counts else 0.0
+                right[i] = v[i] * per_v if counts else 0.0
+        product(left, o, one, units, right, o, units, dw, o, units, units, units, batch, one)
+        if cut > 0 and t % cut == 0:
+            clear(v)
+    return total
 
 
-def _keeping(delta: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[float, np.ndarray]:
-    """Ω of a layer and its ∂⁺Ω/∂W_hh, (H, H)."""
-    of_delta, of_v = _lengths(delta), _lengths(v)  # (T, B, 1)
-    counts = (of_delta >= LEAST) & (of_v >= LEAST) & np.isfinite(of_delta) & np.isfinite(of_v)
-    off = np.where(counts, of_v / of_delta - 1, 0.0)
-    batch, units = delta.shape[1:]
-    left = np.where(counts, u / of_delta * off, 0.0).reshape(-1, units)
-    right = np.where(counts, v / of_v, 0.0).reshape(-1, units)
-    return float(np.sum(off * off)) / batch, 2 / batch * left.T @ right
-
-
-def _lengths(x: np.ndarray) -> np.ndarray:
-    """‖x‖₂ along the last axis, which stays: scaled first, so that no square leaves the range. NaN for 0."""
-    largest = np.abs(x).max(axis=-1, keepdims=True)
-    return largest * np.sqrt(np.sum((x / largest) ** 2, axis=-1, keepdims=True))
+@jit
+def _length(x, start, count):
+    """‖x‖₂ of `count` numbers from `start`; scaled first where squares leave the range."""
+    total = 0.0
+    for i in range(start, start + count):
+        total += x[i] * x[i]
+    if 1e-280 < total < 1e300:
+        return np.sqrt(total)
+    largest = 0.0
+    for i in range(start, start + count):
+        size = abs(x[i])
+        if not size <= largest:
+            largest = size
+            if not np.isfinite(size):
+                return largest
+    if largest == 0.0:
+        return largest
+    total = 0.0
+    for i in range(start, start + count):
+        total += (x[i] / largest) ** 2
+    return largest * np.sqrt(total)
