@@ -11,13 +11,16 @@ import pytest
 
 import engine
 from app.figures import FIGURES, figure, palette
+from app.figures.flow import cut_before
 from app.figures.flow_map import columns
+from app.figures.loss import gap
 from app.figures.numbers import decade, power, short, times
 from app.figures.palette import PALETTES
+from app.figures.run import cost, radii, stopped
 from app.figures.scales import counts, decades, grow, thin
 from app.figures.words import player_words, verdict
 from app.frames import Encoder, decode
-from app.shown import Shown, shown_of
+from app.shown import MOST_CLASSES, Shown, run_free, shown_of
 from app.snapshot import Snapshot, axis_end
 
 
@@ -84,7 +87,8 @@ CASES = {
     "diverged at once": gone(dataclasses.replace(snapshot(reached=0)), 0),
     "nothing finite": gone(
         snapshot(
-            reached=0, now=np.full((1, 100), np.nan), start=np.full((1, 100), np.nan), radii=(engine.Radius(0, "", np.nan, np.nan),),
+            reached=0, now=np.full((1, 100), np.nan), start=np.full((1, 100), np.nan),
+            radii=(engine.Radius(0, "", np.nan, np.nan),),
             hidden=np.full((1, 100, 32), np.inf), rows=np.full((1, 1, 100), np.nan), theory=np.nan,
         ), 0,
     ),
@@ -101,6 +105,13 @@ CASES = {
     "long run": snapshot(reached=100_000),
     "wide": snapshot(units=512),
     "zero loss": snapshot(loss=np.zeros(138), validation=np.zeros(138)),
+    **{f"clip {name}": snapshot(clip=name, clipped=np.ones(138)) for name in engine.CLIPS},
+    **{f"task {name}": snapshot(task=name, steps=50) for name in engine.TASKS},
+    **{f"long {name}": snapshot(task=name, steps=2000, batch_size=1) for name in ("text", "sine", "copy_memory")},
+    "changed": dataclasses.replace(snapshot(lr=0.01), changes=(engine.Change(40, "lr", 0.001, 0.01),)),
+    "truncated": snapshot(tbptt=7, truncation=(0.93, 0.71)),
+    "gap": snapshot(train_size=64, validation=np.where(np.arange(138) % 10 == 0, 5.0, np.nan)),
+    "stopped": snapshot(stopped="loss", stop_loss=0.01),
     "gru": snapshot(cell="gru", theory=None, theory_note="not for gated cells"),
 }  # fmt: skip
 
@@ -270,3 +281,179 @@ def test_where_every_step_has_a_loss_the_verdict_is_about_the_last_one() -> None
     drawn = FIGURES["flow"](s, palette("light"))
     alone = next(said for said in drawn["layout"]["meta"]["labels"] if said["key"] == "last")
     np.testing.assert_allclose(drawn["data"][alone["traces"][0]]["y"], s.flow[0], rtol=1e-6)
+
+
+def words(name: str, s: Snapshot) -> str:
+    """The answer of a picture."""
+    return FIGURES[name](s, palette("light"))["layout"]["meta"]["answer"]
+
+
+def uprights(name: str, s: Snapshot) -> list[float]:
+    shapes = FIGURES[name](s, palette("light"))["layout"]["shapes"]
+    return [shape["x0"] for shape in shapes if shape["type"] == "line" and shape["x0"] == shape["x1"]]
+
+
+@pytest.mark.parametrize("name", ["loss", "clip", "map"])
+def test_a_change_is_marked_in_every_picture_over_training_and_the_newest_is_named(name: str) -> None:
+    changes = (
+        engine.Change(20, "clip_threshold", 2.0, 1.0),
+        engine.Change(60, "lr", 0.1, 0.0003),
+        engine.Change(60, "schedule", "constant", "cosine"),
+    )
+    s = dataclasses.replace(snapshot(lr=0.0003, schedule="cosine"), changes=changes, step=90, moment=90)
+    drawn = FIGURES[name](s, palette("light"))
+    assert uprights(name, s) == [90, 20, 60]
+    (said,) = (note for note in drawn["layout"]["meta"]["notes"] if "→" in note["text"])
+    assert said["text"] == "lr 0.1 → 0.0003, schedule constant → cosine"
+    assert said["x"] == 60 / s.end
+    (heads,) = (trace for trace in drawn["data"] if "text" in trace)
+    assert list(heads["x"]) == [20, 60]
+    assert heads["text"] == ["clip at 2 → 1", said["text"]]
+
+
+def test_what_was_cut_off_is_judged_by_the_threshold_of_its_time() -> None:
+    norm, reached = np.full(101, 2.0), 100
+    changes = engine.Change(50, "clip_threshold", 3.0, 1.0), engine.Change(80, "clip", "norm", "none")
+    s = snapshot(
+        reached=reached, grad_norm=norm, clipped=np.where((np.arange(101) < 80) & (np.arange(101) >= 50), 1, norm)
+    )
+    s = dataclasses.replace(s, experiment=s.experiment.replace(clip="none", clip_threshold=1.0), changes=changes)
+    stretches = s.settings("clip", "clip_threshold")
+    assert [(a, b, e.clip, e.clip_threshold) for a, b, e in stretches] == [
+        (0, 49, "norm", 3.0), (50, 79, "norm", 1.0), (80, 100, "none", 1.0),
+    ]  # fmt: skip
+    lines = [a for a in FIGURES["clip"](s, palette("light"))["layout"]["shapes"] if a["y0"] == a["y1"]]
+    assert [(a["x0"], a["x1"]) for a in lines] == [(0, 50), (50, 80)]
+    (rug,) = (t for t in FIGURES["clip"](s, palette("light"))["data"] if t["mode"] == "markers" and "text" not in t)
+    assert list(rug["x"]) == list(range(50, 80))
+
+
+def test_the_words_of_each_clip_say_what_it_does() -> None:
+    said = {name: words("clip", CASES[f"clip {name}"]) for name in engine.CLIPS}
+    assert "off" in said["none"]
+    assert "shaded part" in said["norm"]
+    assert "each weight matrix or bias limited to length 1" in said["param_norm"]
+    assert "each component limited to ±1" in said["value"]
+    assert "signs kept, sizes lost" in said["unit"]
+    unit = FIGURES["clip"](CASES["clip unit"], palette("light"))
+    assert not any("fill" in trace for trace in unit["data"]), (
+        "nothing is cut off where the used gradient may be longer"
+    )
+
+
+def test_a_gap_is_named_where_it_is_more_than_noise_and_can_be_one() -> None:
+    s = CASES["gap"]
+    train = s.loss[40:].mean()
+    assert gap(s) == pytest.approx(5 - train, rel=0.05)
+    assert "a gap of <b>4" in words("loss", s)
+    drawn = FIGURES["loss"](s, palette("light"))
+    (area,) = (trace for trace in drawn["data"] if "fill" in trace)
+    assert np.allclose(area["y"], np.log10(5), atol=1e-6)
+    assert gap(dataclasses.replace(s, experiment=s.experiment.replace(train_size=None))) is None
+    close = np.where(np.isnan(s.validation), np.nan, s.loss.mean() + 0.01)
+    assert gap(dataclasses.replace(s, validation=close)) is None
+
+
+def test_lines_to_compare_with_are_drawn_and_named() -> None:
+    s = snapshot(references=(("the entropy", 2.4), ("variance", 0.5)))
+    drawn = FIGURES["loss"](s, palette("light"))
+    heights = {round(10 ** a["y0"], 6) for a in drawn["layout"]["shapes"] if a["y0"] == a["y1"]}
+    assert heights == {2.4, 0.5, round(1 / 6, 6)}
+    assert {"the entropy", "variance", "guessing the mean"} <= {a["text"] for a in drawn["layout"]["meta"]["labels"]}
+    assert "variance: 0.5" in drawn["layout"]["meta"]["about"]
+
+
+def test_the_learning_rate_is_said_where_a_schedule_moves_it() -> None:
+    assert "lr now" not in words("loss", snapshot())
+    assert "lr now 0.00032" in words("loss", dataclasses.replace(snapshot(schedule="cosine"), lr=np.full(138, 3.2e-4)))
+
+
+def test_cuts_stand_where_the_engine_cuts() -> None:
+    """Of a loss at the last step alone nothing flows past the last cut: there the gradient is exactly 0."""
+    e = engine.Experiment(seq_length=20, hidden_size=4, batch_size=2, tbptt=6)
+    s = snapshot(steps=20, tbptt=6, truncation=(0.93, 0.71))
+    assert cut_before(s) == [7, 13, 19]
+    there = np.flatnonzero(np.isfinite(engine.probe(e).log10_grad_norms[0])) + 1
+    assert there[0] == cut_before(s)[-1]
+    assert set(uprights("flow", s)) == {6.5, 12.5, 18.5}
+    assert "Cosine 0.93, length 0.71" in words("flow", s)
+    assert len(uprights("flow", snapshot(steps=2000, tbptt=2, truncation=(1.0, 1.0)))) == 0
+
+
+def test_cost_and_the_end_in_words() -> None:
+    s = snapshot(train_size=100, examples=4200, seconds=0.314)
+    assert cost(s) == "4,200 examples · 42 epochs · 0.31 s"
+    assert cost(snapshot(examples=1, seconds=123.4)) == "1 example · 123 s"
+    assert stopped(s) == ""
+    over = dataclasses.replace(s, stopped="loss", experiment=s.experiment.replace(stop_loss=0.01))
+    said = "Stopped at step 137: the loss is 0.01 or less. 4,200 examples, 42 epochs, 0.31 s of training."
+    assert stopped(over) == said
+    assert verdict(over)["why"] == said
+    for rule, part in {"steps": "that many", "patience": "not improved for 50 steps"}.items():
+        e = s.experiment.replace(patience=50)
+        assert part in stopped(dataclasses.replace(s, stopped=rule, experiment=e))
+
+
+def test_every_gate_has_its_chip_and_1_is_in_the_middle() -> None:
+    one = radii(snapshot())["chips"]
+    assert [chip["gate"] for chip in one] == [""]
+    assert one[0]["text"] == "ρ 1.1 σ 1.7"
+    found = engine.radii("lstm", engine.probe(engine.Experiment(cell="lstm", init="keras", gain=1.0)).state_dict)
+    chips = radii(snapshot(cell="lstm", radii=found))["chips"]
+    assert [chip["gate"] for chip in chips] == ["i", "f", "g", "o", "all"]
+    assert [chip["rho"] is None for chip in chips] == [False] * 4 + [True]
+    assert all(chip["rho"] < 0.5 for chip in chips[:4]), "one orthogonal draw over all gates is none for each"
+    assert chips[4]["sigma"] == 0.5
+    lost = radii(snapshot(radii=(engine.Radius(0, "", np.nan, np.nan),)))["chips"][0]
+    assert (lost["rho"], lost["sigma"], lost["text"]) == (None, None, "ρ NaN σ NaN")
+
+
+@pytest.mark.parametrize("name", engine.TASKS)
+def test_the_task_picture_shows_what_is_heard_right_and_said(name: str) -> None:
+    row, s = engine.TASKS[name], CASES[f"task {name}"]
+    drawn = FIGURES["task"](s, palette("light"))
+    meta = drawn["layout"]["meta"]
+    assert meta["answer"].startswith(row.meaning)
+    assert row.source in meta["about"]
+    inputs, targets = row.draw(np.random.default_rng(0), s.experiment.seq_length, 1)
+    if targets.dtype.kind == "f":
+        assert (
+            any(np.isin(np.float32(targets.ravel()[-1]), trace["y"]) for trace in drawn["data"] if "y" in trace)
+            or len(inputs[0, 0]) > 4
+        )
+    elif row.every_step and row.output_size <= MOST_CLASSES:
+        right = next(label for label in meta["labels"] if label["key"] == "right")["traces"][0]
+        shift = drawn["data"][right]["y"] - targets[:, 0]
+        assert len(set(shift)) == 1
+    elif not row.every_step:
+        assert f"{row.classes[targets[0]]}" in "".join(a["text"] for a in meta["labels"] if a["text"].endswith("✓"))
+    assert ("continues" in meta["answer"] or "hearing only itself" in meta["answer"]) == row.generates
+
+
+def test_a_network_that_runs_free_is_drawn_over_what_is_right() -> None:
+    """The first free value is the answer to what was heard last: it stands where that answer stands."""
+    e = engine.Experiment(task="sine", seq_length=40, hidden_size=4, batch_size=2)
+    trainer = engine.Trainer(e)
+    trace = trainer.trace()
+    free = run_free(trainer, trace.inputs)
+    made = shown_of(e, trace, free)
+    assert made.free_from == 20
+    assert len(free) == 21
+    np.testing.assert_allclose(made.free[0], made.outputs[19], rtol=1e-6)
+    drawn = FIGURES["task"](snapshot(steps=40, task="sine", shown=made), palette("light"))
+    (dashed,) = (trace for trace in drawn["data"] if "dash" in trace.get("line", {}))
+    assert (dashed["x"][0], dashed["x"][-1]) == (20, 40)
+
+
+def test_answers_that_are_no_numbers_are_said_to_be_none() -> None:
+    for name in engine.TASKS:
+        e = engine.Experiment(task=name, seq_length=50)
+        made = shown(e)
+        nothing = dataclasses.replace(made, outputs=np.full_like(made.outputs, np.nan), free=made.free[:0])
+        assert "No finite answer." in words("task", snapshot(steps=50, task=name, shown=nothing))
+
+
+def test_what_is_kept_of_a_sequence_is_bounded() -> None:
+    """One of 2000 timesteps takes no more than the states of a small network."""
+    for name in engine.TASKS:
+        assert shown(engine.Experiment(task=name, seq_length=2000)).size < 2000 * 32 * 4

@@ -115,6 +115,157 @@ def test_a_change_while_playing_starts_again_and_plays(run):
     assert snapshot(run).experiment.gain == 0.5
 
 
+@pytest.fixture
+def playing(run: Run) -> Run:
+    """As fast as it can, and watched."""
+    run.watch(lambda: None)
+    run.speed(0)
+    run.play()
+    until(lambda: step(run) > 20)
+    return run
+
+
+def test_a_live_change_goes_on_and_is_remembered(playing):
+    run, changed = playing, SMALL.replace(lr=0.01, clip_threshold=0.05)
+    run.configure(changed)
+    until(lambda: run.setting == 2)
+    shown = snapshot(run)
+    at = shown.changes[0].step
+    assert shown.changes == (
+        engine.Change(at, "lr", SMALL.lr, 0.01), engine.Change(at, "clip_threshold", SMALL.clip_threshold, 0.05),
+    )  # fmt: skip
+    assert at > 20
+    assert run.head()["run"]["playing"]
+    until(lambda: step(run) > at + 20)
+    run.pause()
+    until(lambda: not training(run, 0.1))
+    shown, again = snapshot(run), engine.Trainer(SMALL)
+    again.advance(at)
+    again.change(changed)
+    again.advance(shown.reached - at + 1)
+    np.testing.assert_array_equal(shown.loss, again.history.loss)
+    np.testing.assert_array_equal(shown.lr, again.history.lr)
+    np.testing.assert_allclose(shown.clipped, again.history.clipped, rtol=1e-12)
+    assert shown.experiment == changed
+    run.show(5)
+    assert snapshot(run).changes == shown.changes, "scrubbing back keeps the marks"
+
+
+def test_many_live_changes_never_begin_again_and_the_last_one_counts(playing):
+    rates = np.geomspace(1e-4, 1e-2, 60)
+    for lr in rates:
+        playing.configure(SMALL.replace(lr=float(lr)))
+    assert playing.settle(10)
+    shown = snapshot(playing)
+    assert shown.experiment.lr == rates[-1]
+    assert shown.reached > 20
+    assert shown.changes[-1].after == rates[-1]
+    assert playing.setting == 61
+
+
+@pytest.mark.parametrize("change", [{"gain": 0.5}, {"lr": 0.01, "gain": 0.5}, {"seed": 3}])
+def test_other_changes_begin_again(playing, change):
+    playing.configure(SMALL.replace(**change))
+    until(lambda: playing.setting == 2)
+    assert snapshot(playing).changes == ()
+    playing.configure(SMALL.replace(**change | {"lr": 0.02}))  # may come while the other begins
+    assert playing.settle(10)
+    assert snapshot(playing).experiment == SMALL.replace(**change | {"lr": 0.02})
+
+
+def test_before_training_a_live_field_begins_again_without_a_mark(run):
+    run.configure(SMALL.replace(lr=0.01))
+    assert run.settle(10)
+    assert snapshot(run).changes == ()
+    np.testing.assert_array_equal(snapshot(run).lr, [0.01])
+
+
+def test_reset_begins_with_the_settings_of_now(playing):
+    playing.configure(SMALL.replace(lr=0.01))
+    until(lambda: playing.setting == 2)
+    playing.reset()
+    until(lambda: step(playing) == 0)
+    shown = snapshot(playing)
+    assert (shown.changes, shown.experiment.lr, shown.lr[0]) == ((), 0.01, 0.01)
+
+
+def test_a_change_that_has_to_be_compiled_first_goes_on_too(playing, monkeypatch):
+    compiled = threading.Event()
+    monkeypatch.setattr(engine, "is_compiled", lambda e: e.clip != "unit" or compiled.is_set())
+    monkeypatch.setattr(engine, "warm_up", lambda e: time.sleep(0.2) or compiled.set())
+    before = step(playing)
+    playing.configure(SMALL.replace(clip="unit"))
+    until(lambda: playing.head()["status"] == "compiling")
+    assert playing.settle(20)
+    assert playing.head()["status"] == "ready"
+    assert snapshot(playing).changes[0].field == "clip"
+    assert step(playing) >= before
+
+
+RULES = {
+    "steps": SMALL.replace(stop_steps=30),
+    "loss": SMALL.replace(stop_loss=0.5),
+    "patience": SMALL.replace(patience=20, lr=0.0),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_stop_rule_ends_a_run_and_says_so(registry, rule):
+    run = registry.open()
+    run.configure(RULES[rule])
+    run.watch(lambda: None)
+    run.speed(0)
+    run.play()
+    until(lambda: run.head()["run"]["stopped"])
+    expected = engine.Trainer(RULES[rule])
+    expected.advance(10_000)
+    head, shown = run.head()["run"], snapshot(run)
+    assert head["stopped"] == shown.stopped == expected.stopped == rule
+    assert head["reached"] == expected.step
+    assert shown.examples == expected.examples
+    assert shown.seconds > 0
+    until(lambda: not run.head()["run"]["playing"])
+    run.play()
+    run.step(head["reached"] + 1)
+    time.sleep(0.1)
+    assert step(run) == head["reached"], "a rule is not passed by pressing Play again"
+    run.show(0)
+    assert snapshot(run).stopped is None, "an earlier step was not the end"
+
+
+def test_a_rule_that_is_lifted_lets_the_run_go_on(registry):
+    run = registry.open()
+    run.configure(RULES["steps"])
+    run.watch(lambda: None)
+    run.speed(0)
+    run.play()
+    until(lambda: run.head()["run"]["stopped"])
+    run.configure(RULES["steps"].replace(stop_steps=60))
+    until(lambda: run.head()["run"]["stopped"] is None)
+    assert step(run) == 30
+    run.play()
+    until(lambda: step(run) == 60)
+    run.configure(RULES["steps"].replace(stop_steps=60, lr=0.5))  # a run that is over is over: this is another one
+    until(lambda: run.setting == 3)
+    assert (step(run), snapshot(run).changes) == (0, ())
+
+
+def test_cost_belongs_to_the_step_shown(registry):
+    run = registry.open()
+    run.configure(SMALL.replace(train_size=5))  # 2 + 2 + 1 sequences in an epoch
+    run.watch(lambda: None)
+    for to in range(1, 5):
+        run.step(to)
+        until(lambda to=to: step(run) == to)
+    for shown_step, examples in enumerate((0, 2, 4, 5, 7)):
+        run.show(shown_step)
+        assert snapshot(run).examples == examples
+    run.show(2)
+    early = snapshot(run).seconds
+    run.show(None)
+    assert 0 < early < snapshot(run).seconds
+
+
 def test_pause_really_stops(run):
     run.watch(lambda: None)
     run.speed(0)
@@ -195,6 +346,26 @@ def test_divergence_stops_and_the_last_finite_step_can_be_seen(registry):
     assert not run.head()["run"]["playing"]
     run.show(head["last_finite"])
     assert snapshot(run).step == expected.diverged_at - 1
+
+
+def test_the_last_finite_step_is_brought_back_with_all_changes():
+    """It is computed again where it was not kept: with the settings of each time."""
+    calm = DIVERGES.replace(lr=0.0)
+    training, expected = Training(calm), engine.Trainer(calm)
+    while training.step < 15:
+        training.advance(15, lambda: False)
+    training.change(DIVERGES)
+    while not training.ended:
+        training.advance(10_000, lambda: False)
+    training.record()
+    expected.advance(15)
+    expected.change(DIVERGES)
+    diverged = training.past.curves.diverged
+    expected.advance(diverged[0] - 1 - 15)
+    newest = training.past.kept.newest
+    assert newest.step == expected.step > 15
+    np.testing.assert_array_equal(newest.log10_norms, expected.trace().log10_grad_norms)
+    assert [change.step for change in training.past.curves.changes] == [15]
 
 
 def test_an_error_becomes_a_sentence_and_the_threads_live_on(run, registry, monkeypatch):

@@ -90,11 +90,9 @@ def _answer(s: Snapshot, every_step: bool) -> str:
         return _("{what}: no gradient at all at any step t (an exact 0)").format(what=what)
     cuts = cut_before(s)
     if cuts and s.truncation is not None:
-        text = _(
-            "{what}, cut every {k} steps: none flows across. <b>cosine {cosine}, length {ratio}</b> of the full one"
-        )
+        text = _("{what}: none crosses a cut. <b>Cosine {cosine}, length {ratio}</b> of the full gradient")
         cosine, ratio = (short(x, 2) for x in s.truncation)
-        return text.format(what=what, k=s.experiment.tbptt, cosine=cosine, ratio=ratio)
+        return text.format(what=what, cosine=cosine, ratio=ratio)
     if np.isneginf(now[0]):
         text = _("{what}: <b>no gradient at all</b> before step t = {t} (an exact 0)")
         return text.format(what=what, t=reached[0] + 1)

@@ -35,7 +35,7 @@ def flow_map(s: Snapshot, p: Palette) -> Part:
     meta = {
         "question": _("How does training change that flow?"), "answer": _answer(s), "x": _("step"),
         "labels": labels if s.diverged is None else [],
-        "notes": notes(s), "ticks": {"x": "count", "y": "count"},
+        "notes": notes(s, low=True), "ticks": {"x": "count", "y": "count"},
         "bar": {"range": [low, high], "ticks": [list(t) for t in zip(*ticks, strict=True)]},
     }  # fmt: skip
     data = [trace, *heads(p, s, steps + 0.5)]

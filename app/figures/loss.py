@@ -4,7 +4,7 @@ from math import isfinite, log10, sqrt
 
 import numpy as np
 
-from app.figures.numbers import short
+from app.figures.numbers import rate, short
 from app.figures.palette import Palette
 from app.figures.scales import decades, grow, log, thin
 from app.figures.template import Part, across, axis, label, layout, line
@@ -120,10 +120,5 @@ def _answer(s: Snapshot) -> str:
         text = _("validation <b>{loss}</b>, a gap of <b>{gap}</b> to training")
         text = text.format(loss=short(measured[1]), gap=short(found, 2))
     if s.experiment.schedule != "constant":
-        text += "; " + _("lr now {lr}").format(lr=_rate(float(s.lr[s.drawn])))
+        text += "; " + _("lr now {lr}").format(lr=rate(float(s.lr[s.drawn])))
     return f"{text}; {guess}"
-
-
-def _rate(lr: float) -> str:
-    """A learning rate as people write it: 0.001, or 3.2e-5."""
-    return short(lr, 2) if lr >= 1e-3 or lr == 0 else f"{lr:.1e}".replace("e-0", "e-").replace("e-", "e−")

@@ -37,6 +37,15 @@ def short(x: float, digits: int = 3) -> str:
     return minus(text.rstrip("0").rstrip(".") if "." in text else text)
 
 
+def rate(x: float) -> str:
+    """A learning rate as people write it.
+
+    >>> rate(3e-4), rate(0.00012345), rate(1e-5)
+    ('0.0003', '0.000123', '1e−5')
+    """
+    return minus(f"{x:.3g}".replace("e-0", "e-"))
+
+
 def times(decades: float, digits: int = 2) -> str:
     """10 to `decades`, as a plain number between 0.01 and 100.
 

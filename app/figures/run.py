@@ -21,7 +21,7 @@ def stopped(s: Snapshot) -> str:
         return ""
     e = s.experiment
     why = {
-        "steps": _("so many were asked for"),
+        "steps": _("that many were asked for"),
         "loss": _("the loss is {limit} or less").format(limit=short(e.stop_loss or 0.0)),
         "patience": _("validation has not improved for {n} steps").format(n=f"{e.patience or 0:,}"),
     }[s.stopped]

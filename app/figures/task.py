@@ -44,7 +44,7 @@ def _answer(s: Snapshot) -> str:
         return _("No finite answer.")
     said = _numbers(s) if not shown.of_classes else _classes(s) if row.every_step else _class(s)
     if s.lost:
-        said = _("At step {n}: {said}").format(n=s.drawn, said=said)
+        said += " " + _("That was at step {n}.").format(n=s.drawn)
     return said + _free(s)
 
 

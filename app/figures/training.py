@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import engine
-from app.figures.numbers import short
+from app.figures.numbers import rate, short
 from app.figures.palette import Palette
 from app.figures.scales import counts, plain
 from app.figures.template import Part, axis, dots, upright
@@ -36,8 +36,8 @@ def over_training(p: Palette, s: Snapshot) -> list[Part]:
     return [cursor, *marks, lost]
 
 
-def notes(s: Snapshot) -> list[Part]:
-    """The words of the shaded part after a divergence, and the newest change beside its line."""
+def notes(s: Snapshot, low: bool = False) -> list[Part]:
+    """The words of the shaded part after a divergence, and the newest change beside its line, high up or low."""
     found, marks = [], told(s)
     if s.diverged is not None:
         text = _("no numbers after step {n}").format(n=s.last_finite)
@@ -46,7 +46,12 @@ def notes(s: Snapshot) -> list[Part]:
     if marks:
         step, text = list(marks.items())[-1]
         x = step / s.end
-        found.append({"text": text, "x": x, "y": 1, "xanchor": "left" if x < 0.55 else "right", "yanchor": "top"})
+        place = {
+            "xanchor": "left" if x < 0.55 else "right",
+            "y": 0 if low else 1,
+            "yanchor": "bottom" if low else "top",
+        }
+        found.append({"text": text, "x": x, "box": low} | place)
     return found
 
 
@@ -72,7 +77,7 @@ def _name(field: str) -> str:
 def _value(field: str, value: Any) -> str:
     if field in TABLES:
         return _(TABLES[field][value].label)
-    return _("none") if value is None else short(value)
+    return _("none") if value is None else rate(value) if field == "lr" else short(value)
 
 
 def heads(p: Palette, s: Snapshot, top: float) -> list[Part]:

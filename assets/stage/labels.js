@@ -60,7 +60,7 @@ export function apart(labels, height) {
     for (let i = 0; i < labels.length; i++) for (let j = i + 1; j < labels.length; j++) {
       const [a, b] = labels[i].y <= labels[j].y ? [labels[i], labels[j]] : [labels[j], labels[i]]
       const over = (a.h + b.h) / 2 - (b.y - a.y)
-      if (over <= 0.5 || a.x >= b.x + b.w || b.x >= a.x + a.w || (a.fixed && b.fixed)) continue
+      if (over <= 0.5 || a.x >= b.x + b.w + 4 || b.x >= a.x + a.w + 4 || (a.fixed && b.fixed)) continue
       if (!a.fixed) a.y -= b.fixed ? over : over / 2
       if (!b.fixed) b.y += a.fixed ? over : over / 2
       moved = true

@@ -156,6 +156,7 @@ export class Picture {
       this.#element(key, style.label, text, style.color)
       const element = this.#elements.get(key), place = `translate(${Math.round(l + x)}px, ${Math.round(t + h - y)}px) translate(${style.dx ?? 0}%, ${style.dy ?? -50}%)`
       if (style.label?.traces.length) this.#spots.set(key, { x: l + x, y: t + h - y - high / 2, w: this.#width(text, fs), h: high })
+      element.classList.toggle('box', Boolean(style.box))
       if (element.style.transform !== place) element.style.transform = place
       const most = style.most ? `${Math.round(style.most)}px` : ''
       if (element.style.maxWidth !== most) { element.style.maxWidth = most; element.style.whiteSpace = most ? 'normal' : 'nowrap' }
@@ -164,7 +165,7 @@ export class Picture {
     this.#spots.clear()
     for (const [i, n] of meta.notes.entries()) {
       const wide = this.#width(n.text, fs), x = n.x * w + (n.xanchor === 'right' ? -4 : 8), y = n.y * h
-      if (n.xanchor === 'right' || x + wide < w + r) put('note' + i, n.text, x, y, { dx: n.xanchor === 'right' ? -100 : 0, dy: n.yanchor === 'top' ? 0 : -100 })
+      if (n.xanchor === 'right' || x + wide < w + r) put('note' + i, n.text, x, y, { dx: n.xanchor === 'right' ? -100 : 0, dy: n.yanchor === 'top' ? 0 : -100, box: n.box })
       taken.push({ x: n.xanchor === 'right' ? x - wide : x, y: y - (n.yanchor === 'top' ? high / 2 : -high / 2), w: wide, h: high })
     }
     put('x', meta.x, w + fs * 1.6, -fs * 1.02, { color: undefined })
