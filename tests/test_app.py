@@ -217,7 +217,9 @@ def test_all_presets_are_in_the_menu_by_group():
     rows = [button for button in at.button if str(button.key).startswith("preset_")]
     assert rows[0].key == "preset_"
     assert {row.key for row in rows} == {f"preset_{name}" for name in ("", *engine.PRESETS)}
-    assert all(row.help for row in rows)
+    feet = [html.unescape(element.proto.body) for element in at.sidebar if "foot" in getattr(element.proto, "body", "")]
+    assert len(feet) == len(rows)
+    assert all(row.meaning in foot for row, foot in zip(engine.PRESETS.values(), feet[1:], strict=True))
 
 
 def test_what_was_changed_is_said_and_put_back():

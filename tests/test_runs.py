@@ -414,7 +414,7 @@ def test_compiling_is_said_and_then_the_picture_comes(registry, monkeypatch):
 
 
 def test_all_that_controls_offer_is_compiled_ahead():
-    """What a run waits for is told by kind, type, optimizer and clip; a task has no kernels but the losses'."""
+    """What a run waits for is told by kind, type, optimizer and clip; no kernel knows its task."""
     ahead, cells = everything(), [("rnn", True), ("lstm", True), ("gru", True), ("gru", False)]
     offered = product(cells, NAMES["dtype"], NAMES["optimizer"], NAMES["clip"])
     assert {((e.cell, e.reset_after), e.dtype, e.optimizer, e.clip) for e in ahead} == set(offered)
