@@ -346,6 +346,33 @@ def test_undo_keys_are_the_field_s_while_somebody_types(visit):
     assert value(page, "gain") == "0.95"
 
 
+def test_many_undos_in_a_row_are_all_made(visit):
+    page = visit()
+    for name in ("LSTM", "GRU", "RNN", "LSTM"):
+        page.page.locator(".st-key-cell").get_by_text(name, exact=True).click()
+        page.page.wait_for_timeout(300)
+    for _ in range(3):
+        page.page.keyboard.press("Control+z")
+        page.page.wait_for_timeout(150)
+    page.until(lambda: "cell=lstm" in page.page.url)
+    assert not page.page.locator(".st-key-undo button").first.is_disabled()
+    page.page.keyboard.press("Control+z")
+    page.until(lambda: "cell" not in page.page.url)
+    assert page.page.locator(".st-key-undo button").first.is_disabled()
+
+
+def test_a_click_right_after_a_move_takes_nothing_back(visit):
+    """It brings the address of before the move, which must not pass for going back in the browser."""
+    page = visit()
+    for group in ("Task", "Start", "Training"):
+        page.slide("gain", "ArrowRight")
+        page.page.locator(f".st-key-more_{group} button").first.click()
+    page.page.wait_for_timeout(500)
+    assert value(page, "gain") == "1.05"
+    assert "gain=1.05" in page.page.url
+    assert {"batching", "input_init", "tbptt"} <= set(boxes(page))
+
+
 def test_undo_beside_the_browser_s_back(visit):
     page = visit()
     page.slide("gain", "ArrowRight")
