@@ -12,11 +12,12 @@ from engine.experiment import Experiment
 from engine.tasks import TASKS
 from engine.trainer import Trainer
 
-_READY: set[tuple[str, str, str, str]] = set()
+_READY: set[tuple[str, ...]] = set()
 
 
-def _kinds(e: Experiment) -> tuple[str, str, str, str]:
-    return e.kind, e.dtype, e.optimizer, e.clip
+def _kinds(e: Experiment) -> tuple[str, ...]:
+    extra = [name for name, used in (("omega", e.omega > 0), ("embedding", e.embedding_dim is not None)) if used]
+    return e.kind, e.dtype, e.optimizer, e.clip, *extra
 
 
 def _marker(e: Experiment) -> Path:

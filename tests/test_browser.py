@@ -17,13 +17,13 @@ from .conftest import Server
 pytestmark = pytest.mark.browser
 
 
-# Watch `n` animation frames: in how many is one of the five pictures missing or empty, and how often was it painted?
+# Watch `n` animation frames: in how many is one of the six pictures missing or empty, and how often was it painted?
 BLANK_FRAMES = """(n) => new Promise((done) => {
-    const from = __stage.frames, empty = (plot) => !plot.querySelector('.hm image, .trace path.js-line')
+    const from = __stage.frames, empty = (plot) => !plot.querySelector('.hm image, .trace :is(path, text)')
     let blank = 0
     const look = () => {
         const plots = [...document.querySelectorAll('#stage .js-plotly-plot')]
-        if (plots.length !== 5 || plots.some(empty)) blank++
+        if (plots.length !== 6 || plots.some(empty)) blank++
         if (n-- > 0) requestAnimationFrame(look)
         else done([blank, __stage.frames - from])
     }
@@ -127,7 +127,7 @@ def test_first_picture_is_there_before_any_training(visit):
     assert page.text(".badge b") == "Vanishing"
     assert len(page.numbers["flow"][0]) == 100
     assert page.page.evaluate("document.documentElement.scrollHeight <= innerHeight"), "it fits one screen"
-    assert page.page.locator("#stage .js-plotly-plot").count() == 5
+    assert page.page.locator("#stage .js-plotly-plot").count() == 6
 
 
 def test_play_moves_steps_and_loss_and_pause_stops_them(visit):
@@ -513,6 +513,61 @@ def test_a_lost_connection_is_said_and_comes_back(visit):
     down[0] = False
     page.until(lambda: state.get_attribute("data-state") == "ready")
     page.until(lambda: page.step > step + 5)
+
+
+def test_a_live_change_goes_on_and_is_marked_in_three_pictures(visit):
+    page = visit("?seq_length=20")
+    page.press("play")
+    page.until(lambda: page.step > 20)
+    page.slide("lr", "ArrowRight")
+    page.until(lambda: all("lr 0.001 → 0.003" in page.text(f"#{name} .words") for name in ("loss", "clip", "map")))
+    assert page.step > 20
+    page.page.locator(".scrub input").evaluate(
+        "(range) => { range.value = 3; for (const e of ['input', 'change']) range.dispatchEvent(new Event(e)) }"
+    )
+    page.until(lambda: page.step == 3)
+    assert "lr 0.001 → 0.003" in page.text("#loss .words"), "scrubbing back keeps the mark"
+    page.press("reset")
+    page.until(lambda: page.step == 0 and "lr 0.001" not in page.text("#loss .words"))
+    page.slide("gain", "ArrowRight")
+    page.until(lambda: page.step == 0)
+
+
+def test_a_stop_rule_ends_play_in_words_and_a_longer_one_goes_on(visit):
+    page = visit("?seq_length=20&stop_steps=30&train_size=32")
+    page.speed("0")
+    page.press("play")
+    page.until(
+        lambda: page.text(".why").startswith("Stopped at step 30: that many were asked for. 960 examples, 30 epochs")
+    )
+    play = page.page.locator("#stage .play")
+    assert play.is_disabled()
+    assert "stop rule" in play.get_attribute("title")
+    assert page.text(".cost").startswith("960 examples · 30 epochs · ")
+
+
+@pytest.mark.parametrize(
+    ("query", "chips"),
+    [
+        ("", ["ρ"]),
+        ("?cell=lstm&init=keras&gain=1", ["i", "f", "g", "o", "all"]),
+        ("?cell=gru&init=orthogonal", ["r", "z", "n", "all"]),
+    ],
+)
+def test_the_recurrent_weights_have_a_chip_for_every_gate(visit, query, chips):
+    page = visit(query)
+    texts = page.page.locator("#stage .chip").all_inner_texts()
+    assert [text.split()[0] for text in texts] == chips
+
+
+@pytest.mark.parametrize("task", ["adding", "copy_memory", "sine", "text", "digits_rows", "parity", "random_vectors"])
+def test_every_kind_of_task_is_drawn_and_fits_the_screen(visit, task):
+    page = visit(f"?task={task}&seq_length=50")
+    page.press("step")
+    page.until(lambda: page.step == 1)
+    assert page.page.locator("#task .trace, #task .hm").count() > 0
+    assert len(page.text("#task p")) > 20
+    assert page.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
 
 
 def test_without_sockets_every_control_still_shows_its_picture(visit):

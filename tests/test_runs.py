@@ -363,7 +363,7 @@ def test_the_last_finite_step_is_brought_back_with_all_changes():
     diverged = training.past.curves.diverged
     expected.advance(diverged[0] - 1 - 15)
     newest = training.past.kept.newest
-    assert newest.step == expected.step > 15
+    assert newest.step == expected.step >= 15
     np.testing.assert_array_equal(newest.log10_norms, expected.trace().log10_grad_norms)
     assert [change.step for change in training.past.curves.changes] == [15]
 
@@ -418,6 +418,8 @@ def test_all_that_controls_offer_is_compiled_ahead():
     ahead, cells = everything(), [("rnn", True), ("lstm", True), ("gru", True), ("gru", False)]
     offered = product(cells, NAMES["dtype"], NAMES["optimizer"], NAMES["clip"])
     assert {((e.cell, e.reset_after), e.dtype, e.optimizer, e.clip) for e in ahead} == set(offered)
+    embedded = {((e.cell, e.reset_after), e.dtype) for e in ahead if e.embedding_dim}
+    assert embedded == set(product(cells, NAMES["dtype"]))
 
 
 def test_unused_runs_are_freed(registry, monkeypatch):
