@@ -19,4 +19,5 @@ page = st.navigation([st.Page(explore.page, title=_("Explore"), url_path="explor
 session.read_link()
 session.take()
 controls.draw()
+session.delivered()
 page.run()

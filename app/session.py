@@ -20,6 +20,7 @@ from app.settings import FIELDS
 def read_link() -> None:
     """Set the controls from the link, where it says something new."""
     state, query = st.session_state, _query()
+    state.setdefault("undelivered", {})
     if "history" in state and not _went_back(query):
         return
     found = link.read(query)
@@ -34,6 +35,9 @@ def take() -> None:
     """Take what the controls say as the experiment, and write its link; one that is refused leaves the old one."""
     state = st.session_state
     history: History = state.history
+    for field, value in state.undelivered.items():
+        if state[field] != value:
+            state[field] = value
     for field in FIELDS:  # a widget may say None for a moment, while its options change
         if not settings.accepts(field, state[field]):
             state[field] = history.now.values[field]
@@ -51,6 +55,12 @@ def take() -> None:
         st.query_params.from_dict(wanted)
     state.linked = _query()
     state.commanded = False
+
+
+def delivered() -> None:
+    """All controls have been drawn. (A run of the script that is interrupted before leaves the browser with the values
+    of before a button was pressed, and the next one would take them for a choice.)"""
+    st.session_state.undelivered = {}
 
 
 def run() -> Run:
@@ -97,9 +107,9 @@ def put_back_refused() -> None:
 def change(values: Mapping[str, Any]) -> None:
     """Set some controls; what they cannot have is ignored."""
     command()
-    for field, value in values.items():
-        if field in FIELDS and settings.accepts(field, value):
-            st.session_state[field] = settings.cast(field, value)
+    state = st.session_state
+    known = {field: value for field, value in values.items() if field in FIELDS and settings.accepts(field, value)}
+    _set(state.preset, {field: settings.cast(field, value) for field, value in known.items()})
 
 
 def dismiss() -> None:
@@ -129,7 +139,7 @@ def _set(preset: str, values: Mapping[str, Any]) -> None:
     state.preset = preset
     for field, value in values.items():
         if field not in state or state[field] != value:  # a widget that is set is sent anew: only where it differs
-            state[field] = value
+            state[field] = state.undelivered[field] = value
 
 
 def _query() -> dict[str, list[str]]:

@@ -193,6 +193,21 @@ def test_a_control_while_playing_starts_again_and_plays_on(visit):
     page.until(lambda: page.step > 20)
 
 
+def test_the_learning_rate_changes_while_it_trains(visit):
+    page = visit("?stop_steps=100000")
+    page.speed("0")
+    page.press("play")
+    page.until(lambda: page.step > 100)
+    page.slide("lr", "ArrowRight")
+    page.until(lambda: "lr=0.003" in page.page.url)
+    page.page.wait_for_timeout(500)
+    step = page.step
+    assert step > 100
+    page.page.keyboard.press("Control+z")
+    page.until(lambda: "lr" not in page.page.url)
+    page.until(lambda: page.step > step)
+
+
 def test_a_copied_link_and_a_reload_show_the_same_numbers(visit):
     page = visit("?cell=gru&gain=0.937&seed=5&task=temporal_order&lr=0.0123")
     numbers, verdict = page.numbers, page.text(".what")

@@ -38,7 +38,8 @@ def over_training(p: Palette, s: Snapshot) -> list[Part]:
 
 def notes(s: Snapshot, low: bool = False) -> list[Part]:
     """The words of the shaded part after a divergence, and the newest change beside its line, high up or low."""
-    found, marks = [], told(s)
+    found: list[Part] = []
+    marks = told(s)
     if s.diverged is not None:
         text = _("no numbers after step {n}").format(n=s.last_finite)
         x = s.last_finite / s.end

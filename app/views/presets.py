@@ -23,7 +23,8 @@ def draw(changes: dict[str, str]) -> None:
     if menu.open:
         with menu, st.container(key="menu", gap=None):
             _rows(now)
-    st.html(f'<p class="meaning" title="{html.escape(_meaning(now))}">{html.escape(_meaning(now))}</p>')
+    said = html.escape(_meaning(now))
+    st.html(f'<p class="meaning" title="{said}{html.escape(_source(now))}">{said}</p>')
     with st.container(key="changes", horizontal=True, gap=None):
         st.html(f'<p title="{html.escape("; ".join(changes.values()))}">{html.escape(_said(changes))}</p>')
         listed = "\n".join(f"- {change}" for change in changes.values())
@@ -78,6 +79,11 @@ def _meaning(name: str) -> str:
     if name:
         return _(engine.PRESETS[name].meaning)
     return _("A plain RNN adds two numbers, 100 steps apart. Press Play: its gradient vanishes on the way back.")
+
+
+def _source(name: str) -> str:
+    source = engine.PRESETS[name].source if name else ""
+    return f" ({source})" if source else ""
 
 
 def _said(changes: dict[str, str]) -> str:
