@@ -300,6 +300,21 @@ def test_no_control_moves_while_its_neighbours_are_played_with(visit):
     assert boxes(page) == places
 
 
+def test_pointing_anywhere_at_a_label_says_what_the_control_and_the_choice_mean(visit):
+    page = visit()
+    label = page.page.locator(".st-key-clip [data-testid=stWidgetLabel]")
+    box = label.bounding_box()
+    said = page.page.locator("[data-testid=stTooltipContent]")
+    for x in (5, box["width"] / 2, box["width"] - 5):
+        label.hover(position={"x": x, "y": box["height"] / 2})
+        said.wait_for()
+        assert "the direction stays, the size is lost" in said.inner_text()
+        assert "Pascanu, Mikolov & Bengio 2013" in said.inner_text()
+        assert "\\" not in said.inner_text()
+        page.page.mouse.move(700, 20)
+        said.wait_for(state="detached")
+
+
 def test_one_click_loads_a_preset_which_plays_on(visit):
     page = visit()
     page.press("play")
