@@ -72,7 +72,7 @@ TASK = Task(
     every_step=True,
     draw=draw,
     trivial_loss={"mse": lambda seq_length: PERSISTENCE},
-    baseline_label="repeating the last value",
+    baseline_label="last value again",
     references={"guessing the mean": {"mse": lambda seq_length: VARIANCE}},
     generates=True,
 )

@@ -67,9 +67,9 @@ TASK = Task(
         "cross_entropy": lambda seq_length: float(entropy(stationary())),
         "mse": lambda seq_length: float(spread(stationary())),
     },
-    baseline_label="how often each symbol comes",
+    baseline_label="symbol counts",
     references={
-        "the odds themselves: the best possible": {  # the entropy rate Σ π_i H(P_i)
+        "best possible": {  # the entropy rate Σ π_i H(P_i)
             "cross_entropy": lambda seq_length: float(stationary() @ entropy(CHAIN / 100)),
             "mse": lambda seq_length: float(stationary() @ spread(CHAIN / 100)),
         }

@@ -33,7 +33,7 @@ TASK = Task(
     every_step=True,
     draw=draw,
     trivial_loss={"mse": persistence},
-    baseline_label="repeating the last value",
+    baseline_label="last value again",
     references={"guessing the mean": {"mse": lambda seq_length: 1 / 2}},  # variance of a sine of random phase
     generates=True,
 )

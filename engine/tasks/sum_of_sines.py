@@ -31,7 +31,7 @@ TASK = Task(
     draw=draw,
     # Waves of independent phases do not correlate: variances of a sum add up, and the mean of n has 1/n of one's.
     trivial_loss={"mse": lambda seq_length: sine.persistence(seq_length) / WAVES},
-    baseline_label="repeating the last value",
+    baseline_label="last value again",
     references={"guessing the mean": {"mse": lambda seq_length: 1 / (2 * WAVES)}},
     generates=True,
 )

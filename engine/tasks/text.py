@@ -74,13 +74,13 @@ TASK = Task(
         "cross_entropy": lambda seq_length: counted_loss(0, "cross_entropy"),
         "mse": lambda seq_length: counted_loss(0, "mse"),
     },
-    baseline_label="how often each character comes",
+    baseline_label="letter counts",
     references={
-        "guessing any character": {
+        "any letter": {
             "cross_entropy": lambda seq_length: log(SIZE),
             "mse": lambda seq_length: (1 - 1 / SIZE) / SIZE,
         },
-        "what follows the last character": {
+        "letter pairs": {
             "cross_entropy": lambda seq_length: counted_loss(1, "cross_entropy"),
             "mse": lambda seq_length: counted_loss(1, "mse"),
         },
