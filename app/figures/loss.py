@@ -104,7 +104,7 @@ def validation_at(s: Snapshot) -> tuple[int, float] | None:
 
 
 def _answer(s: Snapshot) -> str:
-    guess = _("{what} gives {loss}").format(what=_(s.baseline_label), loss=short(s.baseline))
+    guess = _("{what}: {loss}").format(what=_(s.baseline_label), loss=short(s.baseline))
     if s.lost:
         last = float(s.loss[s.drawn])
         if not isfinite(last):
