@@ -423,7 +423,7 @@ def test_the_task_picture_shows_what_is_heard_right_and_said(name: str) -> None:
         )
     elif row.every_step and row.output_size <= MOST_CLASSES:
         right = next(label for label in meta["labels"] if label["key"] == "right")["traces"][0]
-        shift = drawn["data"][right]["y"] - targets[:, 0]
+        shift = drawn["data"][right]["y"][::3] - targets[:, 0]
         assert len(set(shift)) == 1
     elif not row.every_step:
         assert f"{row.classes[targets[0]]}" in "".join(a["text"] for a in meta["labels"] if a["text"].endswith("✓"))

@@ -47,10 +47,6 @@ def _some(steps: int) -> np.ndarray:
     return np.arange(0, steps, every(steps, MAP_TIMESTEPS))
 
 
-def _size(steps: int) -> float:
-    return max(2.0, min(7.0, 500 / steps))
-
-
 def _tint(p: Palette) -> tuple[tuple[float, str], ...]:
     return ((0.0, p.paper), (1.0, p.loss))
 
@@ -62,8 +58,11 @@ def _letters(x: np.ndarray, y: np.ndarray, text: list[str], color: str) -> Part:
     }  # fmt: skip
 
 
-def _ring(x: np.ndarray, y: np.ndarray, color: str, size: float) -> Part:
-    return dots(x, y, color, size, symbol="circle-open", line={"width": 1.2})
+def _dashes(at: np.ndarray, rows: np.ndarray, step: int, color: str, width: float = 3) -> Part:
+    """A dash as long as a timestep (0-based) in a row of each. One path: hundreds of dots take a browser too long."""
+    x = np.stack([at + 0.6, at + step + 0.4, at + step + 0.4], axis=1)
+    y = np.stack([rows, rows, np.full(len(rows), np.nan)], axis=1)
+    return line(x.ravel().astype(np.float32), y.ravel().astype(np.float32), color, width, mode="lines")
 
 
 def grid(d: Drawing, s: Snapshot, p: Palette) -> None:
@@ -79,12 +78,11 @@ def grid(d: Drawing, s: Snapshot, p: Palette) -> None:
     d.data.append(heatmap(z, (1, right), (first, 1), (0, 1), _tint(p), opacity=0.8, hovertemplate=hover))
     said = len(d.data) - 1
     at = shown.rank if ranked else shown.targets
-    hit = some[at[some] < count]
-    d.data.append(dots(hit.astype(np.int32) + 1, gaps(first + at[hit].astype(float)), p.ink, _size(steps)))
-    if ranked and steps <= LETTERS:
+    hit, letters = some[at[some] < count], ranked and steps <= LETTERS
+    d.data.append(_dashes(hit, first + at[hit] + (0.38 if letters else 0.0), right, p.ink))
+    if letters:
         each, rank = np.nonzero((shown.outputs >= SURE) | (np.arange(count) == 0))
         text = [named(row.classes, int(n)) for n in shown.likeliest[each, rank]]
-        d.data[-1] = _ring(hit.astype(np.int32) + 1, gaps(first + at[hit].astype(float)), p.ink, 12)
         d.data.append(_letters(each.astype(np.int32) + 1, gaps(first + rank.astype(float)), text, p.ink))
     names |= (
         {first: _("1st"), first + count - 1: str(count)}
@@ -96,7 +94,7 @@ def grid(d: Drawing, s: Snapshot, p: Palette) -> None:
     end: Part = {"place": "at", "loose": True}
     middle = first + (count - 1) / 2
     d.labels += [
-        label("right", f"<b>● {_('right')}</b>", p.ink, [said + 1], at=[steps, middle], **end),
+        label("right", f"<b>━ {_('right')}</b>", p.ink, [said + 1], at=[steps, middle], **end),
         label("said", f"<b>■ {_('says')}</b>", p.loss, [said], at=[steps, min(middle + 1, bottom - 0.5)], **end),
     ]
 
@@ -122,35 +120,27 @@ def _heard(d: Drawing, s: Snapshot, p: Palette, ranked: bool) -> tuple[int, dict
         d.labels.append(label("heard", word, p.soft, [0], at=[steps, 0.0], **heard))
         return 1, {}
     same = row.symbols == row.classes
-    rows = gaps(shown.inputs[some].astype(float))
-    if same:  # rings in the same rows; drawn last they would hide what is right
-        d.data.append(_ring(at, rows, p.soft, _size(steps) + 3))
-        d.labels.append(label("heard", f"○ {word}", p.soft, [0], at=[steps, 0.0], **heard))
+    over = 0.3 if same else 0.0  # in the same row as what is right, but not over it
+    d.data.append(_dashes(some, shown.inputs[some] - over, every(steps, MAP_TIMESTEPS), p.soft))
+    d.labels.append(label("heard", f"━ {word}", p.soft, [0], at=[steps, 0.0], **heard))
+    if same:
         return 0, {}
-    d.data.append(dots(at, rows, p.soft, _size(steps)))
-    d.labels.append(label("heard", f"● {word}", p.soft, [0], at=[steps, 0.0], **heard))
     return len(row.symbols) + 1, {n: _(name) for n, name in enumerate(row.symbols)}
 
 
 def symbols(d: Drawing, s: Snapshot, p: Palette) -> None:
-    """Symbols that are heard: a dot in the row of each; those at marked timesteps stand out."""
+    """Symbols that are heard: a dash in the row of each; those at marked timesteps stand out."""
     shown, row = s.shown, TASKS[s.experiment.task]
     steps, count = len(shown.inputs), len(row.symbols)
     some = _some(steps)
     marked = np.array([t - 1 for t in s.marks if t <= steps], np.int32)
-    if steps <= LETTERS and count <= MOST_CLASSES:
-        text = [named(row.symbols, int(n)) for n in shown.inputs]
-        d.data.append(_letters(some.astype(np.int32) + 1, gaps(shown.inputs.astype(float)), text, p.soft))
-    else:
-        d.data.append(dots(some.astype(np.int32) + 1, gaps(shown.inputs[some].astype(float)), p.soft, _size(steps)))
+    d.data.append(_dashes(some, shown.inputs[some], every(steps, MAP_TIMESTEPS), p.soft))
     if marked.size:
-        d.data.append(_ring(marked + 1, gaps(shown.inputs[marked].astype(float)), p.ink, 15))
+        d.data.append(_dashes(marked, shown.inputs[marked], 1, p.ink, 4))
         text = [named(row.symbols, int(n)) for n in shown.inputs[marked]]
-        d.data.append(
-            _letters(marked + 1, gaps(shown.inputs[marked].astype(float)), [f"<b>{t}</b>" for t in text], p.ink)
-        )
+        d.data.append(_letters(marked + 1, gaps(shown.inputs[marked] - 0.45), [f"<b>{t}</b>" for t in text], p.ink))
     rows = range(count) if count <= MOST_CLASSES else range(0, count, max(1, count // 4))
-    d.span, d.ticks = (count - 0.4, -0.6), ([float(n) for n in rows], [named(row.symbols, n) for n in rows])
+    d.span, d.ticks = (count - 0.4, -0.9), ([float(n) for n in rows], [named(row.symbols, n) for n in rows])
 
 
 def numbers(d: Drawing, s: Snapshot, p: Palette) -> None:
@@ -213,7 +203,10 @@ def _answers(d: Drawing, s: Snapshot, p: Palette, at: np.ndarray, some: np.ndarr
     right, said, steps = shown.targets.astype(float), shown.outputs.astype(float), len(shown.inputs)
     if len(right) == 1:
         x = np.full(right.size, steps, np.int32)
-        d.data += [_ring(x, gaps(right[0]), p.ink, 11), dots(x, gaps(said[0]), p.loss, 7)]
+        d.data += [
+            dots(x, gaps(right[0]), p.ink, 11, symbol="circle-open", line={"width": 1.2}),
+            dots(x, gaps(said[0]), p.loss, 7),
+        ]
         if right.size == 1:
             _say(d, s, p, *(float(np.clip(y, *d.span)) for y in (right[0, 0], said[0, 0])))
         return

@@ -212,22 +212,25 @@ class Stage {
 
   /** The sizes of the recurrent weights: a chip for each gate, with a bar whose tick is 1. */
   #radii(radii) {
-    const list = this.root.querySelector('.radii'), said = JSON.stringify(radii ?? null)
-    if (list.said === said) return
-    list.said = said
-    const make = (tag, name, fill) => { const node = Object.assign(document.createElement(tag), { className: name }); fill?.(node); return node }
-    list.setAttribute('aria-label', this.words.radii)
-    list.title = bare(radii?.rule ?? '')
-    list.replaceChildren(...(radii ? [make('span', 'of', (n) => html(n, radii.label)), ...radii.chips.map((chip) => make('span', 'chip', (node) => {
-      node.setAttribute('role', 'listitem')
-      node.title = `${bare(chip.title)}. ${bare(radii.rule)}`
-      const bar = make('i', 'gauge', (n) => {
-        n.style.setProperty('--rho', `${100 * (chip.rho ?? 0)}%`)
-        n.style.setProperty('--sigma', `${100 * (chip.sigma ?? 0)}%`)
-        n.classList.toggle('none', chip.sigma === null)
-      })
-      node.append(make('b', '', (n) => { n.textContent = chip.gate }), bar, make('span', '', (n) => html(n, chip.text)))
-    }))] : []))
+    const list = this.root.querySelector('.radii'), chips = radii?.chips ?? [], rule = bare(radii?.rule ?? '')
+    const gates = JSON.stringify(chips.map((chip) => chip.gate))
+    if (list.gates !== gates) {
+      list.gates = gates
+      list.setAttribute('aria-label', this.words.radii)
+      list.innerHTML = chips.length ? '<span class="of"></span>' + '<span class="chip" role="listitem"><b></b><i class="gauge"></i><span></span></span>'.repeat(chips.length) : ''
+      if (chips.length) html(list.firstChild, radii.label)
+    }
+    for (const [i, chip] of chips.entries()) {
+      const node = list.children[i + 1], [gate, gauge, text] = node.children, said = JSON.stringify(chip)
+      if (node.said === said) continue
+      node.said = said
+      gate.textContent = chip.gate
+      node.title = `${bare(chip.title)}. ${rule}`
+      gauge.style.setProperty('--rho', `${100 * (chip.rho ?? 0)}%`)
+      gauge.style.setProperty('--sigma', `${100 * (chip.sigma ?? 0)}%`)
+      gauge.classList.toggle('none', chip.sigma === null)
+      html(text, chip.text)
+    }
   }
 
   #speak(text) {
