@@ -109,8 +109,15 @@ def write(e: engine.Experiment, preset: str = "") -> dict[str, str]:
 
 def experiment(values: Mapping[str, Any]) -> engine.Experiment:
     """The experiment with those of these values that count. Raises ValueError with a sentence for readers."""
+    counting = settings.effective({**DEFAULTS, **values})
+    if counting["batching"] == "full" and counting["train_size"] is None:
+        raise ValueError(
+            _(
+                "A full batch is a whole training set, and this one is endless: choose a size under “{title}” first."
+            ).format(title=_(engine.Experiment.model_fields["train_size"].title or ""))
+        )
     try:
-        e = engine.Experiment(**settings.effective({**DEFAULTS, **values}))
+        e = engine.Experiment(**counting)
     except ValidationError as error:
         raise ValueError(" ".join(_sentence(detail) for detail in error.errors())) from None
     _check_work(e)
@@ -121,7 +128,7 @@ def experiment(values: Mapping[str, Any]) -> engine.Experiment:
 def _check_work(e: engine.Experiment) -> None:
     """Raises ValueError where one pass, of training or of validation, is too much."""
     task, sequences = engine.TASKS[e.task], max(e.sequences, FEWEST_SEQUENCES)
-    ends = max(task.input_size, task.output_size)
+    ends = max(task.input_size, task.output_size, e.embedding_dim or 0)
     width = max(e.hidden_size * e.num_layers, ends)
     if (work := e.steps * sequences * width) <= MOST_WORK:
         return

@@ -382,7 +382,7 @@ def test_a_refused_combination_can_be_put_back():
 def test_a_full_batch_without_a_set_is_refused_until_there_is_one():
     at = everything(page())
     control(at, "batching").set_value("full").run()
-    assert "train_size" in messages(at)[0]
+    assert "Training set" in messages(at)[0]
     control(at, "train_size").set_value(50).run()
     assert messages(at) == []
     assert shown(at).sequences == 50

@@ -51,6 +51,9 @@ class Visitor:
     def drawn(self) -> None:
         self.page.wait_for_function("window.__stage?.frames > 0")
         self.until(lambda: self.text(".what"))
+        self.until(
+            lambda: self.page.locator("#flow .js-plotly-plot").count(), 60
+        )  # after a change of the engine it compiles
 
     def until(self, condition: Callable[[], Any], seconds: float = 15.0) -> Any:
         end = time.monotonic() + seconds

@@ -156,6 +156,7 @@ BIG = [
     {"seq_length": 2000, "hidden_size": 256, "num_layers": 4, "batch_size": 1},
     {"batching": "full", "train_size": 10_000, "hidden_size": 64},
     {"train_size": 100_000, "seq_length": 2000, "hidden_size": 1, "batch_size": 1},
+    {"embedding_dim": 256, "seq_length": 500, "hidden_size": 1, "task": "copy_memory"},
     {"train_size": 5_000, "seq_length": 2000, "hidden_size": 1, "batch_size": 1, "task": "copy_memory"},
 ]
 
