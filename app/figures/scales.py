@@ -58,8 +58,10 @@ def log(values: np.ndarray) -> np.ndarray:
 
 
 def gaps(values: np.ndarray) -> np.ndarray:
-    """float32 with NaN for everything that is not finite."""
-    return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
+    """float32 with NaN for everything that is not finite, or too large for it."""
+    with np.errstate(over="ignore"):
+        cast = np.asarray(values, np.float32)
+    return np.where(np.isfinite(cast), cast, np.float32(np.nan))
 
 
 def thin(values: np.ndarray, most: int = CURVE_POINTS) -> np.ndarray:

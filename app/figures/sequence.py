@@ -149,7 +149,7 @@ def numbers(d: Drawing, s: Snapshot, p: Palette) -> None:
     steps, some = len(shown.inputs), _some(len(shown.inputs))
     at, (low, high) = some.astype(np.int32) + 1, _reach(s)
     inputs, marked = shown.inputs.astype(float), np.array([t - 1 for t in s.marks if t <= steps], int)
-    flags = [c for c in range(inputs.shape[1]) if _is_mark(inputs[:, c], marked)]
+    flags = [c for c in range(1, inputs.shape[1]) if _is_mark(inputs[:, c], marked)]
     columns = [c for c in range(inputs.shape[1]) if c not in flags]
     if len(columns) > MOST_LINES:
         right = every(steps, MAP_TIMESTEPS)
@@ -169,19 +169,12 @@ def numbers(d: Drawing, s: Snapshot, p: Palette) -> None:
         d.data.append(
             line(at, gaps(inputs[some, c]), p.soft, 1.2, hoverinfo="y", hovertemplate="x = %{y:.3~g}<extra></extra>")
         )
-    if flags and marked.size:
-        d.data.append(dots(marked.astype(np.int32) + 1, gaps(inputs[marked, columns[0]]), p.ink, 8))
-        d.labels.append(
-            label(
-                "marked",
-                _("marked"),
-                p.ink,
-                [],
-                "at",
-                at=[int(marked[0]) + 1, float(inputs[marked[0], columns[0]])],
-                loose=True,
-            )
-        )
+    if marked.size:
+        values = gaps(inputs[marked, columns[0]])
+        d.data.append(dots(marked.astype(np.int32) + 1, values, p.ink, 8))
+        if flags:
+            first = [int(marked[0]) + 1, float(values[0])]
+            d.labels.append(label("marked", _("marked"), p.ink, [], "at", at=first, loose=True))
     if shown.of_classes:
         return
     _answers(d, s, p, at, some)
