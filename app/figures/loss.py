@@ -44,8 +44,8 @@ def loss(s: Snapshot, p: Palette) -> Part:
     labels = [
         label("validation", named, p.loss, [1], **end, lean=1),
         label("training", _("training"), p.loss, [0], **end, lean=-1),
-        label("baseline", _(s.baseline_label), p.ink, [], "at", at=[s.end, base]),
-        *(label(name, _(name), p.soft, [], "at", at=[s.end, y], loose=True) for name, y in others),
+        label("baseline", _(s.baseline_label), p.ink, [], "at", at=[s.end, base], loose=bool(others)),
+        *(label(name, _(name), p.soft, [], "at", at=[s.end, y], loose=True, spare=True) for name, y in others),
     ]
     if found:
         data += _shade(s, p, measured)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.figures.numbers import short
+from app.figures.numbers import minus, short
 from app.figures.palette import Palette
 from app.figures.scales import MAP_TIMESTEPS, Ticks, every, gaps, round_up
 from app.figures.template import Part, dots, heatmap, label, line
@@ -14,8 +14,9 @@ from app.words import _
 from engine import TASKS
 
 MOST_LINES = 4  # columns of numbers up to which each is a line; more are a map
-LETTERS = 50  # timesteps up to which symbols are written as letters
+LETTERS = 60  # timesteps up to which symbols are written as letters, where there is room
 SURE = 0.1  # the probability from which a guess after the first is written
+EDGE = 0.49  # timesteps from the last one to the right end of the axis
 MOST_ANSWERS = 6  # classes written beside the last timestep
 
 
@@ -94,8 +95,8 @@ def grid(d: Drawing, s: Snapshot, p: Palette) -> None:
     end: Part = {"place": "at", "loose": True}
     middle = first + (count - 1) / 2
     d.labels += [
-        label("right", f"<b>━ {_('right')}</b>", p.ink, [said + 1], at=[steps, middle], **end),
-        label("said", f"<b>■ {_('says')}</b>", p.loss, [said], at=[steps, min(middle + 1, bottom - 0.5)], **end),
+        label("right", f"<b>━ {_('right')}</b>", p.ink, [said + 1], at=[steps + EDGE, middle], **end),
+        label("said", f"<b>■ {_('says')}</b>", p.loss, [said], at=[steps + EDGE, min(middle + 1, bottom - 0.5)], **end),
     ]
 
 
@@ -109,7 +110,7 @@ def _heard(d: Drawing, s: Snapshot, p: Palette, ranked: bool) -> tuple[int, dict
         values = shown.inputs[:, 0].astype(float)
         low, high = _reach(s)
         d.data.append(line(at, gaps(2 - 2 * (values[some] - low) / max(high - low, 1e-30)), p.soft, 1.5))
-        d.labels.append(label("heard", word, p.soft, [0], at=[steps, 1.0], **heard))
+        d.labels.append(label("heard", word, p.soft, [0], at=[steps + EDGE, 1.0], **heard))
         return 3, {0: short(high), 2: short(low)}
     if ranked:
         if steps > LETTERS:
@@ -117,12 +118,12 @@ def _heard(d: Drawing, s: Snapshot, p: Palette, ranked: bool) -> tuple[int, dict
         d.data.append(
             _letters(at, np.zeros(steps, np.float32), [named(row.symbols, int(n)) for n in shown.inputs], p.soft)
         )
-        d.labels.append(label("heard", word, p.soft, [0], at=[steps, 0.0], **heard))
+        d.labels.append(label("heard", word, p.soft, [0], at=[steps + EDGE, 0.0], **heard))
         return 1, {}
     same = row.symbols == row.classes
     over = 0.3 if same else 0.0  # in the same row as what is right, but not over it
     d.data.append(_dashes(some, shown.inputs[some] - over, every(steps, MAP_TIMESTEPS), p.soft))
-    d.labels.append(label("heard", f"━ {word}", p.soft, [0], at=[steps, 0.0], **heard))
+    d.labels.append(label("heard", f"━ {word}", p.soft, [0], at=[steps + EDGE, 0.0], **heard))
     if same:
         return 0, {}
     return len(row.symbols) + 1, {n: _(name) for n, name in enumerate(row.symbols)}
@@ -224,7 +225,7 @@ def _say(d: Drawing, s: Snapshot, p: Palette, right: float, said: float) -> None
     ):
         if np.isfinite(y):
             text = f"<b>{text} {short(float(value[0, 0]))}</b>"
-            d.labels.append(label(key, text, color, [], "at", at=[steps, y], loose=True))
+            d.labels.append(label(key, text, color, [], "at", at=[steps + EDGE, y], loose=True))
 
 
 def classes_at_end(d: Drawing, s: Snapshot, p: Palette) -> None:
@@ -241,9 +242,9 @@ def classes_at_end(d: Drawing, s: Snapshot, p: Palette) -> None:
     bottom, top = d.span
     for i, (n, value) in enumerate(chance.items()):
         y = top + (bottom - top) * (i + 0.5) / len(chance)
-        text = f"{named(row.classes, n)} {short(value, 2)}"
+        text = f"{named(row.classes, n)} {minus(f'{value:.2f}')}"
         color = p.ink if n == right else p.loss if n == best else p.soft
         text = f"<b>{text}</b>" if n in (right, best) else text
         d.labels.append(
-            label(f"class{n}", text + (" ✓" if n == right else ""), color, [], "at", at=[len(shown.inputs), y])
+            label(f"class{n}", text + (" ✓" if n == right else ""), color, [], "at", at=[len(shown.inputs) + EDGE, y])
         )

@@ -54,11 +54,12 @@ export function beside(labels, lines, taken, box, height, kept) {
 /** Move labels {x, y, w, h, fixed} up and down until none covers another; y is the middle, from the bottom. */
 export function apart(labels, height) {
   const inside = (a) => { if (!a.fixed) a.y = Math.min(Math.max(a.y, a.h / 2), height - a.h / 2) }
+  for (const a of labels) a.wanted = a.y // their order, which the edges must not turn round
   labels.forEach(inside)
   for (let round = 0; round < 40; round++) {
     let moved = false
     for (let i = 0; i < labels.length; i++) for (let j = i + 1; j < labels.length; j++) {
-      const [a, b] = labels[i].y <= labels[j].y ? [labels[i], labels[j]] : [labels[j], labels[i]]
+      const [a, b] = labels[i].wanted <= labels[j].wanted ? [labels[i], labels[j]] : [labels[j], labels[i]]
       const over = (a.h + b.h) / 2 - (b.y - a.y)
       if (over <= 0.5 || a.x >= b.x + b.w + 4 || b.x >= a.x + a.w + 4 || (a.fixed && b.fixed)) continue
       if (!a.fixed) a.y -= b.fixed ? over : over / 2

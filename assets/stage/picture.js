@@ -102,6 +102,7 @@ export class Picture {
       if (trace.line) own.line = { ...trace.line, width: trace.line.width * scale }
       if (trace.marker) own.marker = { ...trace.marker, size: trace.marker.size * scale }
       if (trace.type === 'heatmap') own.showscale = false
+      if (trace.mode === 'text') own.visible &&= this.#roomy(layout.xaxis.range, fs)
       return own
     })
     const axis = (name) => {
@@ -119,6 +120,12 @@ export class Picture {
         dragmode: touch ? false : 'zoom', datarevision: this.#revision, uirevision: 'stage',
       },
     }
+  }
+
+  /** Is there room for a letter at every unit of the x axis? */
+  #roomy(range, fs) {
+    const [a, b] = this.#zoom?.x ?? range
+    return this.box.w / (b - a) > 0.48 * fs
   }
 
   #zoomed(event) {
@@ -196,8 +203,8 @@ export class Picture {
         ends.push({ key: label.key, label, x: x + (label.traces.length || pinned ? 7 : fs * 0.75), y: y + (label.lean ?? 0) * fs * 0.8, w: rows > 1 ? most : wide, h: high * rows, most, fixed: label.place === 'at' && !label.loose, style })
       }
     }
-    while (ends.reduce((sum, a) => sum + (a.most ? a.h : 0), 0) > h) { // more words than room: a loose one goes
-      const spare = ends.findIndex((a) => a.most && a.label.loose)
+    while (ends.reduce((sum, a) => sum + (a.most ? a.h : 0), 0) > h) { // more words than room: a spare one goes
+      const spare = ends.findIndex((a) => a.most && a.label.spare)
       if (spare < 0) break
       ends.splice(spare, 1)
     }
