@@ -272,13 +272,21 @@ def boxes(page: Visitor) -> dict[str, Any]:
     )
 
 
+def settled(page: Visitor) -> dict[str, Any]:
+    """The same, once the parts of the page that Streamlit loads late are there."""
+    places: dict[str, Any] = {}
+    while places != (places := boxes(page)):
+        page.page.wait_for_timeout(300)
+    return places
+
+
 def value(page: Visitor, field: str) -> str:
     return page.text(f".st-key-{field} [data-testid=stSliderThumbValue]")
 
 
 def test_all_that_is_wanted_every_day_is_seen_without_scrolling(visit):
     page = visit()
-    places = boxes(page)
+    places = settled(page)
     assert set(places) == {control.field for control in CONTROLS if not control.more}
     assert all(0 <= top < bottom <= 800 and 0 <= left < right <= 292 for top, bottom, left, right in places.values())
     assert page.page.evaluate(
@@ -289,7 +297,7 @@ def test_all_that_is_wanted_every_day_is_seen_without_scrolling(visit):
 
 def test_no_control_moves_while_its_neighbours_are_played_with(visit):
     page = visit()
-    places = boxes(page)
+    places = settled(page)
     for name in ("LSTM", "GRU"):
         page.page.get_by_text(name, exact=True).click()
         page.until(lambda name=name: f"cell={name.lower()}" in page.page.url)
