@@ -245,7 +245,7 @@ ARTICLES: dict[str, Preset] = {
     ),
     "a004_momentum": Preset(
         "004: momentum",
-        "Gradients that agree add up: the loss comes down in less than a sixth of the updates that the mini-batch alone needs.",
+        "Gradients that agree add up: the loss comes down in less than a sixth of the updates that it takes without.",
         f"{PROGRAM_004}; momentum is in section 5",
         GROUP,
         LSTM_004.replace(optimizer="momentum", stop_steps=400),
