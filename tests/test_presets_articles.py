@@ -18,7 +18,12 @@ from engine.data import batches, dropout_masks
 from engine.presets.articles import ARTICLES
 from tests import cases
 
-CHAOTIC = ("a002_language_model", "a002_as_printed", "a002_clipped", "a003_by_heart", "a003_dropout")
+# Of the weights after one update, relative: with N(0, 1) weights a rounding of 1e-16 grows up to 2·10⁷-fold on its way
+# through the 20 states, and the direction of a gradient that comes back through them loses two digits more.
+CHAOTIC = {
+    "a002_language_model": 1e-6, "a002_as_printed": 1e-6, "a002_clipped": 1e-6,
+    "a003_by_heart": 1e-8, "a003_dropout": 1e-8,
+}  # fmt: skip
 QUICK = (
     "a000_stacked_rnn", "a001_adam_as_printed", "a002_scaled", "a003_early_stop",
     "a004_full", "a004_mini", "a004_momentum", "a004_until_low",
@@ -183,7 +188,9 @@ def test_every_step_of_a_chaotic_run_is_pytorchs(name):
         trainer.advance(1)
         weights = trainer.state_dict
         for tensor, mine in model.named().items():
-            cases.assert_close(weights[tensor], mine.detach().numpy(), 1e-8, f"{tensor} after step {trainer.step}")
+            cases.assert_close(
+                weights[tensor], mine.detach().numpy(), CHAOTIC[name], f"{tensor} after step {trainer.step}"
+            )
         model.load(weights)
     np.testing.assert_allclose(trainer.history.loss, losses, rtol=1e-8)
 

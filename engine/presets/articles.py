@@ -32,7 +32,7 @@ LSTM_004 = Experiment(
 )  # fmt: skip
 
 PROGRAM_000 = "article 000, section 4: it comes without data; here 500 random series of 20 steps"
-FORMULAS_001 = "article 001, section 3: it comes without data; here a text"
+FORMULAS_001 = "article 001, the network of section 3.1 (its program hands on the softmax as the state); here on a text"
 PROGRAM_002 = "article 002, section 4, with the softmax that its loss needs; it comes without data; here a Markov chain"
 PROGRAM_003 = "article 003, section 4"
 PROGRAM_004 = "article 004, section 4, with the third axis that Keras asks of x_train, and with an output layer"
@@ -157,8 +157,8 @@ ARTICLES: dict[str, Preset] = {
     ),
     "a003_l2": Preset(
         "003: with L2",
-        "A weight decay of 0.0001 makes learning by heart too dear: after 200 epochs there is no gap between training "
-        "and validation.",
+        "A weight decay of 0.0001 makes learning by heart too dear: after 200 epochs there is hardly a gap between "
+        "training and validation.",
         f"{PROGRAM_003}; regularisation is in section 5",
         GROUP,
         LSTM_003.replace(stop_steps=2000, weight_decay=1e-4),
@@ -226,7 +226,7 @@ ARTICLES: dict[str, Preset] = {
     "a004_mini": Preset(
         "004: mini-batch",
         "This is what the printed program runs: without a batch_size, fit takes 32 series, four updates an epoch. "
-        "The loss ends near the line of guessing the mean.",
+        "The loss comes to 0.1, still above the line of guessing the mean.",
         f"{PROGRAM_004}; it calls itself batch gradient descent",
         GROUP,
         LSTM_004.replace(stop_steps=400),
@@ -245,7 +245,7 @@ ARTICLES: dict[str, Preset] = {
     ),
     "a004_momentum": Preset(
         "004: momentum",
-        "Gradients that agree add up: the loss comes down in a ninth of the updates that the mini-batch alone needs.",
+        "Gradients that agree add up: the loss comes down in less than a sixth of the updates that it takes without.",
         f"{PROGRAM_004}; momentum is in section 5",
         GROUP,
         LSTM_004.replace(optimizer="momentum", stop_steps=400),

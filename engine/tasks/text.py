@@ -76,10 +76,7 @@ TASK = Task(
     },
     baseline_label="letter counts",
     references={
-        "any letter": {
-            "cross_entropy": lambda seq_length: log(SIZE),
-            "mse": lambda seq_length: (1 - 1 / SIZE) / SIZE,
-        },
+        "any letter": {"cross_entropy": lambda seq_length: log(SIZE), "mse": lambda seq_length: (1 - 1 / SIZE) / SIZE},
         "letter pairs": {
             "cross_entropy": lambda seq_length: counted_loss(1, "cross_entropy"),
             "mse": lambda seq_length: counted_loss(1, "mse"),
