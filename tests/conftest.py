@@ -12,10 +12,13 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from app.registry import Registry
 
+hypothesis.settings.register_profile("shared machine", deadline=None)  # a first call compiles, and others work beside
+hypothesis.settings.load_profile("shared machine")
 ROOT = Path(__file__).parent.parent
 CHROMIUM_FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

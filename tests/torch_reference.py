@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 import engine
 
+torch.set_num_threads(1)  # these networks are too small to share: threads would spend their time waiting for each other
+
 ACTIVATIONS = {
     "tanh": torch.tanh,
     "relu": torch.relu,
