@@ -1,4 +1,4 @@
-"""The Explore page: one experiment, its player and five pictures."""
+"""The Explore page: one experiment, its player and six pictures."""
 
 import streamlit as st
 
