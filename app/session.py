@@ -26,7 +26,7 @@ def read_link() -> None:
     found = link.read(query)
     command()
     _set(found.preset, found.values)
-    state.complaints = list(found.complaints)
+    state.complaints, state.linked = list(found.complaints), query
     if "history" not in state:
         state.history = History(Choice(found.preset, found.values))
 
@@ -51,9 +51,10 @@ def take() -> None:
     except ValueError as refused:
         state.refusal = str(refused)
     wanted = link.write(state.experiment, choice.preset)
-    if wanted != st.query_params.to_dict() or any(len(texts) > 1 for texts in _query().values()):
+    lists = {name: [text] for name, text in wanted.items()}
+    if not lists == _query() == state.linked:  # the address may be older than what was written there last
         st.query_params.from_dict(wanted)
-    state.linked = _query()
+    state.linked = lists
     state.commanded = False
 
 
