@@ -1,15 +1,19 @@
-# make run    start the explorer          make test   all tests
-# make lint   style and types             make bench  measurements (printed, not judged)
+# make run    start the explorer          make test       all tests but the slow ones
+# make lint   style and types             make test-slow  the slow ones: every preset trained, and held to its word
+# make bench  measurements (printed, not judged)
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := run
-.PHONY: run test lint bench clean
+.PHONY: run test test-slow lint bench clean
 
 run: .venv/run.stamp
 	$(BIN)/streamlit run app/main.py
 
 test: .venv/dev.stamp
 	$(BIN)/pytest
+
+test-slow: .venv/dev.stamp
+	$(BIN)/pytest -m slow --timeout 1200
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
