@@ -13,8 +13,8 @@ class Preset(Row):
     """An experiment worth looking at. `meaning` is one sentence that says what to look for; `source` where it is from.
 
     `claim` is what the sentence says of the run after `steps` training steps, and what a test proves: "learns" (the
-    validation loss is below `final`), "stuck" (it stays on its baseline), "vanishes", "explodes" (the gradient, at
-    the start), "diverges", "overfits" (training loss below `final`, validation loss not below the baseline).
+    validation loss is below `final`), "stuck" (it is no better than its baseline), "vanishes", "explodes" (the
+    gradient, at the start), "diverges", "overfits" (training loss below `final`, validation loss not below the baseline).
     """
 
     group: str  # "Articles" or "Classics": its heading in a menu
