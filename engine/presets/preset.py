@@ -14,7 +14,7 @@ class Preset(Row):
 
     `claim` is what the sentence says of the run after `steps` training steps, and what a test proves: "learns" (the
     validation loss is below `final`), "stuck" (it is no better than its baseline), "vanishes", "explodes" (the
-    gradient, at the start), "diverges", "overfits" (training loss below `final`, validation loss not below the baseline).
+    gradient, at the start), "diverges", "overfits" (training loss below `final`, validation loss not below baseline).
     """
 
     group: str  # "Articles" or "Classics": its heading in a menu
