@@ -21,7 +21,7 @@ class Moment:
     flow: np.ndarray  # (L, T) the same for the loss of the last timestep alone: the same array where there is no other
     hidden: np.ndarray  # (L, T, H) float32 where that can hold them, the hidden states of the shown sequence
     marks: tuple[int, ...]  # timesteps of note of the shown sequence, which is another at every step
-    validation: float  # the loss on sequences that training never sees
+    validation: float  # the loss on sequences drawn apart from training's
     radii: tuple[engine.Radius, ...]  # ρ and σ_max of W_hh of each layer and gate
     radii_at: int  # the step when they were measured: of a wide network not at every one
     truncation: tuple[float, float] | None  # truncated BPTT: cosine and ratio of norms against the full gradient

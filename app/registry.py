@@ -36,11 +36,15 @@ class Registry:
         for run in gone:
             run.close()
 
-    def close(self) -> None:
-        """Stop all training, and begin nothing more."""
+    def clear(self) -> list[Run]:
+        """Forget all runs; returns those that there were."""
         with self._lock:
             runs, self._runs = list(self._runs.values()), {}
-        for run in runs:
+        return runs
+
+    def close(self) -> None:
+        """Stop all training, and begin nothing more."""
+        for run in self.clear():
             run.close()
         self.compiler.close()
         self.pool.close()

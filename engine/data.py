@@ -53,8 +53,11 @@ def _endless(e: Experiment, step: int) -> Iterator[tuple[np.ndarray, np.ndarray]
 
 
 def validation_batches(e: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Sequences that training never sees, the same at every step, in batches of one size: 256 in all, down to 16 where
-    T·H·L, or T·I, is so large that validation would cost more than training."""
+    """Sequences drawn apart from training's, the same at every step, in batches of one size: 256 in all.
+
+    Fewer, down to 16, where T·H·L, or T·I, is so large that validation would cost more than training. Where there are
+    few different sequences (a parity of 5 bits) some are also in the training set.
+    """
     each = e.steps * max(e.hidden_size * e.num_layers, TASKS[e.task].input_size)
     count = _power_of_two(VALIDATION_NUMBERS // each, FEWEST_SEQUENCES, VALIDATION_SEQUENCES)
     size = _power_of_two(CHUNK_NUMBERS // each, 1, count)

@@ -125,7 +125,7 @@ class Experiment(BaseModel):
         None,
         "Truncate after",
         "timesteps",
-        "Truncated BPTT: the gradient is cut before steps k, 2k, …; None: full.",
+        "Truncated BPTT: no gradient passes from timestep k+1 back to k, from 2k+1 to 2k, …; None: full.",
         ge=1,
         le=100_000,
     )

@@ -96,7 +96,8 @@ def _chrono_bias(rng: np.random.Generator, hidden_size: int, steps: int) -> np.n
 INITS: dict[str, Init] = {
     "pytorch": Init(
         "PyTorch",
-        "Uniform in ±1/√H, biases too: ρ(W_hh) tends to 1/√3 ≈ 0.577, so gradients vanish by construction.",
+        "Uniform in ±1/√H, biases too (but the forget bias, which is set by itself): ρ(W_hh) tends to 1/√3 ≈ 0.577, "
+        "so gradients vanish by construction.",
         "torch.nn.RNN, reset_parameters",
         _pytorch,
         spread=lambda hidden_size: 1 / 3,

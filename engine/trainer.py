@@ -50,7 +50,7 @@ class Trainer:
         self._diverged: tuple[int, str] | None = None
         self._changes: tuple[Change, ...] = ()
         self._schedule_since = 0
-        self._best = float("inf"), 0  # the least validation loss, and the step where it was measured
+        self._best, self._measured = (float("inf"), 0), 0  # least validation loss and its step; the last one's step
         self.examples = 0
 
     def advance(self, steps: int = 1) -> None:
@@ -87,7 +87,7 @@ class Trainer:
             return "steps"
         if e.stop_loss is not None and k > 0 and self._curves[0, k - 1] <= e.stop_loss:
             return "loss"
-        if e.patience is not None and self._validate_every and k - self._best[1] > e.patience:
+        if e.patience is not None and self._measured - self._best[1] >= e.patience:
             return "patience"
         return None
 
@@ -97,7 +97,7 @@ class Trainer:
         return trace(self._network(*done.inputs.shape[:2]), done)
 
     def validation_loss(self) -> float:
-        """The loss at the current weights on sequences that training never sees; dropout off."""
+        """The loss at the current weights on sequences drawn apart from training's; dropout off."""
         e = self.experiment
         if self._validation is None:
             self._validation = validation_batches(e)
@@ -174,6 +174,8 @@ class Trainer:
         gradient, weights, loss, norm = network.gradient.flat, self._parameters.flat, done.loss, done.grad_norm
         measured = self._validate_every and k % self._validate_every == 0
         validation = self.validation_loss() if measured else float("nan")
+        if measured:
+            self._measured = k
         if validation < self._best[0]:
             self._best = validation, k
         begin = perf_counter()

@@ -1,6 +1,7 @@
 """The page without a browser: every control, every state, every kind of link (Streamlit's AppTest)."""
 
 import html
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,14 @@ from app.registry import RUNS
 from app.runs import Run
 
 EXPLORER = str(pytest.importorskip("app").__path__[0]) + "/explorer.py"
+
+
+@pytest.fixture(autouse=True)
+def runs_end() -> Iterator[None]:
+    """No server sweeps here: a test that ends frees its runs."""
+    yield
+    for run in RUNS.clear():
+        run.close()
 
 
 def page(**query: Any) -> AppTest:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
+import engine
 from app.controls import CONTROLS
 from app.frames import decode
 
@@ -333,7 +334,7 @@ def test_one_click_loads_a_preset_which_plays_on(visit):
     choose_preset(page, "healthy")
     page.until(lambda: page.page.url.endswith("?preset=healthy"))
     page.until(lambda: page.page.locator(".st-key-menu").count() == 0)
-    assert "gradient arrives" in page.text(".st-key-controls .meaning")
+    assert page.text(".st-key-controls .meaning") == engine.PRESETS["healthy"].meaning
     page.until(lambda: page.step > 3)
     page.page.reload()
     page.drawn()

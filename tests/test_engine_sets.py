@@ -350,3 +350,13 @@ def test_radii_are_numpys(cell):
             assert r.rho == pytest.approx(np.abs(np.linalg.eigvals(block)).max(), rel=1e-12)
         else:
             assert np.isnan(r.rho)
+
+
+def test_patience_waits_for_a_measurement():
+    """Shorter than the time between two validations it still gives the second a chance."""
+    trainer = engine.Trainer(small(lr=0.0, patience=3))
+    trainer.advance(1000)
+    assert (trainer.step, trainer.stopped) == (11, "patience")
+    unmeasured = engine.Trainer(small(lr=0.0, patience=3), validate_every=0)
+    unmeasured.advance(50)
+    assert unmeasured.step == 50

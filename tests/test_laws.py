@@ -262,7 +262,14 @@ def test_mean_field_is_what_a_wide_network_does(nonlinearity, gain):
     assert measured == pytest.approx(theory.slope, abs=0.012)
 
 
-@pytest.mark.parametrize("changes", [{"cell": "lstm"}, {"cell": "gru"}, {"init": "identity"}, {"num_layers": 2}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cell": "lstm"}, {"cell": "gru"}, {"init": "identity"}, {"num_layers": 2}, {"input_init": "zeros"},
+        {"task": "digits_rows"}, {"seq_length": 20}, {"task": "digits_pixels", "input_init": "normal"},
+    ],
+    ids=str,
+)  # fmt: skip
 def test_mean_field_says_where_it_does_not_apply(changes):
     found = engine.mean_field(engine.Experiment(**changes))
     assert not found.applies

@@ -17,6 +17,9 @@ from engine.initializers import INITS
 from engine.tasks import TASKS
 from engine.weights import blank, initialise
 
+FEWEST_STEPS = 30  # by then the variance of the states has settled
+STEADY = 2.0  # the upper quartile of the input's variance over time is at most so many times the lower
+
 
 @dataclass(frozen=True)
 class MeanField:
@@ -58,7 +61,7 @@ def mean_field(
             return MeanField(float("nan"), float("nan"), False, reason)
         spread = INITS[e.init].spread
         assert spread is not None  # or there were a reason
-        return _solve(e.gain * sqrt(spread(e.hidden_size)), _input_variance(e), e.nonlinearity)
+        return _solve(e.gain * sqrt(spread(e.hidden_size)), _input_variances(e)[1], e.nonlinearity)
     if gain is None or input_variance is None or gain < 0 or input_variance < 0:
         raise ValueError(f"gain={gain}, input_variance={input_variance}; allowed: both given, 0 or more")
     if nonlinearity not in SLOPES:
@@ -79,19 +82,28 @@ def _why_not(e: Experiment) -> str:
         return "one layer only"
     if TASKS[e.task].every_step:
         return "the loss is read at every step"
+    if e.steps < FEWEST_STEPS:
+        return "too few timesteps"
+    low, middle, high = _input_variances(e)
+    if middle == 0:
+        return "no input"
+    if high > STEADY * low:
+        return "the inputs' size changes along the sequence"
     return ""
 
 
 @lru_cache(maxsize=256)
-def _input_variance(e: Experiment) -> float:
-    """Mean square over units, time and sequences of what the inputs and biases add to the pre-activation."""
+def _input_variances(e: Experiment) -> tuple[float, float, float]:
+    """Quartiles over the timesteps of the mean square of what inputs and biases add to the pre-activation."""
     e = e.replace(dtype="float64")
     inputs, parameters = batch(e, 0)[0], blank(e)
     initialise(parameters, e)
     if e.embedding_dim is not None:
         inputs = parameters["embedding.weight"][inputs.argmax(axis=2)]
     first = parameters.layers[0]
-    return float(np.mean((inputs @ first.weight_ih.T + first.bias_ih + first.bias_hh) ** 2))
+    added = inputs @ first.weight_ih.T + first.bias_ih + first.bias_hh
+    low, middle, high = np.percentile(np.mean(added**2, axis=(1, 2)), (25, 50, 75))
+    return float(low), float(middle), float(high)
 
 
 @lru_cache(maxsize=8)

@@ -1,7 +1,8 @@
 """The programs and methods of the five articles from which the explorer started.
 
-What a printed program leaves open, or what keeps it from running, is filled in, and `source` says how. Two things
-differ everywhere: the head is drawn as torch.nn.Linear draws it, and Keras' initial weights are not Keras' own draw.
+What a printed program leaves open, or what keeps it from running, is filled in, and `source` says how. Three
+things differ everywhere: the head is drawn as torch.nn.Linear draws it, Keras' initial weights are not Keras' own draw,
+and Adam's ε is PyTorch's 1e-8, not Keras' 1e-7.
 """
 
 from engine.experiment import Experiment
@@ -40,8 +41,8 @@ PROGRAM_004 = "article 004, section 4, with the third axis that Keras asks of x_
 ARTICLES: dict[str, Preset] = {
     "a000_stacked_rnn": Preset(
         "000: two stacked RNNs",
-        "Press Play: the targets are random, so in ten epochs both losses come down to the line of guessing the mean, "
-        "and no further.",
+        "Press Play: the targets are random, so in ten epochs both losses come down to about the line of guessing the "
+        "mean, and no further.",
         PROGRAM_000,
         GROUP,
         RNN_000,
@@ -62,7 +63,7 @@ ARTICLES: dict[str, Preset] = {
     "a001_dynamic": Preset(
         "001: dynamic learning rate",
         "Each weight's step is divided by the recent size of its gradient. What is lost on the way back through time "
-        "stays lost: picture 1 loses no fewer decades than with gradient descent.",
+        "stays lost: picture 1 falls by decades, as with gradient descent.",
         f"{FORMULAS_001}; its formula has no η: a rate of 1, with which the loss jumps",
         GROUP,
         RNN_001.replace(optimizer="dynamic", lr=1e-3),
@@ -72,8 +73,8 @@ ARTICLES: dict[str, Preset] = {
     ),
     "a001_adam": Preset(
         "001: Adam",
-        "Adam makes full steps of small gradients, but does not bring them further back: picture 1 loses no fewer "
-        "decades than with gradient descent.",
+        "Adam makes full steps of small gradients, but does not bring them further back: picture 1 falls by decades, "
+        "as with gradient descent.",
         f"{FORMULAS_001}; the rate is that of its program, tf.keras.optimizers.Adam()",
         GROUP,
         RNN_001.replace(optimizer="adam", lr=1e-3),
@@ -84,7 +85,7 @@ ARTICLES: dict[str, Preset] = {
     "a001_adam_as_printed": Preset(
         "001: Adam as printed",
         "The formula leaves out the bias correction: its first steps are 3 to 7 times as long, and here that helps.",
-        f"{FORMULAS_001}; Kingma & Ba 2015 add the corrections in section 3",
+        f"{FORMULAS_001}; its formula has no η: here 0.001; Kingma & Ba 2015 add the corrections in section 3",
         GROUP,
         RNN_001.replace(optimizer="adam_uncorrected", lr=1e-3, stop_steps=500),
         "learns",
@@ -105,7 +106,8 @@ ARTICLES: dict[str, Preset] = {
         "002: as printed",
         "The printed program has no path back through h: each loss ends at its own step. It learns all the same, as "
         "this chain needs no memory; set Truncate after to full to see the whole gradient.",
-        f"{PROGRAM_002}; each step's gradient stays at its step",
+        f"{PROGRAM_002}; each step's gradient stays at its step. Printed, two products do not fit in shape, and "
+        "W_hh is given the state before the sequence at every step",
         GROUP,
         RNN_002.replace(tbptt=1),
         "learns",
@@ -157,8 +159,8 @@ ARTICLES: dict[str, Preset] = {
     ),
     "a003_l2": Preset(
         "003: with L2",
-        "A weight decay of 0.0001 makes learning by heart too dear: after 200 epochs there is hardly a gap between "
-        "training and validation.",
+        "With this seed a weight decay of 0.0001 makes learning by heart too dear: after 200 epochs there is hardly a "
+        "gap between training and validation.",
         f"{PROGRAM_003}; regularisation is in section 5",
         GROUP,
         LSTM_003.replace(stop_steps=2000, weight_decay=1e-4),
@@ -177,7 +179,8 @@ ARTICLES: dict[str, Preset] = {
     ),
     "a003_early_stop": Preset(
         "003: early stopping",
-        "Training ends after 20 epochs without a better validation loss, before anything is learned by heart.",
+        "Training ends after 20 epochs without a better validation loss, here before anything is learned by heart. "
+        "With other seeds it may end late, or not at all.",
         f"{PROGRAM_003}; overfitting is in section 5",
         GROUP,
         LSTM_003.replace(patience=200),

@@ -39,7 +39,7 @@ class Task:
     draw: Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray]]
     trivial_loss: Mapping[
         str, Callable[[int], float]
-    ]  # loss -> seq_length -> that of the best answer that ignores the inputs
+    ]  # loss -> seq_length -> that of the best answer that ignores the inputs; of a series, of repeating its last value
     baseline_label: str  # what that answer is, in words
     symbols: tuple[str, ...] = ()  # the names of the one-hot input symbols, one a column; () where inputs are numbers
     classes: tuple[str, ...] = ()  # the names of the classes of the targets; () where targets are numbers
@@ -60,5 +60,5 @@ class Task:
         return self.fixed_steps or seq_length + self.extra_steps
 
     def baseline(self, e: Asked) -> float:
-        """The loss of the best answer that ignores the inputs, for the experiment's loss and length."""
+        """The loss of the answer that needs no network (see trivial_loss), for the experiment's loss and length."""
         return self.trivial_loss[e.loss_name](e.seq_length)
