@@ -52,6 +52,7 @@ class Training:
         self._worked = self._cost = 0.0
         self._recorded = time.monotonic()
         validation = self._trainer.validation_loss()
+        self._trainer.seconds = 0.0  # the first pass loads kernels, which is no cost of this training
         self._radii = Radii.of(e, 0, trace)
         moment = moment_of(self._trainer, trace, validation, self._radii, None)
         self.past = Past(curves_of(self._trainer, trace, validation), Kept((moment,)), e, self._trainer.stopped)
