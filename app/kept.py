@@ -82,7 +82,8 @@ class Radii:
 
     @classmethod
     def of(cls, e: engine.Experiment, step: int, trace: engine.Trace, before: "Radii | None" = None) -> "Radii":
-        """Those of a trace; where they take long (wide networks), those of `before` until their share is small."""
+        """Those of a trace; where they take long (wide networks), those of `before`, if given, until their share is
+        small."""
         begin = time.monotonic()
         if before is not None and begin - before.when < before.seconds / RADII_SHARE:
             return before

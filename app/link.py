@@ -66,7 +66,9 @@ def read(query: Mapping[str, Iterable[str]]) -> Link:
                     field=name, text=_quote(texts[0]), allowed=settings.allowed(name), value=instead
                 )
             )
-    return Link(preset, _fitting(values, preset, complaints), tuple(complaints[:MOST_COMPLAINTS]))
+    misfits: list[str] = []  # what changes most goes first: of many complaints only some are shown
+    values = _fitting(values, preset, misfits)
+    return Link(preset, values, tuple([*misfits, *complaints][:MOST_COMPLAINTS]))
 
 
 def _preset(texts: list[str], complaints: list[str]) -> str:
@@ -137,11 +139,13 @@ def _check_work(e: engine.Experiment) -> None:
         if width == ends
         else _("hidden size {H} × layers {L}").format(H=e.hidden_size, L=e.num_layers)
     )
+    many = _("{B} sequences in a step") if sequences == e.sequences else _("{B} sequences of validation")
+    many = many.format(B=sequences)
     raise ValueError(
         _(
-            "Length {T} × {B} sequences in a step × {wide} = {work}: more than the {most} that this server allows. "
+            "Length {T} × {sequences} × {wide} = {work}: more than the {most} that this server allows. "
             "Choose a smaller one of them."
-        ).format(T=e.steps, B=sequences, wide=wide, work=f"{work:,}", most=f"{MOST_WORK:,}")
+        ).format(T=e.steps, sequences=many, wide=wide, work=f"{work:,}", most=f"{MOST_WORK:,}")
     )
 
 

@@ -283,8 +283,8 @@ class Run:
             if error is not None:
                 self._fail(_("The computation for this setting could not be compiled. Try another one."))
                 return
-            with self._lock:  # a newer experiment goes first
-                if self._change_to is None:
+            with self._lock:  # a newer experiment goes first, and one that has begun meanwhile goes on
+                if self._begins and self._change_to is None:
                     self._begin_with = self._begin_with or self._experiment
             self._pool.wake(self)
 
@@ -341,7 +341,7 @@ class Run:
             return None
         if unseen or not (playing or goal is not None):
             if training.unrecorded:  # stopped between two pictures
-                training.record()
+                training.record(rests=True)
                 self._tell()
             return None
         paced = speed > 0 and goal is None
@@ -354,7 +354,7 @@ class Run:
             return None
         done = training.ended or training.step >= last
         if done or paced or training.due:
-            training.record()
+            training.record(rests=done)
             done = done or training.ended
             if done:
                 self._finish(training)

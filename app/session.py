@@ -139,8 +139,9 @@ def _set(preset: str, values: Mapping[str, Any]) -> None:
     state = st.session_state
     state.preset = preset
     for field, value in values.items():
+        state.undelivered[field] = value
         if field not in state or state[field] != value:  # a widget that is set is sent anew: only where it differs
-            state[field] = state.undelivered[field] = value
+            state[field] = value
 
 
 def _query() -> dict[str, list[str]]:

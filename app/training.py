@@ -78,7 +78,7 @@ class Training:
 
     @property
     def unrecorded(self) -> bool:
-        return self.past.curves.diverged is None and self.step > self.past.curves.reached
+        return self.past.curves.diverged is None and self.step > min(self.past.curves.reached, self._radii.step)
 
     def takes(self, e: engine.Experiment) -> bool:
         """Can training go on with these settings? Not one that has not begun, or is over: then another begins."""
@@ -101,13 +101,14 @@ class Training:
             trainer.advance(1)
         self._worked += time.perf_counter() - begin
 
-    def record(self) -> None:
-        """Bring `past` up to date."""
+    def record(self, rests: bool = False) -> None:
+        """Bring `past` up to date; `rests`: training does not go on at once, so that all of it can be measured."""
         begin, trainer, kept = time.perf_counter(), self._trainer, self.past.kept
         trace = None if trainer.diverged else trainer.trace()  # this pass may be the first that is not finite
         validation = trainer.validation_loss()
         if trace is not None and not trainer.diverged:
-            self._radii = Radii.of(self.experiment, trainer.step, trace, self._radii)
+            rests = rests or self.ended
+            self._radii = Radii.of(self.experiment, trainer.step, trace, None if rests else self._radii)
             kept = kept.add(moment_of(trainer, trace, validation, self._radii, kept.newest))
         curves = curves_of(trainer, trace, validation)
         if curves.diverged is not None:

@@ -103,6 +103,14 @@ def as_inputs(value: Any, dtype: str) -> np.ndarray:
     return _finite("inputs", inputs, dtype)
 
 
+def check_one_hot(inputs: np.ndarray) -> None:
+    """Raises ValueError unless every input (T, B, I) is a symbol: one 1, and 0 else."""
+    wrong = np.argwhere(~(((inputs == 0) | (inputs == 1)).all(axis=2) & (inputs.sum(axis=2) == 1)))
+    if len(wrong):
+        t, b = (int(i) for i in wrong[0])
+        raise ValueError(f"inputs[{t}, {b}]: {inputs[t, b]}; allowed: one 1 and else 0, a symbol one-hot")
+
+
 def _finite(name: str, value: np.ndarray, dtype: str) -> np.ndarray:
     """A clean copy in the floating type. Raises ValueError that names the first element that is not finite in it."""
     with np.errstate(over="ignore"):

@@ -232,3 +232,9 @@ class Experiment(BaseModel):
     def loss_name(self) -> str:
         """The loss that is used: the one asked for, or the task's own."""
         return self.loss or TASKS[self.task].loss
+
+
+def check_experiment(e: Any) -> None:
+    """Raises ValueError unless it is an Experiment."""
+    if not isinstance(e, Experiment):
+        raise ValueError(f"experiment: {e!r}; allowed: an engine.Experiment")

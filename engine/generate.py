@@ -1,11 +1,13 @@
 """Letting a network run free: it hears a beginning, and from then on only what it says itself."""
 
 from collections.abc import Mapping
+from math import inf
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from engine.data import as_inputs
+from engine.data import as_inputs, check_one_hot
 from engine.experiment import Experiment
 from engine.network import Network
 from engine.parameters import load
@@ -20,8 +22,8 @@ def generate(
     """(steps, B, I): what the network says after hearing `inputs` (T, B, I) and then nothing but itself.
 
     Numbers: each output is the next input. Symbols: each is drawn from softmax(output / temperature) by `seed`
-    (temperature 0: the likeliest), one-hot. Raises ValueError where the task's outputs cannot be its inputs, or where
-    an argument is none of what is allowed.
+    (temperature 0: the likeliest), one-hot; NaN where the output is. Raises ValueError where the task's outputs cannot
+    be its inputs, or where an argument is none of what is allowed.
     """
     task = TASKS[e.task]
     if not task.generates:
@@ -29,11 +31,15 @@ def generate(
         raise ValueError(f"task={e.task}: its outputs are no inputs; allowed: {allowed}")
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
         raise ValueError(f"steps: {steps!r}; allowed: whole numbers, 0 or more")
-    if not temperature >= 0:
-        raise ValueError(f"temperature: {temperature!r}; allowed: 0 or more")
+    if isinstance(temperature, bool) or not isinstance(temperature, Real) or not 0 <= temperature < inf:
+        raise ValueError(f"temperature: {temperature!r}; allowed: a number, 0 or more")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed: {seed!r}; allowed: whole numbers, 0 or more")
     x = as_inputs(inputs, e.dtype)
     if x.shape[2] != task.input_size:
         raise ValueError(f"inputs: shape {x.shape}; allowed: (T, B, {task.input_size})")
+    if task.symbols:
+        check_one_hot(x)
     parameters = blank(e)
     load(parameters, state_dict)
     heard = Network(e.kind, e.nonlinearity, parameters, len(x), x.shape[1], every_step=False)
@@ -52,5 +58,10 @@ def generate(
 def _chosen(outputs: np.ndarray, temperature: float, rng: np.random.Generator) -> np.ndarray:
     """One symbol a row of outputs (B, V), one-hot: the largest of output/temperature + Gumbel noise (Gumbel 1954)."""
     noise = rng.gumbel(size=outputs.shape)  # drawn at every temperature: the numbers of later steps stay the same
-    score = outputs / temperature + noise if temperature > 0 else outputs
-    return np.eye(outputs.shape[1], dtype=outputs.dtype)[score.argmax(axis=1)]
+    score = outputs - outputs.max(axis=1, keepdims=True)
+    if temperature > 0:
+        with np.errstate(over="ignore"):
+            score = score.astype(np.float64) / temperature + noise
+    chosen = np.eye(outputs.shape[1], dtype=outputs.dtype)[score.argmax(axis=1)]
+    chosen[~np.isfinite(outputs).all(axis=1)] = np.nan
+    return chosen

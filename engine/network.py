@@ -105,7 +105,8 @@ class Network:
 
         Where every step has a loss of its own, a gradient arrives everywhere; only this shows how far one of them gets.
         """
-        arriving = np.ascontiguousarray(d_outputs[-1:] @ self.parameters["head.weight"])
+        with np.errstate(all="ignore"):
+            arriving = np.ascontiguousarray(d_outputs[-1:] @ self.parameters["head.weight"])
         norms, exponents = np.zeros_like(self.norms), np.zeros_like(self.exponents)
         self._through_time(arriving, cut, norms, exponents, False)
         return log10_of(norms, exponents)

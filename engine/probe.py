@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.data import as_inputs, as_targets, batch
-from engine.experiment import Experiment
+from engine.data import as_inputs, as_targets, batch, check_one_hot
+from engine.experiment import Experiment, check_experiment
 from engine.network import Network
 from engine.parameters import Parameters, as_array, load, shapes
 from engine.passes import run_pass
@@ -22,6 +22,7 @@ def probe(e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: An
     classes (B,) or (T, B). Where your inputs and targets differ from the task's in T, B, I or O, yours are used.
     Raises ValueError that names what is wrong with an argument. Dropout is off, as in torch's eval mode.
     """
+    check_experiment(e)
     if (inputs is None) != (targets is None):
         raise ValueError("inputs and targets: one is given without the other; allowed: both or neither")
     if inputs is None:
@@ -29,6 +30,8 @@ def probe(e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: An
     else:
         x = as_inputs(inputs, e.dtype)
         y = as_targets(e, targets, *x.shape[:2])
+        if e.embedding_dim is not None:
+            check_one_hot(x)
     of_classes = y.dtype.kind == "i"
     every_step = y.ndim == (2 if of_classes else 3)
     outputs = _output_size(e, y, state_dict) if of_classes else y.shape[-1]

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.clipping import CLIPS, global_norm
 from engine.data import batches, dropout_masks, validation_batches
-from engine.experiment import Experiment
+from engine.experiment import Experiment, check_experiment
 from engine.generate import generate
 from engine.network import Network, log10_of
 from engine.optimizers import OPTIMIZERS, decay_weights, shrink_weights
@@ -34,6 +34,7 @@ class Trainer:
     """
 
     def __init__(self, e: Experiment, validate_every: int = 10) -> None:
+        check_experiment(e)
         self.experiment, self.step, self.seconds = e, 0, 0.0
         self._task, self._validate_every = TASKS[e.task], _count("validate_every", validate_every)
         self._parameters = blank(e)
@@ -68,6 +69,7 @@ class Trainer:
 
         A schedule that changes begins anew at this step. Raises ValueError where `e` differs in a field not in LIVE.
         """
+        check_experiment(e)
         before = self.experiment
         changed = [name for name in type(e).model_fields if getattr(e, name) != getattr(before, name)]
         if fixed := [name for name in changed if name not in LIVE]:

@@ -20,6 +20,12 @@ def test_the_engine_in_code_prints_what_the_readme_says():
     assert out.getvalue() == printed
 
 
+def test_all_code_of_the_readme_runs():
+    for code in re.findall(r"```python\n(.*?)```", README, re.S):
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(code, {"engine": engine})
+
+
 def test_files_that_the_readme_names_exist():
     root = Path(__file__).parent.parent
     for name in re.findall(r"\]\(([^)#:]+)\)", README):

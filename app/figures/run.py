@@ -12,7 +12,8 @@ from app.words import _
 
 def cost(s: Snapshot) -> str:
     """Examples, epochs and seconds of training before the step shown."""
-    return " · ".join([*_counted(s), _("{n} s").format(n=_seconds(s))])
+    changed = [_("changed on the way: the link begins anew")] if s.changes else []
+    return " · ".join([*_counted(s), _("{n} s").format(n=_seconds(s)), *changed])
 
 
 def stopped(s: Snapshot) -> str:
@@ -22,10 +23,12 @@ def stopped(s: Snapshot) -> str:
     e = s.experiment
     why = {
         "steps": _("that many were asked for"),
-        "loss": _("the loss is {limit} or less").format(limit=short(e.stop_loss or 0.0)),
+        "loss": _("the loss of a batch is {limit} or less").format(limit=short(e.stop_loss or 0.0)),
         "patience": _("validation has not improved for {n} steps").format(n=f"{e.patience or 0:,}"),
     }[s.stopped]
-    text = _("Stopped at step {n}: {why}. {cost}, {seconds} s of training.")
+    text = _(
+        "Stopped at step {n}: {why}. {cost}, {seconds} s of training. To go on, change the rule (Stop, at the left)."
+    )
     return text.format(n=f"{s.step:,}", why=why, cost=", ".join(_counted(s)), seconds=_seconds(s))
 
 

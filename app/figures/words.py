@@ -11,6 +11,7 @@ from app.words import _
 from engine import TASKS
 
 LEVEL = 0.1  # decades over the whole sequence: less is called no change
+NEAR = 1.15  # times the baseline, up to which a loss is called on it
 LEARNS = 0.8  # a validation loss below this share of the baseline is called learning; its own noise is 9 %
 
 
@@ -22,7 +23,7 @@ def _learning(s: Snapshot, reaches: str) -> str:
     share = measured[1] / s.baseline
     if share < LEARNS:
         return _("{reaches}; it learns.").format(reaches=reaches)
-    if share <= 1 / LEARNS:
+    if share <= NEAR:
         return _("{reaches}; loss still on the baseline.").format(reaches=reaches)
     return _("{reaches}; loss still above the baseline.").format(reaches=reaches)
 
@@ -35,10 +36,14 @@ def verdict(s: Snapshot) -> dict[str, str]:
     steps = s.now.shape[1]
     subject = _("the last loss's gradient") if TASKS[s.experiment.task].every_step else _("the gradient")
     if v.kind == "vanishing" and v.zero_before:
-        reaches = _("Before t = {t} {subject} is exactly 0").format(subject=subject, t=v.zero_before)
+        text = _("Before t = {t} {subject} is exactly 0")
+        if s.experiment.tbptt is not None:
+            text = _("Truncation cuts {subject} off before t = {t}")
+        reaches = text.format(subject=subject, t=v.zero_before)
     elif v.kind in ("vanishing", "healthy", "exploding"):
         text = _("From t = {n} to 1 {subject} changes by a factor {ratio}")
-        reaches = text.format(subject=subject, ratio=times(v.span), n=steps)
+        ends = _measured(s)
+        reaches = text.format(subject=subject, ratio=times(v.span if ends is None else ends), n=steps)
     elif v.kind == "none":
         reaches = _("No gradient reaches any step")
     else:
@@ -50,7 +55,7 @@ def verdict(s: Snapshot) -> dict[str, str]:
         "none": _("No gradient"),
         "diverged": _("Diverged"),
     }
-    what, why = _learning(s, reaches), stopped(s) or f"{_pace(v)} {_ends(s)}".strip()
+    what, why = _learning(s, reaches), stopped(s) or f"{_pace(v)} {_fitted(s, v)}".strip()
     return {"kind": v.kind, "badge": badges[v.kind], "what": what, "why": why, "rule": _rule()}
 
 
@@ -65,15 +70,18 @@ def _pace(v: "engine.Verdict") -> str:
     return _("Each step back multiplies it by {factor}: it doubles every {n} steps.").format(factor=factor, n=steps)
 
 
-def _ends(s: Snapshot) -> str:
-    """The measured ratio beside the fitted one, where they differ."""
+def _measured(s: Snapshot) -> float | None:
+    """Decades gained from the last step to the first, as the curve shows them; None: not both ends are numbers."""
     curve = s.flow[s.layer]
-    if not (isfinite(curve[0]) and isfinite(curve[-1])):
+    return float(curve[0] - curve[-1]) if isfinite(curve[0]) and isfinite(curve[-1]) else None
+
+
+def _fitted(s: Snapshot, v: "engine.Verdict") -> str:
+    """What the fitted pace would make of the whole sequence, where that is not what is measured."""
+    ends = _measured(s)
+    if ends is None or times(ends) == times(v.span):
         return ""
-    measured = float(curve[0] - curve[-1])
-    if times(measured) == times(engine.verdict(curve).span):
-        return ""
-    return _("End to end: {ratio}.").format(ratio=times(measured))
+    return _("Over all steps that pace makes {ratio}.").format(ratio=times(v.span))
 
 
 def _lost(s: Snapshot) -> dict[str, str]:
@@ -91,9 +99,9 @@ def _lost(s: Snapshot) -> dict[str, str]:
 
 def _rule() -> str:
     return _(
-        "Rule: the factor is that of a robust line through log ‖∂L/∂h<sub>t</sub>‖ (median of the slopes over half the "
-        "sequence), of the loss at the last timestep. Over the whole sequence healthy means between {low} and {high}; "
-        "less vanishes, more explodes. It learns when the validation loss is below {share} times the baseline."
+        "Rule: the pace is that of a robust line through log ‖∂L/∂h<sub>t</sub>‖ (median of the slopes over half the "
+        "sequence), of the loss at the last timestep. Healthy is a pace that makes between {low} and {high} of the "
+        "whole sequence; less vanishes, more explodes. It learns when the validation loss is below {share} times the baseline."
     ).format(low=power(-2), high=power(2), share=LEARNS)
 
 

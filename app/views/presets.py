@@ -24,7 +24,8 @@ def draw(changes: dict[str, str]) -> None:
         with menu, st.container(key="menu", gap=None):
             _rows(now)
     said = html.escape(_meaning(now))
-    st.html(f'<p class="meaning" title="{said}{html.escape(_source(now))}">{said}</p>')
+    state = "changed" if changes else ""
+    st.html(f'<p class="meaning {state}" title="{html.escape(_source(now).strip())}"><span>{said}</span></p>')
     with st.container(key="changes", horizontal=True, gap=None):
         st.html(f'<p title="{html.escape("; ".join(changes.values()))}">{html.escape(_said(changes))}</p>')
         listed = "\n".join(f"- {change}" for change in changes.values())

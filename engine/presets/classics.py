@@ -58,8 +58,8 @@ CLASSICS: dict[str, Preset] = {
     ),
     "pytorch_default": Preset(
         "PyTorch's own weights",
-        "The default of torch.nn.RNN vanishes by construction: ρ(W_hh) is near 0.58, and in 100 steps the gradient "
-        "loses 19 decades.",
+        "The default of torch.nn.RNN vanishes by construction: ρ(W_hh) tends to 1/√3 ≈ 0.58, and in 100 steps the "
+        "gradient loses 19 decades.",
         "torch.nn.RNN, reset_parameters",
         GROUP,
         Experiment(init="pytorch", gain=1.0),
@@ -79,7 +79,7 @@ CLASSICS: dict[str, Preset] = {
     "keras_gates": Preset(
         "Keras' LSTM gates",
         "One orthogonal draw over all four gates leaves each gate with ρ near ½, and the gradient vanishes. "
-        "Set Weights to orthogonal, one draw a gate: it arrives.",
+        "Choose Weights “orthogonal”, a draw for each gate: it arrives.",
         "keras.layers.LSTM, recurrent_initializer",
         GROUP,
         Experiment(cell="lstm", init="keras", gain=1.0, input_init="keras"),
