@@ -218,6 +218,16 @@ def test_one_click_loads_a_preset(name):
     assert [element for element in at.sidebar if meaning in html.unescape(getattr(element.proto, "body", ""))]
 
 
+def test_a_preset_is_not_mixed_with_one_that_was_interrupted():
+    """Of a preset whose run of the script was interrupted nothing has reached the browser, nor may it come later."""
+    at = page()
+    at.session_state["presets"] = True
+    at.run()
+    at.session_state["undelivered"] = dict(engine.PRESETS["a003_lstm"].experiment)
+    press(at, "preset_a002_language_model")
+    assert at.session_state["experiment"] == engine.PRESETS["a002_language_model"].experiment
+
+
 def test_all_presets_are_in_the_menu_by_group():
     at = page()
     assert not [button for button in at.button if str(button.key).startswith("preset_")]

@@ -314,7 +314,9 @@ def test_sampled_symbols_follow_their_probabilities(task):
     [
         ({"steps": -1}, "steps: -1; allowed: whole numbers, 0 or more"),
         ({"steps": 2.5}, "steps: 2.5; allowed"),
-        ({"temperature": -1.0}, "temperature: -1.0; allowed: 0 or more"),
+        ({"temperature": -1.0}, "temperature: -1.0; allowed: a number, 0 or more"),
+        ({"temperature": "a"}, "temperature: 'a'; allowed"),
+        ({"seed": None}, "seed: None; allowed: whole numbers, 0 or more"),
         ({"temperature": float("nan")}, "temperature: nan; allowed"),
         ({"inputs": np.zeros((3, 1, 2))}, "inputs: shape .*allowed: .T, B, 1"),
         ({"inputs": [[["a"]]]}, "inputs: "),
@@ -324,6 +326,36 @@ def test_generate_names_what_is_wrong(call, message):
     e = small(task="sine")
     with pytest.raises(ValueError, match=message):
         engine.generate(e, engine.probe(e).state_dict, **({"inputs": np.zeros((3, 1, 1)), "steps": 2} | call))
+
+
+def test_symbols_have_to_be_symbols():
+    e = small(task="markov")
+    t = engine.probe(e)
+    for wrong in (np.zeros((3, 1, 10)), np.ones((3, 1, 10)), -t.inputs[:3]):
+        with pytest.raises(ValueError, match=r"inputs\[0, 0\]: .*allowed: one 1 and else 0"):
+            engine.generate(e, t.state_dict, wrong, 2)
+        with pytest.raises(ValueError, match=r"inputs\[0, 0\]: "):
+            engine.probe(e.replace(embedding_dim=3), inputs=wrong, targets=np.zeros(wrong.shape[:2], int))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_coldest_temperatures_say_the_likeliest(dtype):
+    e = small(task="markov", dtype=dtype)
+    t = engine.probe(e)
+    greedy = engine.generate(e, t.state_dict, t.inputs[:4], 6, temperature=0)
+    for temperature in (1e-3, 1e-39, 5e-324):
+        said = engine.generate(e, t.state_dict, t.inputs[:4], 6, temperature=temperature)
+        np.testing.assert_array_equal(said[0], greedy[0])
+    lost = {name: np.full_like(w, np.nan) for name, w in t.state_dict.items()}
+    assert np.isnan(engine.generate(e, lost, t.inputs[:4], 2)).all(), "no symbol is made of NaN"
+
+
+@pytest.mark.parametrize("wrong", [None, {}, "x", engine.Experiment])
+def test_what_is_no_experiment_is_refused(wrong):
+    calls = (engine.Trainer, engine.probe, engine.train, engine.Trainer(small()).change)
+    for call in calls:
+        with pytest.raises(ValueError, match=r"experiment: .*allowed: an engine\.Experiment"):
+            call(wrong)
 
 
 def test_not_every_task_can_continue():

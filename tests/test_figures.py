@@ -166,7 +166,7 @@ def test_the_pictures_are_cheap() -> None:
         ("before training", "vanishing", "not trained yet"),
         ("exploding", "exploding", "changes by a factor"),
         ("diverged", "diverged", "since step 60"),
-        ("exact zeros", "vanishing", "Before t = 71"),
+        ("exact zeros", "vanishing", "Truncation cuts the gradient off before t = 71"),
         ("all zero", "none", "No gradient reaches any step"),
         ("zero loss", "vanishing", "it learns"),
         ("healthy, no theory", "healthy", "a factor 1;"),
@@ -389,7 +389,10 @@ def test_cost_and_the_end_in_words() -> None:
     assert cost(snapshot(examples=1, seconds=123.4)) == "1 example · 123 s"
     assert stopped(s) == ""
     over = dataclasses.replace(s, stopped="loss", experiment=s.experiment.replace(stop_loss=0.01))
-    said = "Stopped at step 137: the loss is 0.01 or less. 4,200 examples, 42 epochs, 0.31 s of training."
+    said = (
+        "Stopped at step 137: the loss of a batch is 0.01 or less. 4,200 examples, 42 epochs, 0.31 s of training. "
+        "To go on, change the rule under Stop."
+    )
     assert stopped(over) == said
     assert verdict(over)["why"] == said
     for rule, part in {"steps": "that many", "patience": "not improved for 50 steps"}.items():

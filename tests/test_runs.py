@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+import app.kept
 import app.runs
 import engine
 from app import link
@@ -411,6 +412,36 @@ def test_compiling_is_said_and_then_the_picture_comes(registry, monkeypatch):
     assert "RNN" in run.head()["message"]
     assert run.settle(20)
     assert run.head()["status"] == "ready"
+
+
+def test_a_compilation_that_nobody_waits_for_any_more_disturbs_no_run(registry, monkeypatch):
+    go, compiled = threading.Event(), threading.Event()
+    monkeypatch.setattr(engine, "is_compiled", lambda e: e.cell == "rnn" or compiled.is_set())
+    monkeypatch.setattr(engine, "warm_up", lambda e: go.wait(20) and compiled.set())
+    run = registry.open()
+    run.configure(SMALL.replace(cell="lstm"))
+    until(lambda: run.head()["status"] == "compiling")
+    run.configure(SMALL)
+    assert run.settle(20)
+    run.step(7)
+    until(lambda: run.head()["run"]["reached"] == 7)
+    go.set()
+    until(compiled.is_set)
+    time.sleep(0.2)
+    assert run.head()["run"]["reached"] == 7
+    assert snapshot(run).experiment == SMALL
+
+
+def test_at_rest_the_radii_are_of_the_step_shown(registry, monkeypatch):
+    monkeypatch.setattr(app.kept, "RADII_SHARE", 1e-9)  # as if they took very long
+    run = registry.open()
+    run.configure(SMALL)
+    run.watch(lambda: None)
+    run.speed(0)
+    run.play()
+    until(lambda: run.head()["run"]["reached"] > 20)
+    run.pause()
+    until(lambda: snapshot(run).radii_at == snapshot(run).reached)
 
 
 def test_all_that_controls_offer_is_compiled_ahead():

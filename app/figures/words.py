@@ -101,7 +101,8 @@ def _rule() -> str:
     return _(
         "Rule: the pace is that of a robust line through log ‖∂L/∂h<sub>t</sub>‖ (median of the slopes over half the "
         "sequence), of the loss at the last timestep. Healthy is a pace that makes between {low} and {high} of the "
-        "whole sequence; less vanishes, more explodes. It learns when the validation loss is below {share} times the baseline."
+        "whole sequence; less vanishes, more explodes. It learns when the validation loss is below {share} times the "
+        "baseline."
     ).format(low=power(-2), high=power(2), share=LEARNS)
 
 
