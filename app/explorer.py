@@ -11,13 +11,14 @@ from app.words import _
 ASSETS = Path(__file__).parent.parent / "assets"
 
 st.set_page_config(_("Gradient explorer"), layout="wide", initial_sidebar_state=292)
+session.read_link()
+session.take()
+session.run()  # the run computes while the page is drawn
 st.html(ASSETS / "chrome.css")
 st.html(f"<script>{(ASSETS / 'keys.js').read_text()}</script>", unsafe_allow_javascript=True)
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
 page = st.navigation([st.Page(explore.page, title=_("Explore"), url_path="explore", default=True)], position="top")
 
-session.read_link()
-session.take()
 controls.draw()
 session.delivered()
 page.run()

@@ -61,7 +61,7 @@ def mean_field(
             return MeanField(float("nan"), float("nan"), False, reason)
         spread = INITS[e.init].spread
         assert spread is not None  # or there were a reason
-        return _solve(e.gain * sqrt(spread(e.hidden_size)), _input_variances(e)[1], e.nonlinearity)
+        return _solve(e.gain * sqrt(spread(e.hidden_size)), _input_variances(e.replace(gain=1.0))[1], e.nonlinearity)
     if gain is None or input_variance is None or gain < 0 or input_variance < 0:
         raise ValueError(f"gain={gain}, input_variance={input_variance}; allowed: both given, 0 or more")
     if nonlinearity not in SLOPES:
@@ -84,7 +84,7 @@ def _why_not(e: Experiment) -> str:
         return "the loss is read at every step"
     if e.steps < FEWEST_STEPS:
         return "too few timesteps"
-    low, middle, high = _input_variances(e)
+    low, middle, high = _input_variances(e.replace(gain=1.0))
     if middle == 0:
         return "no input"
     if high > STEADY * low:
