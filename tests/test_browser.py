@@ -397,10 +397,11 @@ def test_undos_go_back_through_every_choice(visit):
         page.page.keyboard.press("Control+z")
         page.until(lambda cell=cell: cell in page.page.url if cell else "cell" not in page.page.url)
         page.page.wait_for_timeout(300)
-    assert not page.page.locator(".st-key-undo button").first.is_disabled()
+    button = page.page.locator(".st-key-undo button").first
+    page.until(lambda: not button.is_disabled())
     page.page.keyboard.press("Control+z")
     page.until(lambda: "cell" not in page.page.url)
-    assert page.page.locator(".st-key-undo button").first.is_disabled()
+    page.until(button.is_disabled)
 
 
 def test_a_click_right_after_a_move_takes_nothing_back(visit):
