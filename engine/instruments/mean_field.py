@@ -95,7 +95,7 @@ def _why_not(e: Experiment) -> str:
 @lru_cache(maxsize=256)
 def _input_variances(e: Experiment) -> tuple[float, float, float]:
     """Quartiles over the timesteps of the mean square of what inputs and biases add to the pre-activation."""
-    e = e.replace(dtype="float64")
+    e = e.replace(dtype="float64", train_size=None, batching="mini")  # a batch, without drawing a whole training set
     inputs, parameters = batch(e, 0)[0], blank(e)
     initialise(parameters, e)
     if e.embedding_dim is not None:
