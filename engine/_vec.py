@@ -10,6 +10,7 @@ expm1, so that small arguments keep their relative precision. NaN passes through
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cache
 from math import factorial
@@ -32,11 +33,20 @@ TANH_TOP = {64: 20.0, 32: 9.5}  # beyond it tanh is ±1 to the last bit
 
 @cache
 def register_bits() -> int:
-    """The width of a vector register of this CPU: 512, 256 or 128 bits."""
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
+    """The width of the vector registers that code is made for: 512, 256 or 128 bits.
+
+    What the CPU has, or, of NUMBA_CPU_FEATURES (Numba's own setting: code for another machine), what that names.
+    ENGINE_VECTOR_BITS forces a width: any runs on any machine, a wider one than it has in several instructions.
+    """
+    if forced := os.environ.get("ENGINE_VECTOR_BITS"):
+        if forced not in ("128", "256", "512"):
+            raise ValueError(f"ENGINE_VECTOR_BITS: {forced!r}; allowed: 128, 256, 512")
+        return int(forced)
+    named = os.environ.get("NUMBA_CPU_FEATURES")
+    has = llvm.get_host_cpu_features() if named is None else {f[1:]: f[0] == "+" for f in named.split(",") if f}
+    if has.get("avx512f"):
         return 512
-    return 256 if features.get("avx2") and features.get("fma") else 128
+    return 256 if has.get("avx2") and has.get("fma") else 128
 
 
 class Value:
@@ -79,34 +89,60 @@ class Value:
 
 
 class Lanes:
-    """Emits instructions on vectors of `lanes` numbers of one floating type into `builder`."""
+    """Emits instructions on whole vector registers of one floating type (`bits` wide) into `builder`.
 
-    def __init__(self, builder: ir.IRBuilder, bits: int, lanes: int, activation: Any = None) -> None:
-        self.b, self.bits, self.lanes, self.activation = builder, bits, lanes, activation
+    columns: only so many of a register's numbers exist in memory, the others read as 0 and are not written; None: all.
+    """
+
+    def __init__(self, builder: ir.IRBuilder, bits: int, activation: Any = None, columns: Any = None) -> None:
+        self.b, self.bits, self.activation = builder, bits, activation
+        self.lanes = lanes = register_bits() // bits
         self.number: Any = ir.DoubleType() if bits == 64 else ir.FloatType()
         self.vector = ir.VectorType(self.number, lanes)
         self.integers = ir.VectorType(ir.IntType(bits), lanes)
+        self._exists = None
+        if columns is not None:
+            places = ir.VectorType(I64, lanes)
+            self._exists = builder.icmp_signed(
+                "<", ir.Constant(places, list(range(lanes))), self._spread(places, columns)
+            )
 
     def constant(self, x: float) -> ir.Constant:
         return ir.Constant(self.vector, [float(x)] * self.lanes)
 
     def splat(self, scalar: Any) -> Any:
-        one = self.b.insert_element(ir.Constant(self.vector, ir.Undefined), scalar, I32(0))
+        return self._spread(self.vector, scalar)
+
+    def _spread(self, kind: Any, scalar: Any) -> Any:
+        one = self.b.insert_element(ir.Constant(kind, ir.Undefined), scalar, I32(0))
         zeros = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
-        return self.b.shuffle_vector(one, ir.Constant(self.vector, ir.Undefined), zeros)
+        return self.b.shuffle_vector(one, ir.Constant(kind, ir.Undefined), zeros)
 
     def _address(self, pointer: Any, offset: Any) -> Any:
         return self.b.bitcast(self.b.gep(pointer, [offset]), self.vector.as_pointer())
 
     def load(self, pointer: Any, offset: Any) -> Value:
-        return Value(self, self.b.load(self._address(pointer, offset), align=self.bits // 8))
+        address, align = self._address(pointer, offset), self.bits // 8
+        if self._exists is None:
+            return Value(self, self.b.load(address, align=align))
+        masked = self._masked("load", self.vector, [address.type, I32, self._exists.type, self.vector])
+        return Value(self, self.b.call(masked, [address, I32(align), self._exists, self.constant(0.0)]))
 
     def store(self, pointer: Any, offset: Any, x: Value) -> None:
-        self.b.store(x.v, self._address(pointer, offset), align=self.bits // 8)
+        address, align = self._address(pointer, offset), self.bits // 8
+        if self._exists is None:
+            self.b.store(x.v, address, align=align)
+        else:
+            masked = self._masked("store", ir.VoidType(), [self.vector, address.type, I32, self._exists.type])
+            self.b.call(masked, [x.v, address, I32(align), self._exists])
 
-    def wide_sum(self, x: Any) -> Any:
+    def _masked(self, name: str, result: Any, arguments: list[Any]) -> Any:
+        kind = ir.FunctionType(result, arguments)
+        return cgutils.get_or_insert_function(self.b.module, kind, f"llvm.masked.{name}.v{self.lanes}f{self.bits}.p0")
+
+    def total(self, x: Any) -> Any:
         """The sum of a vector's numbers, pairwise."""
-        n, kind = self.lanes, x.type
+        n = self.lanes
         while n > 1:
             n //= 2
             halves = [
@@ -116,7 +152,7 @@ class Lanes:
                 for part in (range(n), range(n, 2 * n))
             ]
             x = self.b.fadd(*halves)
-        return self.b.extract_element(x, I32(0)) if isinstance(kind, ir.VectorType) else x
+        return self.b.extract_element(x, I32(0))
 
     def where(self, condition: Any, a: Any, b: Any) -> Value:
         va, vb = (q.v if isinstance(q, Value) else self.constant(q) for q in (a, b))
@@ -212,7 +248,7 @@ class Lanes:
             function = ir.Function(module, ir.FunctionType(self.vector, [I64, self.vector]), symbol)
             function.linkage = "internal"
             builder = ir.IRBuilder(function.append_basic_block("entry"))
-            inner = Lanes(builder, self.bits, self.lanes)
+            inner = Lanes(builder, self.bits)
             nowhere = function.append_basic_block("nowhere")
             chosen = builder.switch(function.args[0], nowhere)
             for number, row in enumerate(ACTIVATIONS.values()):

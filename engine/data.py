@@ -25,12 +25,15 @@ def batch(e: Experiment, step: int) -> tuple[np.ndarray, np.ndarray]:
 def batches(e: Experiment, step: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The batches of training steps `step`, step+1, …: fresh sequences, or a finite training set epoch by epoch.
 
-    The set is put into a new random order at every epoch, and the last batch of an epoch takes what is left.
+    The set is put into a new random order at every epoch, and the last batch of an epoch takes what is left. A batch
+    of the whole set has no order.
     """
     if e.train_size is None:
         yield from _endless(e, step)
     task, each = TASKS[e.task], e.steps_per_epoch or 1
     inputs, targets = _cast(e, *task.draw(stream(e.seed, Purpose.TRAINING_SET), e.seq_length, e.train_size or 0))
+    while each == 1:
+        yield inputs, targets
     while True:
         epoch, k = divmod(step, each)
         order = stream(e.seed, Purpose.ORDER, epoch).permutation(len(inputs[0]))

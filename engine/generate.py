@@ -45,13 +45,13 @@ def generate(
     heard = Network(e.kind, e.nonlinearity, parameters, len(x), x.shape[1], every_step=False)
     outputs = heard.forward(x)[0]
     alone = Network(e.kind, e.nonlinearity, parameters, 1, x.shape[1], every_step=True)
-    alone.hidden[:, 1], rng = heard.hidden[:, -1], stream(seed, Purpose.GENERATE)
-    alone.memory[:, -1] = heard.memory[:, -1]
+    alone.set_state(heard.hidden[:, -1], heard.memory[:, -1])
+    rng = stream(seed, Purpose.GENERATE)
     said = np.zeros((steps, *x.shape[1:]), x.dtype)
     for k in range(steps):
         said[k] = _chosen(outputs, temperature, rng) if task.symbols else outputs
-        alone.hidden[:, 0], alone.memory[:, 0] = alone.hidden[:, 1], alone.memory[:, -1]
         outputs = alone.forward(said[k : k + 1])[0]
+        alone.set_state(alone.hidden[:, -1], alone.memory[:, -1])
     return said
 
 

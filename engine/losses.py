@@ -1,7 +1,8 @@
 """Losses: value and gradient side by side.
 
 outputs: (S, B, O) with S = T where the loss is read at every step, else S = 1. Each returns the loss and
-∂loss/∂outputs (S, B, O); both are means, as in torch.nn.MSELoss and torch.nn.CrossEntropyLoss.
+∂loss/∂outputs (S, B, O); both are means, as in torch.nn.MSELoss and torch.nn.CrossEntropyLoss, times `share`: the
+share of the sequences that are here, where others of the batch are elsewhere.
 """
 
 from collections.abc import Callable
@@ -14,20 +15,22 @@ from engine.rows import Row
 
 @dataclass(frozen=True)
 class Loss(Row):
-    value_and_gradient: Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
+    value_and_gradient: Callable[[np.ndarray, np.ndarray, float], tuple[float, np.ndarray]]
 
 
-def mse(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+def mse(outputs: np.ndarray, targets: np.ndarray, share: float = 1.0) -> tuple[float, np.ndarray]:
     """L = mean (y − target)²; targets (S, B, O), or classes (S, B), which are compared one-hot."""
     if targets.dtype.kind == "i":
         one_hot = np.zeros_like(outputs)
         np.put_along_axis(one_hot, targets[..., None], 1, axis=2)
         targets = one_hot
     error = outputs - targets
-    return float(np.mean(error * error)), error * outputs.dtype.type(2 / error.size)
+    value = float((error * error).sum()) / error.size
+    error *= outputs.dtype.type(2 * share / error.size)
+    return value * share, error
 
 
-def cross_entropy(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+def cross_entropy(outputs: np.ndarray, targets: np.ndarray, share: float = 1.0) -> tuple[float, np.ndarray]:
     """L = mean −log softmax(y)[target]; targets (S, B) classes."""
     shifted = outputs - outputs.max(axis=2, keepdims=True)
     exponent = np.exp(shifted)
@@ -37,7 +40,8 @@ def cross_entropy(outputs: np.ndarray, targets: np.ndarray) -> tuple[float, np.n
     np.put_along_axis(
         gradient, targets[..., None], np.take_along_axis(gradient, targets[..., None], axis=2) - 1, axis=2
     )
-    return float(-np.mean(chosen)), gradient / outputs.dtype.type(targets.size)
+    gradient *= outputs.dtype.type(share / targets.size)
+    return float(-np.mean(chosen)) * share, gradient
 
 
 LOSSES: dict[str, Loss] = {

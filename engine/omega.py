@@ -27,14 +27,15 @@ def omega(network: Network, d_outputs: np.ndarray, cut: int = 0) -> tuple[float,
     """
     value, gradients = 0.0, list[np.ndarray]()
     head = network.parameters["head.weight"].astype(np.float64)
-    _, steps, batch, units = network.hidden[:, 1:].shape
+    hidden = network.hidden
+    _, steps, batch, units = hidden[:, 1:].shape
     scratch = np.zeros((4, batch * units))
     with np.errstate(all="ignore"):
         arriving = np.zeros((steps, batch, units))  # from the head, or from the layer above
         arriving[-len(d_outputs) :] = d_outputs @ head
-        for layer in range(len(network.hidden) - 1, -1, -1):
+        for layer in range(len(hidden) - 1, -1, -1):
             w_ih, w_hh = (w.astype(np.float64) for w in network.parameters.layers[layer][:2])
-            slope = network.activation.slope(np, network.hidden[layer, 1:].astype(np.float64))
+            slope = network.activation.slope(np, hidden[layer, 1:].astype(np.float64))
             gradient, below = np.zeros((units, units)), np.zeros((steps, batch, units if layer else 0))
             value += _layer(w_ih, w_hh, arriving, slope, cut, *scratch, gradient, below) / batch
             gradients.insert(0, gradient * (2 / batch))
@@ -61,8 +62,8 @@ def _layer(w_ih, w_hh, arriving, slope, cut, delta, v, left, right, gradient, be
         gradient.reshape(-1),
     )
     packed_ih, packed_hh = np.empty(w_ih.size), np.empty(w_hh.size)
-    pack(w_ih, packed_ih)
-    pack(w_hh, packed_hh)
+    pack(w_ih.reshape(-1), o, size, one, units, size, packed_ih, o)
+    pack(w_hh.reshape(-1), o, units, one, units, units, packed_hh, o)
     clear(v)
     for t in range(steps - 1, -1, -1):
         start = t * batch * units

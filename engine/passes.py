@@ -27,10 +27,8 @@ def run_pass(
     network: Network, e: Experiment, inputs: np.ndarray, targets: np.ndarray, masks: np.ndarray | None = None
 ) -> Pass:
     """Forward, loss and backward through `network`, with dropout masks if any, and Ω's gradient added if it counts."""
-    network.forward(inputs, masks)
-    loss, d_outputs = network.loss(e.loss_name, targets)
     cut, keeps = e.tbptt or 0, None
-    network.backward(d_outputs, cut)
+    loss, d_outputs = network.learn(inputs, targets, e.loss_name, cut, masks)
     if e.omega:
         keeps, gradients = omega(network, d_outputs, cut)
         for layer, gradient in enumerate(gradients):

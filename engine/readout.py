@@ -1,30 +1,34 @@
-"""The linear head, y = h Vᵀ + c, at the last timestep or at every one, and its gradients."""
+"""The linear head, y = h Vᵀ + c, at the last timestep or at every one, and its gradients.
+
+`rows` (T+1, B, ≥ H) begin with the states h; they are read from timestep `first` on.
+"""
 
 from engine._jit import jit
-from engine.matmul import number, pack_transposed, product
+from engine.matmul import number, pack, product
 
 
 @jit
-def forward(weight, bias, hidden, first, packed, outputs):
-    """outputs (S, B, O) from hidden (T+1, B, H): of the states `first`, first+1, …, T."""
-    _, batch, size = outputs.shape
-    units, rows = hidden.shape[2], outputs.shape[0] * outputs.shape[1]
+def forward(weight, bias, rows, first, packed, outputs):
+    """outputs (S, B, O) of the states `first`, first+1, …, T."""
+    _, batch, length = rows.shape
+    size, units = weight.shape
+    count = outputs.shape[0] * batch
     y, o, one = outputs.reshape(-1), number(0), number(1)
-    pack_transposed(weight, packed)
-    product(hidden.reshape(-1), first * batch * units, units, one, packed, o, o, y, o, size, rows, size, units, o)
-    for r in range(rows):
+    pack(weight.reshape(-1), o, one, units, units, size, packed, o)
+    product(rows.reshape(-1), first * batch * length, length, one, packed, o, o, y, o, size, count, size, units, o)
+    for r in range(count):
         for k in range(size):
             y[r * size + k] += bias[k]
 
 
 @jit
-def backward(weight, unit, hidden, first, d_outputs, d_hidden, weight_gradient, bias_gradient):
-    """dV += Σ dyᵀ h, dc += Σ dy, and d_hidden (S, B, H) = dy V; unit (1,) holds 1."""
-    _, batch, size = d_outputs.shape
-    units, rows = hidden.shape[2], d_outputs.shape[0] * d_outputs.shape[1]
-    dy, h, o, one = d_outputs.reshape(-1), hidden.reshape(-1), number(0), number(1)
-    product(
-        dy, o, one, size, h, first * batch * units, units, weight_gradient.reshape(-1), o, units, size, units, rows, o
-    )
-    product(dy, o, size, one, weight.reshape(-1), o, units, d_hidden.reshape(-1), o, units, rows, units, size, o)
-    product(unit, o, o, o, dy, o, size, bias_gradient, o, size, one, size, rows, one)
+def backward(weight, unit, rows, first, d_outputs, d_hidden, weight_gradient, bias_gradient):
+    """dV = Σ dyᵀ h, dc = Σ dy, and d_hidden (S, B, H) = dy V; unit (1,) holds 1: with strides 0 it is a row of ones."""
+    _, batch, length = rows.shape
+    size, units = weight.shape
+    count = d_outputs.shape[0] * batch
+    dy, o, one = d_outputs.reshape(-1), number(0), number(1)
+    dv = weight_gradient.reshape(-1)
+    product(dy, o, one, size, rows.reshape(-1), first * batch * length, length, dv, o, units, size, units, count, o)
+    product(dy, o, size, one, weight.reshape(-1), o, units, d_hidden.reshape(-1), o, units, count, units, size, o)
+    product(unit, o, o, o, dy, o, size, bias_gradient, o, size, one, size, count, o)

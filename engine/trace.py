@@ -40,7 +40,6 @@ class Trace:
 
 def trace(network: Network, done: Pass) -> Trace:
     """Copy the results of a pass out of the network's buffers."""
-    units = network.hidden.shape[-1]
     log10 = network.log10_norms()
     flow = log10 if len(done.d_outputs) == 1 else network.log10_flow_norms(done.d_outputs, done.cut)
     with np.errstate(over="ignore", under="ignore"):
@@ -50,12 +49,9 @@ def trace(network: Network, done: Pass) -> Trace:
         inputs=frozen(done.inputs.copy()),
         targets=frozen(done.targets.copy()),
         outputs=frozen(network.outputs.copy()),
-        hidden=frozen(network.hidden.copy()),
-        cell=frozen(network.memory.copy()) if network.cell.states == 2 else None,
-        gates={
-            gate: frozen(network.saved[..., k * units : (k + 1) * units].copy())
-            for k, gate in enumerate(network.cell.gates)
-        },
+        hidden=frozen(network.hidden),
+        cell=frozen(network.memory) if network.cell.states == 2 else None,
+        gates={name: frozen(network.gate(name)) for name in network.cell.gates},
         grad_norms=frozen(linear),
         log10_grad_norms=frozen(log10),
         log10_flow_norms=frozen(flow),

@@ -218,7 +218,7 @@ class _Rows:
             self._kept, self._stride = self._kept[::2], 2 * self._stride
             if step % self._stride:
                 return
-        self._kept.append((step, network.norms.copy(), network.exponents.copy()))
+        self._kept.append((step, network.norms, network.exponents))
 
     def arrays(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """log10 norms (rows, L, T), and their steps."""

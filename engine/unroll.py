@@ -1,5 +1,8 @@
 """The only two time loops of the engine, for every cell: forward through time, and back.
 
+The rows of a layer are [h_t | x_t | 1]: one product with W = [W_hh | W_ih | b_ih + b_hh] is the whole of z_t, and one
+product dzᵀ [h | x | 1] the gradient of all its weights. A state is written where the next product reads it.
+
 Gradients are kept exact far past the range of the floating type: the backward signal is scaled by powers of two
 whenever it leaves a safe band, and the exponent is carried beside it: true gradient = stored · 2^exponent. That also
 keeps subnormal numbers, which are 10 to 50 times slower, out of the loop.
@@ -8,40 +11,104 @@ keeps subnormal numbers, which are 10 to 50 times slower, out of the loop.
 import numpy as np
 
 from engine._jit import jit
-from engine.matmul import lanes_of, number, pack, pack_transposed, product
-from engine.pointwise import gated, gated_pullback, is_gated, pullback, step
+from engine.matmul import number, pack, product
+from engine.pointwise import carries_h, gated, gated_pullback, is_apart, is_gated, pullback, saved_blocks, step
 
 NOTHING = -(1 << 40)  # the exponent of a gradient that is exactly zero
 
 
 @jit
-def forward(cell, activation, inputs, packed_ih, packed_hh, zx, zh, hidden, memory, saved):
-    """Fill hidden (T+1, B, H), memory (the cells c; same shape) and saved (T, B, s·H) from inputs (T, B, I).
+def join(cell, w, ahead, back, back_x):
+    """The weights of a layer -> w (s·H, H+I+1), z = w [h x 1], and w packed for the products.
 
-    At each timestep z_x = x W_ihᵀ, z_h = h W_hhᵀ, (B, k·H) both, and the cell's own step. In a gated cell the last
-    block of z_h is a product of a, the last block of saved[t], instead. hidden[0] and memory[0] are the initial state;
-    packed_ih and packed_hh are scratch of the size of the weights.
+    Where the last gate's input stands apart, its rows of w are [W_hn | 0 | b_hn], and s = k + 1 blocks are there: the
+    last rows are [ | W_in | b_in]. In a gated cell the last rows' W_hn multiplies a. ahead: for z; back: for
+    dh = dz W_hh; back_x, where it has room: for dx = dz W_ih.
     """
-    steps, batch, size = inputs.shape
-    units, width, kept = hidden.shape[2], zx.shape[1], saved.shape[2]
-    of_h = width - is_gated(cell) * units  # blocks of W_hh that multiply h
-    o, one = number(0), number(1)
-    x, h, flat_zx, flat_zh = inputs.reshape(-1), hidden.reshape(-1), zx.reshape(-1), zh.reshape(-1)
-    flat_saved = saved.reshape(-1)
-    pack_transposed(cell.weight_ih, packed_ih)
-    pack_transposed(cell.weight_hh[:of_h], packed_hh)
+    width, units = cell.weight_hh.shape
+    size, length, last = cell.weight_ih.shape[1], w.shape[1], width - units
+    flat, o, one = w.reshape(-1), number(0), number(1)
+    for r in range(width):
+        alone = is_apart(cell) and r >= last
+        for j in range(units):
+            w[r, j] = cell.weight_hh[r, j]
+        for j in range(size):
+            w[r, units + j] = 0 if alone else cell.weight_ih[r, j]
+        w[r, units + size] = cell.bias_hh[r] if alone else cell.bias_ih[r] + cell.bias_hh[r]
+    if is_apart(cell):
+        for r in range(units):
+            for j in range(size):
+                w[width + r, units + j] = cell.weight_ih[last + r, j]
+            w[width + r, units + size] = cell.bias_ih[last + r]
+    joined = width - is_gated(cell) * units
+    of_h, of_x = joined * length, joined * units
+    pack(flat, o, one, length, length, joined, ahead, o)
+    pack(flat, o, length, one, joined, units, back, o)
+    if is_apart(cell) or is_gated(cell):
+        pack(flat, of_h + units, one, length, size + 1, units, ahead, of_h)
     if is_gated(cell):
-        pack_transposed(cell.weight_hh[of_h:], packed_hh[of_h * units :])
-    for t in range(steps):
-        product(x, t * batch * size, size, one, packed_ih, o, o, flat_zx, o, width, batch, width, size, o)
-        product(h, t * batch * units, units, one, packed_hh, o, o, flat_zh, o, width, batch, of_h, units, o)
-        if is_gated(cell):
-            gated(cell, zx, zh, cell.bias_ih, cell.bias_hh, hidden, saved, t)
+        pack(flat, of_h, one, length, units, units, ahead, of_h + (size + 1) * units)
+        pack(flat, of_h, length, one, units, units, back, of_x)
+    if back_x.size:
+        both = width - is_apart(cell) * units
+        pack(flat, units, length, one, both, size, back_x, o)
+        if is_apart(cell):
+            pack(flat, width * length + units, length, one, units, size, back_x, both * size)
+
+
+@jit
+def split(dw, add, gradient):
+    """What `join` did, for its gradient: dw (s·H, ≥ H+I+1) -> the four tensors of a layer, added or written."""
+    width, units = gradient.weight_hh.shape
+    size, last = gradient.weight_ih.shape[1], width - units
+    if not add:
+        clear(gradient.weight_hh.reshape(-1))
+        clear(gradient.weight_ih.reshape(-1))
+        clear(gradient.bias_hh)
+        clear(gradient.bias_ih)
+    for r in range(width):
+        of_x = r + units if is_apart(gradient) and r >= last else r
+        for j in range(units):
+            gradient.weight_hh[r, j] += dw[r, j]
+        for j in range(size):
+            gradient.weight_ih[r, j] += dw[of_x, units + j]
+        gradient.bias_hh[r] += dw[r, units + size]
+        gradient.bias_ih[r] += dw[of_x, units + size]
+
+
+@jit
+def forward(cell, activation, ahead, below, below_start, below_row, rows, memory, saved, z):
+    """Fill rows (T+1, B, ≥ H+I+1), memory (the cells c, (T+1, B, H)) and saved (T, B, ≥ k·H).
+
+    x_t of sequence b lies at below_start + (t·B + b)·below_row of the flat array `below`. Then z = [h x 1] Wᵀ and the
+    cell's own step. A block of z that stands apart is [x 1] Wᵀ, and in a gated cell a W_hnᵀ is added to that. rows[0]
+    and memory[0] are the initial state.
+    """
+    batch, length, z_row, kept = rows.shape[1], rows.shape[2], z.shape[1], saved.shape[2]
+    width, units = cell.weight_hh.shape
+    size = cell.weight_ih.shape[1]
+    depth, joined = units + size + 1, width - is_gated(cell) * units
+    o, one = number(0), number(1)
+    flat, flat_z, flat_saved = rows.reshape(-1), z.reshape(-1), saved.reshape(-1)
+    for t in range(saved.shape[0]):
+        at = t * batch * length
+        for b in range(batch):
+            source, target = below_start + (t * batch + b) * below_row, at + b * length + units
+            for j in range(size):
+                flat[target + j] = below[source + j]
+        product(flat, at, length, one, ahead, o, o, flat_z, o, z_row, batch, joined, depth, o)
+        if is_apart(cell) or is_gated(cell):
             product(
-                flat_saved, t * batch * kept + kept - units, kept, one, packed_hh, of_h * units, o,
-                flat_zh, of_h, width, batch, units, units, o,
+                flat, at + units, length, one, ahead, joined * depth, o,
+                flat_z, joined, z_row, batch, units, size + 1, o,
             )  # fmt: skip
-        step(cell, activation, zx, zh, cell.bias_ih, cell.bias_hh, hidden, memory, saved, t)
+        if is_gated(cell):
+            gated(cell, z, rows, saved, units, t)
+            product(
+                flat_saved, t * batch * kept + (saved_blocks(cell) - 1) * units, kept, one,
+                ahead, joined * depth + (size + 1) * units, o, flat_z, joined, z_row, batch, units, units, one,
+            )  # fmt: skip
+        step(cell, activation, z, rows, memory, saved, units, t)
 
 
 @jit
@@ -90,7 +157,7 @@ def normalise(gradient, exponents):
 
 
 @jit
-def _join(dh, dc, exponent, arriving, start, other):
+def _add_arriving(dh, dc, exponent, arriving, start, other):
     """dh·2^exponent += arriving·2^other; returns the common exponent, the larger of the two."""
     if exponent < other:
         scale(dh, number(0), dh.size, exponent - other)
@@ -108,62 +175,57 @@ def _join(dh, dc, exponent, arriving, start, other):
 
 @jit
 def backward(
-    cell, gradient, activation, carries_h, one_dz, cut, want_weights, want_inputs, arriving, arriving_exponents,
-    packed_ih, packed_hh, inputs, hidden, memory, saved, unit, dh, dc, dzx, dzh, dx, norms, exponents,
+    cell, activation, cut, want_weights, arriving, arriving_exponents, back, back_x,
+    rows, memory, saved, dh, dc, dz, dw, dx, norms, exponents,
 ):  # fmt: skip
-    """Back through time: fill norms and exponents (T,), the weights' gradient, and dx (T, B, I) for the layer below.
+    """Back through time: fill norms and exponents (T,), dw as `split` reads it, and dx (T, B, I) for the layer below.
 
     ∂L/∂h_t = what arrives from above (arriving, (n, B, H): the last n timesteps, with exponents (n,)) + dz_{t+1} W_hh
-    + the cell's direct path. norms[t]·2^exponents[t] is the mean over the batch of ‖∂L/∂h_{t+1}‖₂; dx[t] = dz W_ih has
-    the same exponent. cut > 0 cuts the gradient before steps cut, 2·cut, … (truncated BPTT). dh, dc (B, H) are scratch,
-    and so are dzx, dzh (n, B, k·H; the same array where one_dz): n timesteps, after which dW += dzᵀ [x, h] is due,
-    while all of it is still in the cache. unit (1,) holds 1.
+    + the cell's direct path. norms[t]·2^exponents[t] is the sum over the batch of ‖∂L/∂h_{t+1}‖₂; dx[t] = dz W_ih
+    has the same exponent, and may be empty. cut > 0 cuts the gradient before steps cut, 2·cut, … (truncated BPTT).
+    dh, dc (B, H) are scratch, and so is dz (n, B, ≥ s·H): n timesteps, after which dw += dzᵀ [h x 1] is due, while all
+    of it is still in the cache.
     """
-    steps, batch, size = inputs.shape
-    units, width, last = hidden.shape[2], dzx.shape[2], steps - arriving.shape[0]
-    of_h = width - is_gated(cell) * units  # blocks of W_hh that multiply h
-    group, count, band = dzx.shape[0], batch * width, _band(dh)
+    steps, batch = saved.shape[0], rows.shape[1]
+    width, units = cell.weight_hh.shape
+    size, joined, last = cell.weight_ih.shape[1], width - is_gated(cell) * units, steps - arriving.shape[0]
+    group, z_row, band = dz.shape[0], dz.shape[2], _band(dh)
     o, one = number(0), number(1)
-    dz_x = dzx.reshape(-1)
-    dz_h = dz_x if one_dz else dzh.reshape(-1)
-    flat_dh, flat_dc, flat_dx, flat_arriving = dh.reshape(-1), dc.reshape(-1), dx.reshape(-1), arriving.reshape(-1)
+    flat_dz, flat_dh, flat_dc, flat_dx = dz.reshape(-1), dh.reshape(-1), dc.reshape(-1), dx.reshape(-1)
+    flat_arriving = arriving.reshape(-1)
     clear(flat_dh)
     clear(flat_dc)
+    clear(dw.reshape(-1))
     exponent = number(NOTHING)
-    pack(cell.weight_hh[:of_h], packed_hh)
-    if is_gated(cell):
-        pack(cell.weight_hh[of_h:], packed_hh[of_h * units :])
-    narrow = size < lanes_of(dh) and not want_inputs  # few inputs: dW_ih is computed transposed, whole registers wide
-    if want_inputs:
-        pack(cell.weight_ih, packed_ih)
-    elif narrow:
-        clear(packed_ih)
     until = steps  # the weights have seen the timesteps from here on
     for t in range(steps - 1, -1, -1):
         if t >= last and arriving_exponents[t - last] != NOTHING:
             start = (t - last) * batch * units
-            exponent = _join(flat_dh, flat_dc, exponent, flat_arriving, start, arriving_exponents[t - last])
+            exponent = _add_arriving(flat_dh, flat_dc, exponent, flat_arriving, start, arriving_exponents[t - last])
         slot = t % group
-        total, total_memory = pullback(cell, activation, saved, hidden, memory, dh, dc, dzx, dzh, t, slot)
-        if is_gated(cell):  # da = dz W_hh of the last block, in the place of the first block's dz
-            at = slot * count
-            product(dz_h, at + of_h, width, one, packed_hh, of_h * units, o, dz_h, at, width, batch, units, units, o)
-            gated_pullback(cell, saved, hidden, dh, dzh, t, slot)
-        norms[t] = total / batch
-        exponents[t] = 0 if exponent == NOTHING else exponent
-        if want_inputs:
+        at = slot * batch * z_row
+        total, total_memory = pullback(cell, activation, saved, rows, memory, dh, dc, dz, t, slot)
+        if is_gated(cell):  # da = dz W_hn, in the place of the first block's dz
             product(
-                dz_x, slot * count, width, one, packed_ih, o, o,
-                flat_dx, t * batch * size, size, batch, size, width, o,
-            )  # fmt: skip
+                flat_dz, at + joined, z_row, one, back, joined * units, o, flat_dz, at, z_row, batch, units, units, o
+            )
+            gated_pullback(cell, saved, rows, dh, dz, t, slot)
+        norms[t] = total
+        exponents[t] = 0 if exponent == NOTHING else exponent
+        if dx.size:
+            both, at_x = width - is_apart(cell) * units, t * batch * size
+            product(flat_dz, at, z_row, one, back_x, o, o, flat_dx, at_x, size, batch, size, both, o)
+            if is_apart(cell):
+                product(
+                    flat_dz, at + width, z_row, one, back_x, both * size, o,
+                    flat_dx, at_x, size, batch, size, units, one,
+                )  # fmt: skip
         if cut > 0 and t % cut == 0:
             clear(flat_dh)
             clear(flat_dc)
             exponent = number(NOTHING)
         elif t > 0:
-            product(
-                dz_h, slot * count, width, one, packed_hh, o, o, flat_dh, o, units, batch, units, of_h, carries_h
-            )  # fmt: skip
+            product(flat_dz, at, z_row, one, back, o, o, flat_dh, o, units, batch, units, joined, carries_h(cell))
             size_now = max(total, total_memory) / batch
             if size_now == 0.0:
                 exponent = number(NOTHING)
@@ -174,41 +236,33 @@ def backward(
                 exponent += shift
         if want_weights:
             if exponents[t] != 0:  # the weights' gradient is as the floating type has it: underflow is 0
-                scale(dz_x, slot * count, count, exponents[t])
-                if not one_dz:
-                    scale(dz_h, slot * count, count, exponents[t])
+                scale(flat_dz, at, batch * z_row, exponents[t])
             if slot == 0:
-                _add_to_weights(gradient, packed_ih, narrow, unit, dz_x, dz_h, inputs, hidden, saved, t, until, width)
+                _add_to_weights(cell, dw, flat_dz, z_row, rows, saved, t, until)
                 until = t
-    if want_weights and narrow:
-        for k in range(width):
-            for i in range(size):
-                gradient.weight_ih[k, i] = packed_ih[i * width + k]
 
 
 @jit
-def _add_to_weights(gradient, transposed, narrow, unit, dz_x, dz_h, inputs, hidden, saved, start, until, width):
-    """dW_ih += Σₜ dz_xᵀ x_t, dW_hh += Σₜ dz_hᵀ h_{t-1}, db += Σₜ 1ᵀ dz over start ≤ t < until.
+def _add_to_weights(cell, dw, dz, z_row, rows, saved, start, until):
+    """dw += Σₜ dz_tᵀ [h_t x_t 1] over start ≤ t < until; dz of timestep `start` is in the ring's slot 0.
 
-    In a gated cell the last block of dW_hh is of a, the last block of saved[t], instead of h. dz of timestep `start` is
-    in the ring's slot 0. Where narrow, dW_ihᵀ goes to `transposed` instead. `unit` holds a single 1: with strides 0 it
-    is a row of ones.
+    A block that stands apart: Σₜ dzᵀ [x_t 1]; in a gated cell Σₜ dzᵀ a_t beside it.
     """
-    _, batch, size = inputs.shape
-    units, rows = hidden.shape[2], (until - start) * batch
-    of_h = width - is_gated(gradient) * units
+    batch, length, kept = rows.shape[1], rows.shape[2], saved.shape[2]
+    width, units = cell.weight_hh.shape
+    size, row, count = cell.weight_ih.shape[1], dw.shape[1], (until - start) * batch
+    depth, joined = units + size + 1, width - is_gated(cell) * units
     o, one = number(0), number(1)
-    dw_hh = gradient.weight_hh.reshape(-1)
-    x, at_x = inputs.reshape(-1), start * batch * size
-    if narrow:
-        product(x, at_x, one, size, dz_x, o, width, transposed, o, width, size, width, rows, one)
-    else:
-        product(dz_x, o, one, width, x, at_x, size, gradient.weight_ih.reshape(-1), o, size, width, size, rows, one)
-    h, at_h = hidden.reshape(-1), start * batch * units
-    product(dz_h, o, one, width, h, at_h, units, dw_hh, o, units, of_h, units, rows, one)
-    if is_gated(gradient):
-        a, kept = saved.reshape(-1), saved.shape[2]
-        at_a = start * batch * kept + kept - units
-        product(dz_h, of_h, one, width, a, at_a, kept, dw_hh, of_h * units, units, units, units, rows, one)
-    product(unit, o, o, o, dz_x, o, width, gradient.bias_ih, o, width, one, width, rows, one)
-    product(unit, o, o, o, dz_h, o, width, gradient.bias_hh, o, width, one, width, rows, one)
+    flat, flat_dw, at = rows.reshape(-1), dw.reshape(-1), start * batch * length
+    product(dz, o, one, z_row, flat, at, length, flat_dw, o, row, joined, depth, count, one)
+    if is_apart(cell) or is_gated(cell):
+        product(
+            dz, joined, one, z_row, flat, at + units, length,
+            flat_dw, joined * row + units, row, units, size + 1, count, one,
+        )  # fmt: skip
+    if is_gated(cell):
+        at_a = start * batch * kept + (saved_blocks(cell) - 1) * units
+        product(
+            dz, joined, one, z_row, saved.reshape(-1), at_a, kept,
+            flat_dw, joined * row, row, units, units, count, one,
+        )  # fmt: skip

@@ -16,22 +16,24 @@ class GRU(NamedTuple):
     bias_hh: np.ndarray
 
 
-def step(m: Any, zx: Any, zh: Any, state: Any) -> Any:
-    """r, z = σ(zx + zh);  n = φ(zx_n + r zh_n);  h' = (1 − z) n + z h."""
+def step(m: Any, z: Any, state: Any) -> Any:
+    """r, u = σ(z_r), σ(z_z);  n = φ(x_n + r h_n);  h' = (1 − u) n + u h.
+
+    h_n = W_hn h + b_hn, and x_n = W_in x + b_in.
+    """
+    z_r, z_z, h_n, x_n = z
     (h,) = state
-    r, z = m.sigmoid(zx[0] + zh[0]), m.sigmoid(zx[1] + zh[1])
-    n = m.phi(zx[2] + r * zh[2])
-    return ((1.0 - z) * n + z * h,), (r, z, n, zh[2])
+    r, u = m.sigmoid(z_r), m.sigmoid(z_z)
+    n = m.phi(x_n + r * h_n)
+    return (u * (h - n) + n,), (r, u, n, h_n)
 
 
 def pullback(m: Any, saved: Any, old: Any, new: Any, gradient: Any) -> Any:
-    """dn = dh' (1 − z) φ';  dz = dh' (h − n) z(1 − z);  dr = dn zh_n r(1 − r);  dzh_n = dn r;  dh = dh' z + …"""
-    r, z, n, zh_n = saved
+    """dx_n = dh' (1 − u) φ';  dh_n = dx_n r;  dz_z = dh' (h − n) u(1 − u);  dz_r = dx_n h_n r(1 − r);  dh = dh' u."""
+    r, u, n, h_n = saved
     (dh,) = gradient
-    dn = dh * (1.0 - z) * m.slope(n)
-    dz = dh * (old[0] - n) * (z * (1.0 - z))
-    dr = dn * zh_n * (r * (1.0 - r))
-    return (dr, dz, dn), (dr, dz, dn * r), (dh * z,)
+    dx_n = dh * (1.0 - u) * m.slope(n)
+    return (dx_n * h_n * (r * (1.0 - r)), dh * (old[0] - n) * (u * (1.0 - u)), dx_n * r, dx_n), (dh * u,)
 
 
 CELL = Cell(
@@ -39,15 +41,15 @@ CELL = Cell(
     meaning="An update gate z mixes the old state with a candidate: the gradient along h is multiplied by z, and more.",
     source="Cho et al. 2014; torch.nn.GRU (reset after the recurrent product)",
     gates=("r", "z", "n"),
-    saved=("r", "z", "n", "zh_n"),
+    saved=("r", "z", "n", "h_n"),
     candidate=2,
     forget=None,
     keep=1,
     write=None,
     states=1,
-    one_dz=False,
     carries_h=True,
     weights=GRU,
     step=step,
     pullback=pullback,
+    apart=True,
 )

@@ -16,30 +16,28 @@ class GRUBefore(NamedTuple):
     bias_hh: np.ndarray
 
 
-def gated(m: Any, zx: Any, zh: Any, state: Any) -> Any:
-    """a = r h with r = σ(zx + zh): what W_hn multiplies."""
+def gated(m: Any, z: Any, state: Any) -> Any:
+    """a = r h with r = σ(z_r): what W_hn multiplies."""
     (h,) = state
-    return m.sigmoid(zx[0] + zh[0]) * h
+    return m.sigmoid(z[0]) * h
 
 
-def step(m: Any, zx: Any, zh: Any, state: Any) -> Any:
-    """r, z = σ(zx + zh);  n = φ(zx_n + zh_n), zh_n = W_hn (r h) + b_hn;  h' = (1 − z) n + z h."""
+def step(m: Any, z: Any, state: Any) -> Any:
+    """r, u = σ(z_r), σ(z_z);  n = φ(z_n), z_n = W_in x + b_in + W_hn (r h) + b_hn;  h' = (1 − u) n + u h."""
     (h,) = state
-    r, z = m.sigmoid(zx[0] + zh[0]), m.sigmoid(zx[1] + zh[1])
-    n = m.phi(zx[2] + zh[2])
-    return ((1.0 - z) * n + z * h,), (r, z, n, r * h)
+    r, u, n = m.sigmoid(z[0]), m.sigmoid(z[1]), m.phi(z[2])
+    return (u * (h - n) + n,), (r, u, n, r * h)
 
 
 def pullback(m: Any, saved: Any, old: Any, new: Any, gradient: Any) -> Any:
-    """dn = dh' (1 − z) φ';  dz = dh' (h − n) z(1 − z);  dh = dh' z + …;  dr has to wait for da = dn W_hn."""
-    _, z, n, _ = saved
+    """dz_n = dh' (1 − u) φ';  dz_z = dh' (h − n) u(1 − u);  dh = dh' u + …;  dz_r has to wait for da = dz_n W_hn."""
+    _, u, n, _ = saved
     (dh,) = gradient
-    dz = (None, dh * (old[0] - n) * (z * (1.0 - z)), dh * (1.0 - z) * m.slope(n))
-    return dz, dz, (dh * z,)
+    return (None, dh * (old[0] - n) * (u * (1.0 - u)), dh * (1.0 - u) * m.slope(n)), (dh * u,)
 
 
 def gated_pullback(m: Any, saved: Any, old: Any, da: Any) -> Any:
-    """dr = da h r(1 − r);  dh += da r."""
+    """dz_r = da h r(1 − r);  dh += da r."""
     r = saved[0]
     return da * old[0] * (r * (1.0 - r)), da * r
 
@@ -55,7 +53,6 @@ CELL = Cell(
     keep=1,
     write=None,
     states=1,
-    one_dz=True,
     carries_h=True,
     weights=GRUBefore,
     step=step,

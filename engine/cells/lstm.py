@@ -16,11 +16,10 @@ class LSTM(NamedTuple):
     bias_hh: np.ndarray
 
 
-def step(m: Any, zx: Any, zh: Any, state: Any) -> Any:
+def step(m: Any, z: Any, state: Any) -> Any:
     """i, f, o = σ(z_i), σ(z_f), σ(z_o);  g = φ(z_g);  c' = f c + i g;  h' = o tanh(c')."""
     _, c = state
-    zi, zf, zg, zo = (x + h for x, h in zip(zx, zh, strict=True))
-    i, f, g, o = m.sigmoid(zi), m.sigmoid(zf), m.phi(zg), m.sigmoid(zo)
+    i, f, g, o = m.sigmoid(z[0]), m.sigmoid(z[1]), m.phi(z[2]), m.sigmoid(z[3])
     c = f * c + i * g
     tanh_c = m.tanh(c)
     return (o * tanh_c, c), (i, f, g, o, tanh_c)
@@ -32,7 +31,7 @@ def pullback(m: Any, saved: Any, old: Any, new: Any, gradient: Any) -> Any:
     dh, dc = gradient
     dc = dh * o * (1.0 - tanh_c * tanh_c) + dc
     dz = (dc * g * (i * (1.0 - i)), dc * old[1] * (f * (1.0 - f)), dc * i * m.slope(g), dh * tanh_c * (o * (1.0 - o)))
-    return dz, dz, (None, dc * f)
+    return dz, (None, dc * f)
 
 
 CELL = Cell(
@@ -46,7 +45,6 @@ CELL = Cell(
     keep=1,
     write=0,
     states=2,
-    one_dz=True,
     carries_h=False,
     weights=LSTM,
     step=step,

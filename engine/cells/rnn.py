@@ -16,15 +16,14 @@ class RNN(NamedTuple):
     bias_hh: np.ndarray
 
 
-def step(m: Any, zx: Any, zh: Any, state: Any) -> Any:
-    """h' = φ(zx + zh)."""
-    return (m.phi(zx[0] + zh[0]),), ()
+def step(m: Any, z: Any, state: Any) -> Any:
+    """h' = φ(z)."""
+    return (m.phi(z[0]),), ()
 
 
 def pullback(m: Any, saved: Any, old: Any, new: Any, gradient: Any) -> Any:
     """dz = dh' φ'(z)."""
-    dz = (gradient[0] * m.slope(new[0]),)
-    return dz, dz, (None,)
+    return (gradient[0] * m.slope(new[0]),), (None,)
 
 
 CELL = Cell(
@@ -38,7 +37,6 @@ CELL = Cell(
     keep=None,
     write=None,
     states=1,
-    one_dz=True,
     carries_h=False,
     weights=RNN,
     step=step,

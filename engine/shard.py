@@ -1,0 +1,175 @@
+"""Some sequences of a batch on their way through the network and back, in buffers of their own, allocated once."""
+
+from functools import cached_property
+from math import prod
+
+import numpy as np
+
+from engine import embedding, readout, unroll
+from engine.activations import NUMBERS
+from engine.cells import KINDS
+from engine.losses import LOSSES
+from engine.parameters import Parameters
+
+LINE = 64  # bytes of a cache line, and of the widest register
+RING_BYTES, RING_ROWS = 1 << 18, 128  # what dz may take of the cache until the weights' gradient is due; enough rows
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Zeros that begin with a cache line."""
+    size = prod(shape)
+    memory = np.zeros(size + LINE // dtype.itemsize, dtype)
+    start = -memory.ctypes.data % LINE // dtype.itemsize
+    return memory[start : start + size].reshape(shape)
+
+
+def padded(count: int, dtype: np.dtype) -> int:
+    """Length of rows of `count` numbers: whole cache lines, and no multiple of 1 KB.
+
+    Rows that far apart would share their places in the cache: a column of them would not fit.
+    """
+    each = LINE // dtype.itemsize
+    length = -(-count // each) * each
+    return length + each if length * dtype.itemsize % 1024 == 0 and length else length
+
+
+class Layer:
+    """The weights of one layer as the kernels want them, shared by all shards: see unroll.join."""
+
+    def __init__(self, cell: str, weights: tuple[np.ndarray, ...], want_inputs: bool) -> None:
+        self.weights, row = weights, KINDS[cell]
+        (width, units), size, dtype = weights[1].shape, weights[0].shape[1], weights[0].dtype
+        self.depth = units + size + 1
+        self.sums = row.sums * units
+        self._joined = aligned((self.sums, self.depth), dtype)
+        self.ahead = aligned((self.sums * self.depth,), dtype)
+        self.back = aligned((width * units,), dtype)
+        self.back_x = aligned((width * size if want_inputs else 0,), dtype)
+
+    def join(self) -> None:
+        unroll.join(self.weights, self._joined, self.ahead, self.back, self.back_x)
+
+
+class Shard:
+    """Forward and backward through all layers for the sequences `part` of a batch.
+
+    After `forward`: outputs (S, b, O), and by layer rows (T+1, b, ≥ H), memory (T+1, b, H), saved (T, b, ≥ k·H). After
+    `backward`: gradient of the head, dw by layer, norms and exponents (L, T), norms summed over the sequences.
+    """
+
+    def __init__(
+        self, cell: str, nonlinearity: str, parameters: Parameters, layers: list[Layer], steps: int, part: slice,
+        batch: int, every_step: bool,
+    ) -> None:  # fmt: skip
+        self.part, self._parameters, self._layers, self._activation = part, parameters, layers, NUMBERS[nonlinearity]
+        count, row, dtype = part.stop - part.start, KINDS[cell], parameters.flat.dtype
+        self.share, self._steps, self._batch, self._dtype = count / batch, steps, count, dtype
+        size, self._units = parameters["head.weight"].shape
+        self._first = 1 if every_step else steps  # the first state that the head sees
+        self.rows = [aligned((steps + 1, count, padded(layer.depth, dtype)), dtype) for layer in layers]
+        for rows, layer in zip(self.rows, layers, strict=True):
+            rows[:, :, layer.depth - 1] = 1
+        memory = (steps + 1, count, self._units) if row.states == 2 else (1, 1, 1)
+        saved = steps, count, padded(len(row.saved) * self._units, dtype)
+        self.memory = [aligned(memory, dtype) for _ in layers]
+        self.saved = [aligned(saved, dtype) for _ in layers]
+        self.outputs = np.zeros((steps + 1 - self._first, count, size), dtype)
+        self._z = aligned((count, padded(layers[0].sums, dtype)), dtype)
+        self._head = aligned((parameters["head.weight"].size,), dtype)
+        self._unit = np.ones(1, dtype)
+        self._masks: np.ndarray | None = None
+        self._embedding, self._symbols = parameters.get("embedding.weight"), np.zeros((0, 0), np.int64)
+        self.norms, self.exponents = np.zeros((len(layers), steps)), np.zeros((len(layers), steps), np.int64)
+
+    @cached_property
+    def _arriving(self) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient of the top layer's states that comes from the head, (S, b, H), and its exponents."""
+        steps = len(self.outputs)
+        return aligned((steps, self._batch, self._units), self._dtype), np.zeros(steps, np.int64)
+
+    @cached_property
+    def _scratch(self) -> tuple[np.ndarray, ...]:
+        """dh, dc (b, H), and dz (n, b, ≥ s·H)."""
+        state, z_row = (self._batch, self._units), self._z.shape[1]
+        most = max(RING_ROWS, RING_BYTES // (z_row * self._dtype.itemsize))
+        ring = max(1, min(self._steps, most // self._batch)), self._batch, z_row
+        return aligned(state, self._dtype), aligned(state, self._dtype), aligned(ring, self._dtype)
+
+    @cached_property
+    def dw(self) -> list[np.ndarray]:
+        """The gradient of each layer's joined weights."""
+        return [aligned((layer.sums, padded(layer.depth, self._dtype)), self._dtype) for layer in self._layers]
+
+    @cached_property
+    def _dx(self) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient of a layer's inputs, (T, b, H), and of the embedded inputs, (T, b, E); empty for none."""
+        width = 0 if self._embedding is None else self._embedding.shape[1]
+        above = self._units if len(self._layers) > 1 else 0
+        return tuple(aligned((self._steps, self._batch, n), self._dtype) for n in (above, width))  # type: ignore[return-value]
+
+    @cached_property
+    def head(self) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient of the head's weight and bias."""
+        return tuple(np.zeros_like(self._parameters[f"head.{name}"]) for name in ("weight", "bias"))  # type: ignore[return-value]
+
+    def forward(self, inputs: np.ndarray, masks: np.ndarray | None = None) -> None:
+        """Fill rows, memory, saved and outputs from the batch's inputs (T, B, I), one-hot where embedded."""
+        inputs = inputs[:, self.part]
+        if self._embedding is not None:
+            self._symbols = inputs.argmax(axis=2)
+            inputs = self._embedding[self._symbols]
+        self._masks = None if masks is None else masks[:, :, self.part]
+        below, start, length = np.ascontiguousarray(inputs).reshape(-1), 0, inputs.shape[2]
+        for k, layer in enumerate(self._layers):
+            if k and self._masks is not None:
+                below = (self.hidden(k - 1)[1:] * self._masks[k - 1]).reshape(-1)
+                start, length = 0, self._units
+            elif k:
+                length = self.rows[k - 1].shape[2]
+                below, start = self.rows[k - 1].reshape(-1), self._batch * length
+            unroll.forward(
+                layer.weights, self._activation, layer.ahead, below, start, length,
+                self.rows[k], self.memory[k], self.saved[k], self._z,
+            )  # fmt: skip
+        weight, bias = self._parameters["head.weight"], self._parameters["head.bias"]
+        readout.forward(weight, bias, self.rows[-1], self._first, self._head, self.outputs)
+
+    def loss(self, name: str, targets: np.ndarray) -> tuple[float, np.ndarray]:
+        """This shard's part of the batch's loss, and ∂L/∂outputs (S, b, O); targets (S, B, O) or (S, B)."""
+        with np.errstate(all="ignore"):
+            return LOSSES[name].value_and_gradient(self.outputs, targets[:, self.part], self.share)
+
+    def backward(self, d_outputs: np.ndarray, cut: int = 0) -> None:
+        """Fill head, dw, norms and exponents from the shard's ∂L/∂outputs."""
+        arriving, exponents = self._arriving
+        weight = self._parameters["head.weight"]
+        readout.backward(weight, self._unit, self.rows[-1], self._first, d_outputs, arriving, *self.head)
+        exponents[:] = 0
+        self.through_time(arriving, exponents, cut, self.norms, self.exponents)
+
+    def through_time(
+        self, arriving: np.ndarray, of_arriving: np.ndarray, cut: int, norms: np.ndarray, exponents: np.ndarray,
+        want_weights: bool = True,
+    ) -> None:  # fmt: skip
+        """From the gradient that arrives at the last states of the top layer, (n, b, H), down through all layers."""
+        from_above, embedded = self._dx
+        for k in range(len(self._layers) - 1, -1, -1):
+            layer, below = self._layers[k], from_above if k else embedded
+            unroll.normalise(arriving, of_arriving)
+            unroll.backward(
+                layer.weights, self._activation, cut, int(want_weights), arriving, of_arriving, layer.back,
+                layer.back_x, self.rows[k], self.memory[k], self.saved[k], *self._scratch, self.dw[k], below,
+                norms[k], exponents[k],
+            )  # fmt: skip
+            if k:
+                if self._masks is not None:
+                    below *= self._masks[k - 1]
+                arriving, of_arriving = below, exponents[k].copy()
+
+    def add_embedded(self, gradient: np.ndarray) -> None:
+        """Add ∂L/∂(embedding.weight)."""
+        embedding.backward(self._symbols, self._dx[1], self.exponents[0], gradient)
+
+    def hidden(self, layer: int) -> np.ndarray:
+        """(T+1, b, H), a view."""
+        return self.rows[layer][:, :, : self._units]
