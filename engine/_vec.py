@@ -4,8 +4,8 @@ The loop vectoriser is not asked: with seven arrays in one loop it gives up on i
 vector exp. Here a cell is a function of values with + − · ÷ and `m.tanh`, `m.sigmoid`, …; called with `Lanes` it emits
 instructions for a whole vector register, called with a NumPy namespace (tests/plain.py) the same lines compute plainly.
 
-exp: x = k ln 2 + r, |r| ≤ ½ ln 2; e^r by its Taylor polynomial; 2^k by adding k to the exponent bits. tanh goes through
-expm1, so that small arguments keep their relative precision. NaN passes through, ±inf give the limits.
+exp: x = k ln 2 + r; e^r by a polynomial; 2^k by adding k to the exponent bits. tanh goes through e^x − 1, so that small
+arguments keep their relative precision. NaN passes through, ±inf give the limits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
-from math import factorial
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -22,13 +21,33 @@ from numba.core import cgutils
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 FAST = ("contract", "nsz")  # contract: a·b + c becomes one fused instruction where the CPU has it
-# e^r = 1 + r + r² q(r): as many Taylor terms as |r| ≤ 0.3466 needs for the last bit
-TAYLOR = {64: [1 / factorial(n) for n in range(2, 14)], 32: [1 / factorial(n) for n in range(2, 8)]}
+# e^r = 1 + r + r² q(r): q by interpolation in Chebyshev nodes, for |r| ≤ ½ ln 2 and for 0 ≤ r ≤ ln 2
+NEAR = {
+    64: [
+        0.5000000000000001, 0.16666666666666669, 0.041666666666624136, 0.008333333333330063, 0.001388888891720967,
+        0.00019841269863050506, 2.4801521302241082e-05, 2.7557268464831627e-06, 2.7620085455018414e-07,
+        2.510038319586702e-08,
+    ],
+    32: [0.5, 0.16666576998242924, 0.041666554627878084, 0.008363177629994445, 0.0013926181810489343],
+}  # fmt: skip
+ABOVE = {
+    64: [
+        0.4999999999999999, 0.16666666666670515, 0.04166666666483695, 0.00833333336703741, 0.0013888885740774366,
+        0.00019841438393996587, 2.4796110084690422e-05, 2.7666911462141346e-06, 2.624554529624684e-07,
+        3.352677672736514e-08,
+    ],
+    32: [
+        0.4999999983021133, 0.1666668428487512, 0.041663717289691475, 0.008351285633674153, 0.0013400000091035142,
+        0.00025828437841674077,
+    ],
+}  # fmt: skip
+LOG2_E = 1.4426950408889634
 LN2 = {64: (0.693147180369123816490, 1.90821492927058770002e-10), 32: (0.693359375, -2.12194440e-4)}  # high, low part
 MAGIC = {64: 1.5 * 2.0**52, 32: 1.5 * 2.0**23}  # adding it rounds to an integer, in the low bits
 MANTISSA = {64: 52, 32: 23}
 EXP_RANGE = {64: (-708.39, 709.78), 32: (-87.33, 88.72)}  # below: 0 (not a subnormal number); above: infinity
-TANH_TOP = {64: 20.0, 32: 9.5}  # beyond it tanh is ±1 to the last bit
+TANH_TOP = {64: 18.71, 32: 8.66}  # beyond it tanh is ±1 but for one unit of the last bit
+INFINITE = {64: 710.0, 32: 89.0}  # rounds to k = 1024, 128: 2^k as computed is infinity
 
 
 @cache
@@ -92,6 +111,7 @@ class Lanes:
     """Emits instructions on whole vector registers of one floating type (`bits` wide) into `builder`.
 
     columns: only so many of a register's numbers exist in memory, the others read as 0 and are not written; None: all.
+    `whole`: in this place of memory all do.
     """
 
     def __init__(self, builder: ir.IRBuilder, bits: int, activation: Any = None, columns: Any = None) -> None:
@@ -121,16 +141,16 @@ class Lanes:
     def _address(self, pointer: Any, offset: Any) -> Any:
         return self.b.bitcast(self.b.gep(pointer, [offset]), self.vector.as_pointer())
 
-    def load(self, pointer: Any, offset: Any) -> Value:
+    def load(self, pointer: Any, offset: Any, whole: bool = False) -> Value:
         address, align = self._address(pointer, offset), self.bits // 8
-        if self._exists is None:
+        if whole or self._exists is None:
             return Value(self, self.b.load(address, align=align))
         masked = self._masked("load", self.vector, [address.type, I32, self._exists.type, self.vector])
         return Value(self, self.b.call(masked, [address, I32(align), self._exists, self.constant(0.0)]))
 
-    def store(self, pointer: Any, offset: Any, x: Value) -> None:
+    def store(self, pointer: Any, offset: Any, x: Value, whole: bool = False) -> None:
         address, align = self._address(pointer, offset), self.bits // 8
-        if self._exists is None:
+        if whole or self._exists is None:
             self.b.store(x.v, address, align=align)
         else:
             masked = self._masked("store", ir.VoidType(), [self.vector, address.type, I32, self._exists.type])
@@ -172,69 +192,75 @@ class Lanes:
         x = self.where(x > high, high, x)  # both comparisons are false for NaN, which therefore stays
         return self.where(x < low, low, x)
 
-    def _reduce(self, x: Value) -> tuple[Value, Value, Value]:
-        """x -> (t, r, low): k in the low bits of t, r + low = x − k ln 2, low what rounding took from r."""
-        t = x * 1.4426950408889634 + MAGIC[self.bits]
+    def _nearest(self, x: Value) -> tuple[Value, Value, Value]:
+        """e^x = s e^r with s = 2^k, |r| ≤ ½ ln 2; and what rounding took from r."""
+        t = x * LOG2_E + MAGIC[self.bits]
         k = t - MAGIC[self.bits]
         high, low = LN2[self.bits]
         rest, small = x - k * high, k * low
         r = rest - small
-        return t, r, (rest - r) - small
+        return self._power(t), r, (rest - r) - small
 
-    def _polynomial(self, r: Value) -> Value:
-        """q(r) with e^r = 1 + r + r² q(r), by Horner's rule."""
-        *rest, last = TAYLOR[self.bits]
+    def _below(self, x: Value) -> tuple[Value, Value]:
+        """e^x = s e^r with s = 2^k, 0 ≤ r ≤ ln 2 up to rounding: e^x − 1 then has no cancellation for x ≥ 0."""
+        t = x * LOG2_E - 0.5 + MAGIC[self.bits]
+        k = t - MAGIC[self.bits]
+        high, low = LN2[self.bits]
+        return self._power(t), (x - k * high) - k * low
+
+    def _polynomial(self, r: Value, of: dict[int, list[float]]) -> Value:
+        """r² q(r), by Horner's rule."""
+        *rest, last = of[self.bits]
         q = r * last + rest[-1]
         for c in rest[-2::-1]:
             q = q * r + c
-        return q
+        return r * r * q
 
-    def _times_power(self, p: Any, t: Value) -> Value:
-        """p · 2^k, with k in the low bits of t."""
-        value = p.v if isinstance(p, Value) else self.constant(p)
+    def _power(self, t: Value) -> Value:
+        """2^k, with k in the low bits of t."""
         shift = ir.Constant(self.integers, [MANTISSA[self.bits]] * self.lanes)
         power = self.b.shl(self.b.bitcast(t.v, self.integers), shift)
-        return Value(self, self.b.bitcast(self.b.add(self.b.bitcast(value, self.integers), power), self.vector))
+        one = self.b.bitcast(self.constant(1.0), self.integers)
+        return Value(self, self.b.bitcast(self.b.add(one, power), self.vector))
 
     def exp(self, x: Value) -> Value:
         low, high = EXP_RANGE[self.bits]
-        t, r, _ = self._reduce(self._between(x, low, high))
-        y = self._times_power(r * (r * self._polynomial(r) + 1.0) + 1.0, t)
+        s, r, _ = self._nearest(self._between(x, low, high))
+        y = s * ((self._polynomial(r, NEAR) + r) + 1.0)
         return self.where(x > high, float("inf"), self.where(x < low, 0.0, y))
 
     def expm1(self, x: Value) -> Value:
         """e^x − 1 for x ≤ 40, exact near 0 too."""
-        t, r, low = self._reduce(self._between(x, -40.0, 40.0))
-        return self._expm1(t, r, low)
-
-    def _expm1(self, t: Value, r: Value, low: Value) -> Value:
-        p = (r * r * self._polynomial(r) + low) + r
-        s = self._times_power(1.0, t)
-        return s * p + (s - 1.0)
+        s, r, low = self._nearest(self._between(x, -40.0, 40.0))
+        return s * ((self._polynomial(r, NEAR) + low) + r) + (s - 1.0)
 
     def tanh(self, x: Value) -> Value:
         """e/(e + 2) with e = e^{2|x|} − 1, and the sign of x."""
-        size, top = self.abs(x), TANH_TOP[self.bits]
-        e = self._expm1(*self._reduce(self.where(size > top, top, size) * 2.0))
+        size = self.abs(x)
+        s, r = self._below(size * 2.0)
+        e = s * (self._polynomial(r, ABOVE) + r) + (s - 1.0)
         d = e + 2.0
         y = e / d
-        lost = self.where(e < 2.0, e - (d - 2.0), 0.0)  # what rounding took from d, exact where e < 2
-        return self.with_sign(y - y * (0.5 - 0.5 * y) * lost, x)  # 1/d = (1 − y)/2
+        y = y - y * (0.5 - 0.5 * y) * (e - (d - 2.0))  # what rounding took from d, exact; and 1/d = (1 − y)/2
+        return self.with_sign(self.where(size > TANH_TOP[self.bits], 1.0, y), x)
 
     def sigmoid(self, x: Value) -> Value:
-        """1/(1 + z), or z/(1 + z) for x < 0, with z = e^{−|x|}: the relative precision is kept on both sides."""
-        z = self.exp(-self.abs(x))
-        d = z + 1.0
-        y = self.where(x < 0.0, z, 1.0) / d
-        lost = z - (d - 1.0)  # what rounding took from d, exact; and 1/d is y, or 1 − y for x < 0
-        return y - y * self.where(x < 0.0, 1.0 - y, y) * lost
+        """w = 1/(1 + e^{|x|}), or 1 − w for x ≥ 0: the relative precision is kept on both sides."""
+        size, top = self.abs(x), -EXP_RANGE[self.bits][0]
+        s, r, _ = self._nearest(self.where(size > top, INFINITE[self.bits], size))
+        w = 1.0 / ((s * (self._polynomial(r, NEAR) + r) + 1.0) + s)
+        return self.where(x < 0.0, w, 1.0 - w)
 
     def phi(self, x: Value) -> Value:
-        """The experiment's activation, chosen at run time by its number."""
+        """The experiment's activation, chosen at run time by its number; tanh where none is given."""
+        if self.activation is None:
+            return self.tanh(x)
         return self._switch("phi", lambda m, row, v: row.value(m, v), x)
 
     def slope(self, y: Value) -> Value:
         """φ′ where φ took the value y."""
+        if self.activation is None:
+            return 1.0 - y * y
         return self._switch("slope", lambda m, row, v: row.slope(m, v), y)
 
     def _switch(self, name: str, rule: Callable, x: Value) -> Value:

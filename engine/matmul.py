@@ -63,14 +63,7 @@ def _tile(typingctx, a, a0, row_a, step_a, b, b0, step_b, c, c0, row_c, depth, a
             [[cgutils.alloca_once(e, m.vector) for _ in range(n_vectors)] for _ in range(n_rows)] for _ in range(ways)
         ]
         tile = [(i, v) for i in range(n_rows) for v in range(n_vectors)]
-        with e.if_else(e.icmp_signed("!=", add, I64(0))) as (onto_c, fresh):
-            with onto_c:
-                for i, v in tile:
-                    e.store(m.load(pointer["c"], at_c[i][v]).v, sums[0][i][v])
-            with fresh:
-                for i, v in tile:
-                    e.store(m.constant(0.0), sums[0][i][v])
-        for way in sums[1:]:
+        for way in sums:
             for i, v in tile:
                 e.store(m.constant(0.0), way[i][v])
 
@@ -90,11 +83,15 @@ def _tile(typingctx, a, a0, row_a, step_a, b, b0, step_b, c, c0, row_c, depth, a
         if ways > 1:
             with cgutils.for_range_slice(e, whole_depth, depth, I64(1), inc=True) as (k, _):
                 along(k, sums[0])
+        for way in sums[1:]:
+            for i, v in tile:
+                e.store(e.fadd(e.load(sums[0][i][v]), e.load(way[i][v]), flags=FAST), sums[0][i][v])
+        with e.if_then(e.icmp_signed("!=", add, I64(0))):
+            for i, v in tile:
+                onto = m.load(pointer["c"], at_c[i][v]).v
+                e.store(e.fadd(e.load(sums[0][i][v]), onto, flags=FAST), sums[0][i][v])
         for i, v in tile:
-            x = e.load(sums[0][i][v])
-            for way in sums[1:]:
-                x = e.fadd(x, e.load(way[i][v]), flags=FAST)
-            m.store(pointer["c"], at_c[i][v], Value(m, x))
+            m.store(pointer["c"], at_c[i][v], Value(m, e.load(sums[0][i][v])))
         return context.get_dummy_value()
 
     return sig, codegen

@@ -110,7 +110,7 @@ class Network:
         g = self.gradient
         for add, shard in enumerate(self.shards):
             for dw, layer in zip(shard.dw, g.layers, strict=True):
-                unroll.split(dw, add, layer)
+                unroll.split(*dw, add, layer)
         first, *others = (shard.head for shard in self.shards)
         for k, name in enumerate(("head.weight", "head.bias")):
             g[name][...] = first[k]
@@ -153,10 +153,9 @@ class Network:
 
     def gate(self, name: str) -> np.ndarray:
         """Values of one of the cell's gates, (L, T, B, H); a copy."""
-        units = self.parameters["head.weight"].shape[1]
-        at = self.cell.gates.index(name) * units
+        k = self.cell.gates.index(name)
         layers = range(len(self._layers))
-        return np.stack([np.concatenate([s.saved[k][:, :, at : at + units] for s in self.shards], 1) for k in layers])
+        return np.stack([np.concatenate([s.kept(layer, k) for s in self.shards], 1) for layer in layers])
 
     @property
     def norms(self) -> np.ndarray:

@@ -1,19 +1,22 @@
 """The elementwise half of a timestep, for every cell: Numba intrinsics that emit the cell's own mathematics.
 
 Arrays are C-contiguous, and their rows may be longer than what they hold: rows (T+1, B, ≥ H) begin with the states h;
-z (B, ≥ s·H) and dz (n, B, ≥ s·H) are the cell's `sums` blocks; saved (T, B, ≥ k·H); memory (T+1, B, H); dh, dc (B, H).
+z (B, ≥ s·H) and dz (n, B, ≥ s·H) are the cell's `sums` blocks; saved (T, B, ≥ k·H in whole
+registers); memory (T+1, B, H): the cells c, or in a gated cell a; dh, dc (B, H).
 `cell` is the weights NamedTuple, whose class says the cell; `activation` its number.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from engine._vec import I64, Lanes, register_bits
+from engine._vec import I64, Lanes, Value, register_bits
+from engine.activations import NUMBERS
 from engine.cells import KINDS, Cell
 
 BY_CLASS: dict[type, Cell] = {row.weights: row for row in KINDS.values()}
@@ -60,9 +63,33 @@ class _Arrays:
             if x is not None:
                 self.store(m, name, row, b.add(j, b.mul(I64(k), units)), x)
 
+    def _saved_at(self, m: Lanes, row: Any, j: Any, count: int, k: int) -> Any:
+        b = self._builder
+        return b.add(self.at("saved", row, b.mul(j, I64(count))), I64(k * m.lanes))
+
+    def saved(self, m: Lanes, row: Any, j: Any, count: int) -> tuple[Any, ...]:
+        """What `step` saved at unit j: register after register, so that a pass through them is one stream."""
+        where = [self._saved_at(m, row, j, count, k) for k in range(count)]
+        return tuple(m.load(self.pointer("saved"), at, whole=True) for at in where)
+
+    def store_saved(self, m: Lanes, row: Any, j: Any, values: Any) -> None:
+        for k, x in enumerate(values):
+            m.store(self.pointer("saved"), self._saved_at(m, row, j, len(values), k), x, whole=True)
+
 
 def _over_row(b: ir.IRBuilder, bits: int, units: Any, activation: Any, body: Callable[[Lanes, Any], None]) -> None:
     """Run body(m, j) for the units from j on, a whole register of them, and then for those that are left."""
+    if activation is not None:  # twice: tanh is what nearly all use, and needs no call
+        with b.if_else(b.icmp_signed("==", activation, I64(NUMBERS["tanh"]))) as (tanh, other):
+            with tanh:
+                _over_row(b, bits, units, None, body)
+            with other:
+                _registers(b, bits, units, activation, body)
+    else:
+        _registers(b, bits, units, None, body)
+
+
+def _registers(b: ir.IRBuilder, bits: int, units: Any, activation: Any, body: Callable[[Lanes, Any], None]) -> None:
     lanes = register_bits() // bits
     rest = b.urem(units, I64(lanes))
     whole = b.sub(units, rest)
@@ -96,34 +123,51 @@ def carries_h(typingctx, cell):
 
 
 @intrinsic
-def saved_blocks(typingctx, cell):
-    """How many blocks of H numbers `step` saves."""
-    return _constant(typingctx, cell, lambda row: len(row.saved))
-
-
-@intrinsic
-def gated(typingctx, cell, z, rows, saved, units, t):
-    """What the last block of weight_hh multiplies instead of h, into the last block of saved[t]."""
+def gated(typingctx, cell, z, rows, memory, units, t):
+    """What the last block of weight_hh multiplies instead of h, into memory[t]."""
     row = BY_CLASS[cell.instance_class]
-    sig = types.void(cell, z, rows, saved, types.intp, types.intp)
+    sig = types.void(cell, z, rows, memory, types.intp, types.intp)
 
     def codegen(context, builder, sig, args):
         if row.gated is None:
             return context.get_dummy_value()
         rule = row.gated
-        a = _Arrays(context, builder, sig, args, "cell z rows saved units t")
+        a = _Arrays(context, builder, sig, args, "cell z rows memory units t")
         b, units = builder, a.value("units")
         batch = a.shape("z")[0]
-        last = b.mul(I64(len(row.saved) - 1), units)
         with cgutils.for_range(b, batch) as loop:
             r = loop.index
             old = b.add(b.mul(a.value("t"), batch), r)
 
             def body(m: Lanes, j: Any) -> None:
                 z = a.blocks(m, "z", r, j, units, row.sums)
-                a.store(m, "saved", old, b.add(j, last), rule(m, z, (a.load(m, "rows", old, j),)))
+                a.store(m, "memory", old, j, rule(m, z, (a.load(m, "rows", old, j),)))
 
             _over_row(b, z.dtype.bitwidth, units, None, body)
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@intrinsic
+def multiply(typingctx, x, start, count, first, second):
+    """x ← x · first · second for `count` numbers from `start` of x (n,), in place; 0 where it would be subnormal."""
+    sig = types.void(x, types.intp, types.intp, types.float64, types.float64)
+
+    def codegen(context, builder, sig, args):
+        a = _Arrays(context, builder, sig, args, "x start count first second")
+        b, bits = builder, x.dtype.bitwidth
+        least = float(np.finfo(f"f{bits // 8}").tiny)
+
+        def body(m: Lanes, j: Any) -> None:
+            at = b.add(a.value("start"), j)
+            y = m.load(a.pointer("x"), at)
+            for name in ("first", "second"):
+                factor = a.value(name)
+                y = y * Value(m, m.splat(factor if bits == 64 else b.fptrunc(factor, m.number)))
+            m.store(a.pointer("x"), at, m.where(m.abs(y) < least, 0.0, y))
+
+        _over_row(b, bits, a.value("count"), None, body)
         return context.get_dummy_value()
 
     return sig, codegen
@@ -150,7 +194,7 @@ def step(typingctx, cell, activation, z, rows, memory, saved, units, t):
                 state, keep = row.step(m, z, tuple(a.load(m, name, old, j) for name in states))
                 for name, x in zip(states, state, strict=True):
                     a.store(m, name, new, j, x)
-                a.store_blocks(m, "saved", old, j, units, keep)
+                a.store_saved(m, old, j, keep)
 
             _over_row(b, z.dtype.bitwidth, units, a.value("activation"), body)
         return context.get_dummy_value()
@@ -192,7 +236,7 @@ def pullback(typingctx, cell, activation, saved, rows, memory, dh, dc, dz, t, sl
                     b.store(b.fadd(b.fmul(y, y, flags=("contract",)), b.load(total), flags=("contract",)), total)
                 values, carried = row.pullback(
                     m,
-                    a.blocks(m, "saved", old, j, units, len(row.saved)),
+                    a.saved(m, old, j, len(row.saved)),
                     tuple(a.load(m, name, old, j) for name in states),
                     tuple(a.load(m, name, new, j) for name in states),
                     arriving,
@@ -229,7 +273,7 @@ def gated_pullback(typingctx, cell, saved, rows, dh, dz, t, slot):
             old, into = (b.add(b.mul(a.value(at), batch), r) for at in ("t", "slot"))
 
             def body(m: Lanes, j: Any) -> None:
-                saved = a.blocks(m, "saved", old, j, units, len(row.saved))
+                saved = a.saved(m, old, j, len(row.saved))
                 first, through_a = rule(m, saved, (a.load(m, "rows", old, j),), a.load(m, "dz", into, j))
                 a.store(m, "dz", into, j, first)
                 a.store(m, "dh", r, j, a.load(m, "dh", r, j) + through_a)

@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 
 from engine import embedding, readout, unroll
+from engine._vec import register_bits
 from engine.activations import NUMBERS
 from engine.cells import KINDS
 from engine.losses import LOSSES
@@ -63,14 +64,16 @@ class Shard:
     ) -> None:  # fmt: skip
         self.part, self._parameters, self._layers, self._activation = part, parameters, layers, NUMBERS[nonlinearity]
         count, row, dtype = part.stop - part.start, KINDS[cell], parameters.flat.dtype
+        self._cell = row
         self.share, self._steps, self._batch, self._dtype = count / batch, steps, count, dtype
         size, self._units = parameters["head.weight"].shape
         self._first = 1 if every_step else steps  # the first state that the head sees
         self.rows = [aligned((steps + 1, count, padded(layer.depth, dtype)), dtype) for layer in layers]
         for rows, layer in zip(self.rows, layers, strict=True):
             rows[:, :, layer.depth - 1] = 1
-        memory = (steps + 1, count, self._units) if row.states == 2 else (1, 1, 1)
-        saved = steps, count, padded(len(row.saved) * self._units, dtype)
+        memory = (steps + 1, count, self._units) if row.states == 2 or row.gated else (1, 1, 1)
+        each = register_bits() // (8 * dtype.itemsize)  # saved in whole registers: see pointwise
+        saved = steps, count, padded(len(row.saved) * -(-self._units // each) * each, dtype)
         self.memory = [aligned(memory, dtype) for _ in layers]
         self.saved = [aligned(saved, dtype) for _ in layers]
         self.outputs = np.zeros((steps + 1 - self._first, count, size), dtype)
@@ -96,9 +99,13 @@ class Shard:
         return aligned(state, self._dtype), aligned(state, self._dtype), aligned(ring, self._dtype)
 
     @cached_property
-    def dw(self) -> list[np.ndarray]:
-        """The gradient of each layer's joined weights."""
-        return [aligned((layer.sums, padded(layer.depth, self._dtype)), self._dtype) for layer in self._layers]
+    def dw(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The gradient of each layer's weights, as unroll.split reads it."""
+        shapes = [
+            ((len(layer.weights[1]), padded(self._units, self._dtype)), (layer.depth - self._units, self._z.shape[1]))
+            for layer in self._layers
+        ]
+        return [(aligned(of_h, self._dtype), aligned(of_x, self._dtype)) for of_h, of_x in shapes]
 
     @cached_property
     def _dx(self) -> tuple[np.ndarray, np.ndarray]:
@@ -158,7 +165,7 @@ class Shard:
             unroll.normalise(arriving, of_arriving)
             unroll.backward(
                 layer.weights, self._activation, cut, int(want_weights), arriving, of_arriving, layer.back,
-                layer.back_x, self.rows[k], self.memory[k], self.saved[k], *self._scratch, self.dw[k], below,
+                layer.back_x, self.rows[k], self.memory[k], self.saved[k], *self._scratch, *self.dw[k], below,
                 norms[k], exponents[k],
             )  # fmt: skip
             if k:
@@ -173,3 +180,10 @@ class Shard:
     def hidden(self, layer: int) -> np.ndarray:
         """(T+1, b, H), a view."""
         return self.rows[layer][:, :, : self._units]
+
+    def kept(self, layer: int, k: int) -> np.ndarray:
+        """Number k of what the cell's step saved, (T, b, H)."""
+        each = register_bits() // (8 * self._dtype.itemsize)
+        saved, count = self.saved[layer], len(self._cell.saved)
+        registers = saved[:, :, : count * -(-self._units // each) * each].reshape(*saved.shape[:2], -1, count, each)
+        return registers[:, :, :, k].reshape(*saved.shape[:2], -1)[:, :, : self._units]

@@ -1,7 +1,7 @@
 """The only two time loops of the engine, for every cell: forward through time, and back.
 
-The rows of a layer are [h_t | x_t | 1]: one product with W = [W_hh | W_ih | b_ih + b_hh] is the whole of z_t, and one
-product dzᵀ [h | x | 1] the gradient of all its weights. A state is written where the next product reads it.
+The rows of a layer are [h_t | x_t | 1]: one product with W = [W_hh | W_ih | b_ih + b_hh] is the whole of z_t, and a
+state is written where the next product reads it.
 
 Gradients are kept exact far past the range of the floating type: the backward signal is scaled by powers of two
 whenever it leaves a safe band, and the exponent is carried beside it: true gradient = stored · 2^exponent. That also
@@ -12,7 +12,7 @@ import numpy as np
 
 from engine._jit import jit
 from engine.matmul import number, pack, product
-from engine.pointwise import carries_h, gated, gated_pullback, is_apart, is_gated, pullback, saved_blocks, step
+from engine.pointwise import carries_h, gated, gated_pullback, is_apart, is_gated, multiply, pullback, step
 
 NOTHING = -(1 << 40)  # the exponent of a gradient that is exactly zero
 
@@ -57,8 +57,8 @@ def join(cell, w, ahead, back, back_x):
 
 
 @jit
-def split(dw, add, gradient):
-    """What `join` did, for its gradient: dw (s·H, ≥ H+I+1) -> the four tensors of a layer, added or written."""
+def split(dw_h, dw_x, add, gradient):
+    """What `join` did, for its gradient: dw_h (k·H, ≥ H), dw_x (I+1, ≥ s·H) -> the four tensors, added or written."""
     width, units = gradient.weight_hh.shape
     size, last = gradient.weight_ih.shape[1], width - units
     if not add:
@@ -69,27 +69,27 @@ def split(dw, add, gradient):
     for r in range(width):
         of_x = r + units if is_apart(gradient) and r >= last else r
         for j in range(units):
-            gradient.weight_hh[r, j] += dw[r, j]
+            gradient.weight_hh[r, j] += dw_h[r, j]
         for j in range(size):
-            gradient.weight_ih[r, j] += dw[of_x, units + j]
-        gradient.bias_hh[r] += dw[r, units + size]
-        gradient.bias_ih[r] += dw[of_x, units + size]
+            gradient.weight_ih[r, j] += dw_x[j, of_x]
+        gradient.bias_hh[r] += dw_x[size, r]
+        gradient.bias_ih[r] += dw_x[size, of_x]
 
 
 @jit
 def forward(cell, activation, ahead, below, below_start, below_row, rows, memory, saved, z):
-    """Fill rows (T+1, B, ≥ H+I+1), memory (the cells c, (T+1, B, H)) and saved (T, B, ≥ k·H).
+    """Fill rows (T+1, B, ≥ H+I+1), memory (T+1, B, H) and saved (T, B, ≥ k·H).
 
     x_t of sequence b lies at below_start + (t·B + b)·below_row of the flat array `below`. Then z = [h x 1] Wᵀ and the
     cell's own step. A block of z that stands apart is [x 1] Wᵀ, and in a gated cell a W_hnᵀ is added to that. rows[0]
     and memory[0] are the initial state.
     """
-    batch, length, z_row, kept = rows.shape[1], rows.shape[2], z.shape[1], saved.shape[2]
+    batch, length, z_row = rows.shape[1], rows.shape[2], z.shape[1]
     width, units = cell.weight_hh.shape
     size = cell.weight_ih.shape[1]
     depth, joined = units + size + 1, width - is_gated(cell) * units
     o, one = number(0), number(1)
-    flat, flat_z, flat_saved = rows.reshape(-1), z.reshape(-1), saved.reshape(-1)
+    flat, flat_z, flat_memory = rows.reshape(-1), z.reshape(-1), memory.reshape(-1)
     for t in range(saved.shape[0]):
         at = t * batch * length
         for b in range(batch):
@@ -103,9 +103,9 @@ def forward(cell, activation, ahead, below, below_start, below_row, rows, memory
                 flat_z, joined, z_row, batch, units, size + 1, o,
             )  # fmt: skip
         if is_gated(cell):
-            gated(cell, z, rows, saved, units, t)
+            gated(cell, z, rows, memory, units, t)
             product(
-                flat_saved, t * batch * kept + (saved_blocks(cell) - 1) * units, kept, one,
+                flat_memory, t * batch * units, units, one,
                 ahead, joined * depth + (size + 1) * units, o, flat_z, joined, z_row, batch, units, units, one,
             )  # fmt: skip
         step(cell, activation, z, rows, memory, saved, units, t)
@@ -127,13 +127,10 @@ def clear(x):
 @jit
 def scale(x, start, count, exponent):
     """x ← x · 2^exponent for `count` numbers from `start`, in place; what would be subnormal becomes 0."""
-    exponent = min(max(exponent, -2200), 2200)
-    half = exponent // 2  # in two factors, so that neither leaves the range of float64
-    first, second = 2.0**half, 2.0 ** (exponent - half)
-    least = np.finfo(x.dtype).tiny
-    for i in range(start, start + count):
-        y = float(x[i]) * first * second
-        x[i] = 0.0 if abs(y) < least else y
+    most = 2044 if x.itemsize == 8 else 252  # in two factors, neither of which leaves the range of the type
+    exponent = min(max(exponent, -most), most)
+    half = exponent // 2
+    multiply(x, start, count, 2.0**half, 2.0 ** (exponent - half))
 
 
 @jit
@@ -176,15 +173,15 @@ def _add_arriving(dh, dc, exponent, arriving, start, other):
 @jit
 def backward(
     cell, activation, cut, want_weights, arriving, arriving_exponents, back, back_x,
-    rows, memory, saved, dh, dc, dz, dw, dx, norms, exponents,
+    rows, memory, saved, dh, dc, dz, dw_h, dw_x, dx, norms, exponents,
 ):  # fmt: skip
-    """Back through time: fill norms and exponents (T,), dw as `split` reads it, and dx (T, B, I) for the layer below.
+    """Back through time: fill norms and exponents (T,), dw_h and dw_x as `split` reads them, and dx (T, B, I).
 
     ∂L/∂h_t = what arrives from above (arriving, (n, B, H): the last n timesteps, with exponents (n,)) + dz_{t+1} W_hh
     + the cell's direct path. norms[t]·2^exponents[t] is the sum over the batch of ‖∂L/∂h_{t+1}‖₂; dx[t] = dz W_ih
     has the same exponent, and may be empty. cut > 0 cuts the gradient before steps cut, 2·cut, … (truncated BPTT).
-    dh, dc (B, H) are scratch, and so is dz (n, B, ≥ s·H): n timesteps, after which dw += dzᵀ [h x 1] is due, while all
-    of it is still in the cache.
+    dh, dc (B, H) are scratch, and so is dz (n, B, ≥ s·H): n timesteps, after which the weights' gradient is due, while
+    all of it is still in the cache.
     """
     steps, batch = saved.shape[0], rows.shape[1]
     width, units = cell.weight_hh.shape
@@ -195,7 +192,8 @@ def backward(
     flat_arriving = arriving.reshape(-1)
     clear(flat_dh)
     clear(flat_dc)
-    clear(dw.reshape(-1))
+    clear(dw_h.reshape(-1))
+    clear(dw_x.reshape(-1))
     exponent = number(NOTHING)
     until = steps  # the weights have seen the timesteps from here on
     for t in range(steps - 1, -1, -1):
@@ -238,31 +236,25 @@ def backward(
             if exponents[t] != 0:  # the weights' gradient is as the floating type has it: underflow is 0
                 scale(flat_dz, at, batch * z_row, exponents[t])
             if slot == 0:
-                _add_to_weights(cell, dw, flat_dz, z_row, rows, saved, t, until)
+                _add_to_weights(cell, dw_h, dw_x, flat_dz, z_row, rows, memory, t, until)
                 until = t
 
 
 @jit
-def _add_to_weights(cell, dw, dz, z_row, rows, saved, start, until):
-    """dw += Σₜ dz_tᵀ [h_t x_t 1] over start ≤ t < until; dz of timestep `start` is in the ring's slot 0.
+def _add_to_weights(cell, dw_h, dw_x, dz, z_row, rows, memory, start, until):
+    """dw_h += Σₜ dz_tᵀ h_t and dw_x += Σₜ [x_t 1]ᵀ dz_t over start ≤ t < until; dz of `start` is in the ring's slot 0.
 
-    A block that stands apart: Σₜ dzᵀ [x_t 1]; in a gated cell Σₜ dzᵀ a_t beside it.
+    Transposed, because x is often narrow: whole registers lie along dz. In a gated cell the last rows of dw_h are of a.
     """
-    batch, length, kept = rows.shape[1], rows.shape[2], saved.shape[2]
+    batch, length = rows.shape[1], rows.shape[2]
     width, units = cell.weight_hh.shape
-    size, row, count = cell.weight_ih.shape[1], dw.shape[1], (until - start) * batch
-    depth, joined = units + size + 1, width - is_gated(cell) * units
+    size, row, joined = cell.weight_ih.shape[1], dw_h.shape[1], width - is_gated(cell) * units
+    count, sums = (until - start) * batch, width + is_apart(cell) * units
     o, one = number(0), number(1)
-    flat, flat_dw, at = rows.reshape(-1), dw.reshape(-1), start * batch * length
-    product(dz, o, one, z_row, flat, at, length, flat_dw, o, row, joined, depth, count, one)
-    if is_apart(cell) or is_gated(cell):
-        product(
-            dz, joined, one, z_row, flat, at + units, length,
-            flat_dw, joined * row + units, row, units, size + 1, count, one,
-        )  # fmt: skip
+    flat, flat_h, at = rows.reshape(-1), dw_h.reshape(-1), start * batch * length
+    product(dz, o, one, z_row, flat, at, length, flat_h, o, row, joined, units, count, one)
     if is_gated(cell):
-        at_a = start * batch * kept + (saved_blocks(cell) - 1) * units
-        product(
-            dz, joined, one, z_row, saved.reshape(-1), at_a, kept,
-            flat_dw, joined * row, row, units, units, count, one,
-        )  # fmt: skip
+        a, at_a = memory.reshape(-1), start * batch * units
+        product(dz, joined, one, z_row, a, at_a, units, flat_h, joined * row, row, units, units, count, one)
+    flat_x, of_x = dw_x.reshape(-1), dw_x.shape[1]
+    product(flat, at + units, one, length, dz, o, z_row, flat_x, o, of_x, size + 1, sums, count, one)

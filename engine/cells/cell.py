@@ -18,8 +18,8 @@ class Cell(Row):
     `m` has tanh, sigmoid, phi (the experiment's activation) and slope (its derivative from its value).
 
     Where the input stands `apart`, the last gate's block of z is W_hh h + b_hh alone, and one more block follows, its
-    W_ih x + b_ih. Where `gated` is given, the last block of W_hh multiplies a instead of h, and a is the last of
-    `saved`: gated(m, z, state) -> a, before the last block of z is whole; pullback has None as the first block of dz;
+    W_ih x + b_ih. Where `gated` is given, the last block of W_hh multiplies a instead of h:
+    gated(m, z, state) -> a, before the last block of z is whole; pullback has None as the first block of dz;
     gated_pullback(m, saved, old state, da) -> (the first block of dz, what a adds to the gradient of the old h).
     """
 

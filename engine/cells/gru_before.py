@@ -26,12 +26,12 @@ def step(m: Any, z: Any, state: Any) -> Any:
     """r, u = σ(z_r), σ(z_z);  n = φ(z_n), z_n = W_in x + b_in + W_hn (r h) + b_hn;  h' = (1 − u) n + u h."""
     (h,) = state
     r, u, n = m.sigmoid(z[0]), m.sigmoid(z[1]), m.phi(z[2])
-    return (u * (h - n) + n,), (r, u, n, r * h)
+    return (u * (h - n) + n,), (r, u, n)
 
 
 def pullback(m: Any, saved: Any, old: Any, new: Any, gradient: Any) -> Any:
     """dz_n = dh' (1 − u) φ';  dz_z = dh' (h − n) u(1 − u);  dh = dh' u + …;  dz_r has to wait for da = dz_n W_hn."""
-    _, u, n, _ = saved
+    _, u, n = saved
     (dh,) = gradient
     return (None, dh * (old[0] - n) * (u * (1.0 - u)), dh * (1.0 - u) * m.slope(n)), (dh * u,)
 
@@ -47,7 +47,7 @@ CELL = Cell(
     meaning="The reset gate r closes single units of h before they are mixed; the other form closes the mixtures.",
     source="Cho et al. 2014, eq. 5 to 8; Keras GRU(reset_after=False)",
     gates=("r", "z", "n"),
-    saved=("r", "z", "n", "a"),
+    saved=("r", "z", "n"),
     candidate=2,
     forget=None,
     keep=1,

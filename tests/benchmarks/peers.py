@@ -260,7 +260,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.one:
         return measure(options)
-    print("t dtype   cell    H,  B,   T " + "".join(f"{name + ' ms':>11}" for name in PEERS) + "   ratio    loop  GFLOP/s")
+    print(
+        "t dtype   cell    H,  B,   T " + "".join(f"{name + ' ms':>11}" for name in PEERS) + "   ratio    loop  GFLOP/s"
+    )
     rows = [row for threads in options.threads for row in in_process(options, threads)]
     for threads in options.threads:
         mine = [row for row in rows if row["threads"] == threads]
