@@ -35,7 +35,7 @@ class Network:
     """Forward and backward passes of one shape, shard by shard, in buffers that are allocated once.
 
     After `forward`: hidden and memory (L, T+1, B, H), gates, outputs (S, B, O), loss.
-    After `backward`: gradient (a Parameters), norms and exponents (L, T).
+    After `backward`: gradient (a Parameters), mean_norms.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Network:
         return sum(losses), _together(gradients, 1)
 
     def backward(self, d_outputs: np.ndarray, cut: int = 0) -> None:
-        """Fill `gradient`, `norms` and `exponents` from ∂L/∂outputs (S, B, O); cut: truncated BPTT, 0 for none."""
+        """Fill `gradient` and `mean_norms` from ∂L/∂outputs (S, B, O); cut: truncated BPTT, 0 for none."""
         self._each(lambda shard: shard.backward(np.ascontiguousarray(d_outputs[:, shard.part]), cut))
         self._add_up()
 
@@ -157,32 +157,20 @@ class Network:
         layers = range(len(self._layers))
         return np.stack([np.concatenate([s.kept(layer, k) for s in self.shards], 1) for layer in layers])
 
-    @property
-    def norms(self) -> np.ndarray:
-        """Batch means of ‖∂L/∂h_t‖₂, (L, T), to be multiplied by 2^exponents."""
-        return self._norms([(shard.norms, shard.exponents) for shard in self.shards])[0]
+    def mean_norms(self) -> tuple[np.ndarray, np.ndarray]:
+        """Batch means of ‖∂L/∂h_t‖₂ as numbers (L, T) and exponents (L, T): times 2^exponent they are true."""
+        return self._mean([(shard.norms, shard.exponents) for shard in self.shards])
 
-    @property
-    def exponents(self) -> np.ndarray:
-        """(L, T), whole numbers."""
-        return self._norms([(shard.norms, shard.exponents) for shard in self.shards])[1]
-
-    def _norms(self, of_shards: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-        batch = self.shards[-1].part.stop
-        if len(of_shards) == 1:
-            norms, exponents = of_shards[0]
-            return norms / batch, exponents.copy()
-        used = [np.where(norms == 0, unroll.NOTHING, exponents) for norms, exponents in of_shards]
-        common = np.maximum.reduce(used)
-        total = sum(
-            np.ldexp(norms, np.maximum(own - common, -5000).astype(np.int32))
-            for (norms, _), own in zip(of_shards, used, strict=True)
-        )
-        return total / batch, np.where(common == unroll.NOTHING, 0, common)
+    def _mean(self, of_shards: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        norms, exponents = (x.copy() for x in of_shards[0])
+        for more in of_shards[1:]:
+            unroll.add_scaled(norms.reshape(-1), exponents.reshape(-1), *(x.reshape(-1) for x in more))
+        norms /= self.shards[-1].part.stop
+        return norms, exponents
 
     def log10_norms(self) -> np.ndarray:
         """log10 of the batch mean of ‖∂L/∂h_t‖₂, (L, T), exact past the range of float64; −inf for an exact 0."""
-        return log10_of(self.norms, self.exponents)
+        return log10_of(*self.mean_norms())
 
     def log10_flow_norms(self, d_outputs: np.ndarray, cut: int = 0) -> np.ndarray:
         """log10 of the batch mean of ‖∂L_T/∂h_t‖₂, (L, T), with L_T the part of the loss that is read at the last step.
@@ -198,7 +186,7 @@ class Network:
             shard.through_time(mine, np.zeros(1, np.int64), cut, norms, exponents, want_weights=False)
             return norms, exponents
 
-        return log10_of(*self._norms(self._each(run)))
+        return log10_of(*self._mean(self._each(run)))
 
     def against_full(self, d_outputs: np.ndarray, cut: int) -> tuple[float, float]:
         """Cosine, and ratio of the norms, of the truncated gradient against the full one; `gradient` stays as it is.
@@ -233,7 +221,7 @@ def first_non_finite(network: Network, loss: float) -> str | None:
     for name, view in network.parameters.items():
         if not np.isfinite(view).all():
             return name
-    hidden, memory, norms = network.hidden, network.memory, network.norms
+    hidden, memory, norms = network.hidden, network.memory, network.mean_norms()[0]
     for layer in range(len(hidden)):
         for name, states in (("hidden", hidden), ("cell", memory)):
             at = np.flatnonzero(~np.isfinite(states[layer]).all(axis=(1, 2)))

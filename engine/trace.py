@@ -43,7 +43,8 @@ def trace(network: Network, done: Pass) -> Trace:
     log10 = network.log10_norms()
     flow = log10 if len(done.d_outputs) == 1 else network.log10_flow_norms(done.d_outputs, done.cut)
     with np.errstate(over="ignore", under="ignore"):
-        linear = np.ldexp(network.norms, np.clip(network.exponents, -5000, 5000).astype(np.int32))
+        norms, exponents = network.mean_norms()
+        linear = np.ldexp(norms, np.clip(exponents, -5000, 5000).astype(np.int32))
     return Trace(
         loss=done.loss,
         inputs=frozen(done.inputs.copy()),

@@ -29,12 +29,16 @@ class Trainer:
     """A network in training. At step k it has seen k updates; the pass at step k is on batch k.
 
     `validate_every`: measure the validation loss at every so many steps (0: never). Not to be shared between threads.
+    `threads`: 2 work on halves of a batch of 32 sequences or more; the numbers are the same, bit by bit.
     `seconds`: spent in passes and updates, validation not counted (the first one of a process compiles).
     `experiment`: the settings in use now.
     """
 
-    def __init__(self, e: Experiment, validate_every: int = 10) -> None:
+    def __init__(self, e: Experiment, validate_every: int = 10, threads: int = 1) -> None:
         check_experiment(e)
+        if _count("threads", threads) < 1:
+            raise ValueError("threads: 0; allowed: whole numbers, 1 or more")
+        self._threads = threads
         self.experiment, self.step, self.seconds = e, 0, 0.0
         self._task, self._validate_every = TASKS[e.task], _count("validate_every", validate_every)
         self._parameters = blank(e)
@@ -152,7 +156,9 @@ class Trainer:
         key = (steps, size, purpose)
         if key not in self._networks:
             e = self.experiment
-            self._networks[key] = Network(e.kind, e.nonlinearity, self._parameters, steps, size, self._task.every_step)
+            self._networks[key] = Network(
+                e.kind, e.nonlinearity, self._parameters, steps, size, self._task.every_step, self._threads
+            )
         return self._networks[key]
 
     def _current(self) -> Pass:
@@ -218,7 +224,7 @@ class _Rows:
             self._kept, self._stride = self._kept[::2], 2 * self._stride
             if step % self._stride:
                 return
-        self._kept.append((step, network.norms, network.exponents))
+        self._kept.append((step, *network.mean_norms()))
 
     def arrays(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """log10 norms (rows, L, T), and their steps."""
@@ -228,10 +234,13 @@ class _Rows:
         return log10_of(np.stack(norms), np.stack(exponents)), np.array(steps)
 
 
-def train(e: Experiment, steps: int = 500) -> History:
-    """Train from the initial weights for `steps` updates. Raises ValueError unless it is a whole number, 0 or more."""
+def train(e: Experiment, steps: int = 500, threads: int = 1) -> History:
+    """Train from the initial weights for `steps` updates, a whole number, in 1 or more threads; see Trainer.
+
+    Raises ValueError where one of them is none.
+    """
     count = _count("steps", steps)
-    trainer = Trainer(e)
+    trainer = Trainer(e, threads=threads)
     trainer.advance(count)
     return trainer.history
 

@@ -134,6 +134,16 @@ def scale(x, start, count, exponent):
 
 
 @jit
+def add_scaled(x, exponents, y, others):
+    """x·2^exponents += y·2^others for numbers (n,), each with the larger of its two exponents; that of a 0 is none."""
+    for i in range(x.size):
+        more, other = y[i], others[i]
+        if x[i] == 0.0 or (more != 0.0 and other > exponents[i]):
+            more, other, x[i], exponents[i] = x[i], exponents[i], more, other
+        x[i] += more if other == exponents[i] else more * 2.0 ** max(other - exponents[i], -2000)
+
+
+@jit
 def normalise(gradient, exponents):
     """Bring gradient (n, B, H) into the safe band, each of the n by itself; exponents (n,) take up the difference."""
     flat, count, band = gradient.reshape(-1), gradient.shape[1] * gradient.shape[2], _band(gradient)

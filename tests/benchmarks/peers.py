@@ -4,8 +4,8 @@
         [--dtypes float32] [--threads 1,2] [--json peers.json]
 
 A step is: forward, loss, full BPTT, the mean norm of ∂L/∂h_t for every timestep, clipping by the global norm, Adam, and
-the hidden states given out; on one fixed batch of the adding problem, from the same weights. Fused PyTorch gives neither
-norms nor gradients of states and is let off. All four take turns in one process for each number of threads; the medians
+the hidden states given out; on one fixed batch of the adding problem, from the same weights. Fused PyTorch gives no
+norms and no gradients of states, and is let off. All four take turns in one process for each number of threads; the medians
 of wall time are compared. Before that the four have to agree on the loss and its gradient's norm.
 
 Also printed: arithmetic of the matrix products as a share of the peak that a loop of fused multiply-adds reaches here,
@@ -172,13 +172,13 @@ def agree(e: Any, trainer: Any, steps: dict[str, Step]) -> None:
 
 # ------------------------------------------------------------------------------------- measuring
 def medians(steps: dict[str, Step], seconds: float, least: int = 5) -> dict[str, float]:
-    """ms of wall time of one call of each, all taking turns; a call that is short is repeated for half a millisecond."""
+    """ms of wall time of one call of each, all taking turns of 10 ms, or of one call that is longer."""
     repeats = {}
     for name, step in steps.items():
         step()
         begin = time.perf_counter()
         step()
-        repeats[name] = max(1, round(5e-4 / (time.perf_counter() - begin)))
+        repeats[name] = max(1, round(1e-2 / (time.perf_counter() - begin)))
     times: dict[str, list[float]] = {name: [] for name in steps}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times["engine"]) < least:
@@ -191,11 +191,11 @@ def medians(steps: dict[str, Step], seconds: float, least: int = 5) -> dict[str,
     return {name: 1e3 * statistics.median(t) for name, t in times.items()}
 
 
-def compare(cell: str, units: int, dtype: str, seconds: float) -> dict[str, Any]:
+def compare(cell: str, units: int, dtype: str, seconds: float, threads: int) -> dict[str, Any]:
     import engine
 
     e = experiment(cell, units, dtype)
-    trainer = engine.Trainer(e, validate_every=0)
+    trainer = engine.Trainer(e, validate_every=0, threads=threads)
     trace = trainer.trace()
     peers = {
         "torch fused": torch_step(e, trace, loop=False),
@@ -224,7 +224,7 @@ def measure(options: argparse.Namespace) -> None:
     for dtype in options.dtypes:
         for units in options.sizes:
             for cell in options.cells:
-                row = compare(cell, units, dtype, options.seconds)
+                row = compare(cell, units, dtype, options.seconds, options.one)
                 rows.append(row | {"threads": options.one})
                 ms = row["ms"]
                 print(
@@ -259,7 +259,8 @@ def main() -> None:
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        return measure(options)
+        measure(options)
+        return
     print(
         "t dtype   cell    H,  B,   T " + "".join(f"{name + ' ms':>11}" for name in PEERS) + "   ratio    loop  GFLOP/s"
     )
