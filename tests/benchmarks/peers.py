@@ -5,8 +5,8 @@
 
 A step is: forward, loss, full BPTT, the mean norm of ∂L/∂h_t for every timestep, clipping by the global norm, Adam, and
 the hidden states given out; on one fixed batch of the adding problem, from the same weights. Fused PyTorch gives no
-norms and no gradients of states, and is let off. All four take turns in one process for each number of threads; the medians
-of wall time are compared. Before that the four have to agree on the loss and its gradient's norm.
+norms and no gradients of states, and is let off. All four take turns in one process for each number of threads; the
+medians of wall time are compared. Before that the four have to agree on the loss and its gradient's norm.
 
 Also printed: arithmetic of the matrix products as a share of the peak that a loop of fused multiply-adds reaches here,
 the same for BLAS on the matrices of a step, how cost grows with T, B and H, and the memory of a run.
