@@ -9,7 +9,7 @@ from app.views import explore
 from app.words import _
 
 ASSETS = Path(__file__).parent.parent / "assets"
-FIRST = 0.15  # seconds that the page waits at most for its picture
+FIRST = 0.3  # seconds that the page waits at most for its picture
 
 st.set_page_config(_("Gradient explorer"), layout="wide", initial_sidebar_state=292)
 session.read_link()
