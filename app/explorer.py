@@ -9,11 +9,13 @@ from app.views import explore
 from app.words import _
 
 ASSETS = Path(__file__).parent.parent / "assets"
+FIRST = 0.3  # seconds that the page waits at most for its picture
 
 st.set_page_config(_("Gradient explorer"), layout="wide", initial_sidebar_state=292)
 session.read_link()
 session.take()
-session.run()  # the run computes while the page is drawn
+session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints
+session.write_link()
 st.html(ASSETS / "chrome.css")
 st.html(f"<script>{(ASSETS / 'keys.js').read_text()}</script>", unsafe_allow_javascript=True)
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')

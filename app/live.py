@@ -149,7 +149,7 @@ class Viewer:
             except Exception:  # a picture that fails costs neither the connection nor the next picture
                 log.exception("a picture failed")
                 encoder, message = Encoder(), failed(self.run, self.number)
-            self.watcher.sent()
+            self.watcher.sent(setting)
             await self.ws.send_bytes(message)
 
     async def pause(self, until: float, setting: int | None) -> None:

@@ -16,42 +16,11 @@ from app.compiler import Compiler
 from app.pool import Pool
 from app.snapshot import Snapshot, axis_end
 from app.training import LAST_STEP, Training
+from app.watching import Watcher, Watching
 from app.words import _
 
-GRACE = 3.0  # seconds that training goes on while nobody watches
-ASLEEP = 30.0  # seconds without "drawn" after which a watcher no longer counts: a hidden tab, a dead network
-UNUSED = 120.0  # seconds after which a run without watchers is freed; Streamlit keeps a lost session as long
 SPEEDS = (4, 20, 0)  # steps a second; 0: as fast as it can
 log = logging.getLogger(__name__)
-
-
-class Watcher:
-    """One open picture of a run. `wake` is called from any thread when there is something new."""
-
-    def __init__(self, run: "Run", wake: Callable[[], None]) -> None:
-        self._run, self._wake = run, wake
-        self._sent: float | None = None  # when the picture left that is not drawn yet
-
-    def __call__(self) -> None:
-        self._wake()
-
-    def sent(self) -> None:
-        """A picture is on its way."""
-        self._sent = self._sent or time.monotonic()
-
-    def drawn(self) -> None:
-        """It was painted: somebody is there."""
-        slept, self._sent = not self.awake, None
-        if slept:
-            self._run.resume()
-
-    @property
-    def awake(self) -> bool:
-        sent = self._sent
-        return sent is None or time.monotonic() - sent < ASLEEP
-
-    def close(self) -> None:
-        self._run.leave(self)
 
 
 class Run:
@@ -61,8 +30,7 @@ class Run:
         self.token = secrets.token_urlsafe(24)
         self._pool, self._compiler = pool, compiler
         self._lock = threading.RLock()
-        self._watchers: set[Watcher] = set()
-        self._used = self._watched = time.monotonic()
+        self._watching = Watching(lambda: pool.wake(self))
         self._settled = threading.Event()
         self._closed = False
         self.version = 0  # counts everything that could change a picture
@@ -84,8 +52,8 @@ class Run:
 
     def configure(self, e: engine.Experiment) -> None:
         """Go on with `e` where training can take it as it runs; else begin again. While playing, the new one plays."""
+        self._watching.use()
         with self._lock:
-            self._used = time.monotonic()
             if e == self._experiment:
                 return
             self._experiment = e
@@ -158,26 +126,14 @@ class Run:
 
     def watch(self, wake: Callable[[], None]) -> Watcher:
         """Somebody looks: `wake` is called whenever there is something new."""
-        watcher = Watcher(self, wake)
-        with self._lock:
-            self._watchers.add(watcher)
-        self.resume()
-        return watcher
-
-    def leave(self, watcher: Watcher) -> None:
-        with self._lock:
-            self._watchers.discard(watcher)
-            self._used = self._watched = time.monotonic()
-
-    def resume(self) -> None:
-        """Go on with a training that stopped because nobody watched."""
-        with self._lock:
-            self._used = self._watched = time.monotonic()
-        self._pool.wake(self)
+        return self._watching.watch(wake)
 
     def unused(self, now: float) -> bool:
-        with self._lock:
-            return not self._watchers and now - self._used > UNUSED
+        return self._watching.unused(now)
+
+    def seen(self, timeout: float) -> bool:
+        """Wait until somebody has seen the picture of the newest experiment; where nobody watches, do not wait."""
+        return self._watching.saw(self._setting, timeout)
 
     def close(self) -> None:
         with self._lock:
@@ -241,9 +197,7 @@ class Run:
     def _tell(self) -> None:
         with self._lock:
             self.version += 1
-            watchers = tuple(self._watchers)
-        for watcher in watchers:
-            watcher()
+        self._watching.tell()
 
     # Work: in one thread of the pool at a time.
 
@@ -333,13 +287,10 @@ class Run:
         """A slice of training; returns when the next one is due."""
         with self._lock:
             training, goal, playing, speed = self._training, self._goal, self._playing, self._speed
-            now = time.monotonic()
-            if any(watcher.awake for watcher in self._watchers):
-                self._watched = now
-            unseen = now - self._watched > GRACE
+        now = time.monotonic()
         if training is None or self._closed or not self._settled.is_set():
             return None
-        if unseen or not (playing or goal is not None):
+        if self._watching.unseen(now) or not (playing or goal is not None):
             if training.unrecorded:  # stopped between two pictures
                 training.record(rests=True)
                 self._tell()

@@ -32,7 +32,7 @@ def read_link() -> None:
 
 
 def take() -> None:
-    """Take what the controls say as the experiment, and write its link; one that is refused leaves the old one."""
+    """Take what the controls say as the experiment; one that is refused leaves the old one."""
     state = st.session_state
     history: History = state.history
     for field, value in state.undelivered.items():
@@ -50,12 +50,17 @@ def take() -> None:
         state.refusal = None
     except ValueError as refused:
         state.refusal = str(refused)
-    wanted = link.write(state.experiment, choice.preset)
+    state.commanded = False
+
+
+def write_link() -> None:
+    """Write the link of the experiment into the address."""
+    state = st.session_state
+    wanted = link.write(state.experiment, state.history.now.preset)
     lists = {name: [text] for name, text in wanted.items()}
     if not lists == _query() == state.linked:  # the address may be older than what was written there last
         st.query_params.from_dict(wanted)
     state.linked = lists
-    state.commanded = False
 
 
 def delivered() -> None:

@@ -1,17 +1,30 @@
 // Ctrl+Z and Ctrl+Shift+Z (or Ctrl+Y) press the sidebar's buttons. Streamlit's own shortcuts also fire while somebody types.
 (() => {
   if (window.__keys) return
+  const PATIENCE = 2000 // ms after which a press that changed nothing no longer holds up the next
+  const presses = [] // each waits until the page shows what the one before has done: until then the button is an old one
+  let from, since = 0 // the choice in which a button was pressed last, and when
+  const press = () => {
+    const now = document.querySelector('.st-key-changes p')?.dataset.count
+    if (now === from && performance.now() - since < PATIENCE) return setTimeout(press, 20)
+    const button = document.querySelector(`.st-key-${presses.shift()} button`)
+    if (button && !button.disabled) {
+      [from, since] = [now, performance.now()]
+      button.click()
+    }
+    if (presses.length) setTimeout(press, 20)
+  }
   window.__keys = (e) => {
     const key = e.key.toLowerCase()
     if (!(e.ctrlKey || e.metaKey) || e.altKey || (key !== 'z' && key !== 'y')) return
     const from = e.composedPath()[0], slider = /^(range|radio|checkbox|button)$/.test(from.type ?? '')
     const closed = from.getAttribute?.('role') === 'combobox' && from.getAttribute('aria-expanded') !== 'true' // a menu that was used
     if (from.isContentEditable || from.matches?.('textarea, select, input') && !slider && !closed) return
-    const button = document.querySelector(`.st-key-${key === 'y' || e.shiftKey ? 'redo' : 'undo'} button`)
-    if (!button) return
+    if (!document.querySelector('.st-key-history')) return
     e.preventDefault()
     e.stopPropagation()
-    if (!button.disabled) button.click()
+    if (e.repeat && presses.length) return // a held key goes as fast as the page, and ends with it
+    if (presses.push(key === 'y' || e.shiftKey ? 'redo' : 'undo') === 1) press()
   }
   document.addEventListener('keydown', window.__keys, true)
 })()

@@ -404,16 +404,33 @@ def test_undos_go_back_through_every_choice(visit):
     page.until(button.is_disabled)
 
 
+def test_every_quick_press_of_undo_counts(visit):
+    page = visit()
+    for name in ("LSTM", "GRU", "RNN", "GRU"):
+        page.page.locator(".st-key-cell").get_by_text(name, exact=True).click()
+        page.until(
+            lambda name=name: ("" if name == "RNN" else f"cell={name.lower()}") == page.page.url.partition("?")[2]
+        )
+    for _ in range(3):
+        page.page.keyboard.press("Control+z")
+    page.until(lambda: "cell=lstm" in page.page.url)
+    for _ in range(2):
+        page.page.keyboard.press("Control+y")
+    page.until(lambda: "cell" not in page.page.url)
+    page.page.wait_for_timeout(500)
+    assert "cell" not in page.page.url
+
+
 def test_a_click_right_after_a_move_takes_nothing_back(visit):
     """It brings the address of before the move, which must not pass for going back in the browser."""
     page = visit()
     for group in ("Task", "Start", "Training"):
         page.slide("gain", "ArrowRight")
         page.page.locator(f".st-key-more_{group} button").first.click()
+    page.until(lambda: {"batching", "input_init", "tbptt"} <= set(boxes(page)))
     page.page.wait_for_timeout(500)
     assert value(page, "gain") == "1.05"
     assert "gain=1.05" in page.page.url
-    assert {"batching", "input_init", "tbptt"} <= set(boxes(page))
 
 
 def test_undo_beside_the_browser_s_back(visit):

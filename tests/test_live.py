@@ -82,7 +82,7 @@ class Place:
 
     @property
     def watched(self) -> int:
-        return len(self.run._watchers)
+        return len(self.run._watching)
 
     def stop(self) -> None:
         self.server.should_exit = True

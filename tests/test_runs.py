@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import app.kept
-import app.runs
+import app.watching
 import engine
 from app import link
 from app.kept import Kept, Moment
@@ -304,7 +304,7 @@ def test_speed_is_kept(run):
 
 
 def test_nobody_watching_stops_training_and_coming_back_goes_on(run, monkeypatch):
-    monkeypatch.setattr(app.runs, "GRACE", 0.2)
+    monkeypatch.setattr(app.watching, "GRACE", 0.2)
     watcher = run.watch(lambda: None)
     run.speed(0)
     run.play()
@@ -316,13 +316,33 @@ def test_nobody_watching_stops_training_and_coming_back_goes_on(run, monkeypatch
     assert training(run)
 
 
+def test_seen_waits_for_the_picture_of_the_newest_experiment(run):
+    begin = time.monotonic()
+    assert not run.seen(10), "nobody watches"
+    assert time.monotonic() - begin < 1
+    watcher = run.watch(lambda: None)
+    assert not run.seen(0.05)
+    watcher.sent(run.setting)
+    assert not run.seen(0.05), "on its way"
+    threading.Timer(0.1, watcher.drawn).start()
+    assert run.seen(10)
+    assert run.seen(0)
+    run.configure(SMALL.replace(gain=0.5))
+    watcher.sent(0)
+    watcher.drawn()
+    assert not run.seen(0.05), "an older picture"
+    threading.Timer(0.1, watcher.close).start()
+    assert not run.seen(10)
+    assert time.monotonic() - begin < 5
+
+
 def test_a_watcher_who_draws_nothing_does_not_count(run, monkeypatch):
-    monkeypatch.setattr(app.runs, "GRACE", 0.1)
-    monkeypatch.setattr(app.runs, "ASLEEP", 0.2)
+    monkeypatch.setattr(app.watching, "GRACE", 0.1)
+    monkeypatch.setattr(app.watching, "ASLEEP", 0.2)
     watcher = run.watch(lambda: None)
     run.speed(0)
     run.play()
-    watcher.sent()
+    watcher.sent(0)
     time.sleep(0.5)
     assert not training(run)
     watcher.drawn()
@@ -456,7 +476,7 @@ def test_all_that_controls_offer_is_compiled_ahead():
 def test_unused_runs_are_freed(registry, monkeypatch):
     used, unused = registry.open(), registry.open()
     used.watch(lambda: None)
-    monkeypatch.setattr(app.runs, "UNUSED", -1.0)
+    monkeypatch.setattr(app.watching, "UNUSED", -1.0)
     registry.sweep()
     assert registry.get(used.token) is used
     assert registry.get(unused.token) is None

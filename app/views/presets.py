@@ -27,7 +27,8 @@ def draw(changes: dict[str, str]) -> None:
     state = "changed" if changes else ""
     st.html(f'<p class="meaning {state}" title="{html.escape(_source(now).strip())}"><span>{said}</span></p>')
     with st.container(key="changes", horizontal=True, gap=None):
-        st.html(f'<p title="{html.escape("; ".join(changes.values()))}">{html.escape(_said(changes))}</p>')
+        about = html.escape("; ".join(changes.values()))
+        st.html(f'<p title="{about}" data-count="{history.count}">{html.escape(_said(changes))}</p>')  # keys.js counts
         listed = "\n".join(f"- {change}" for change in changes.values())
         st.button(
             _("Put back"), key="put_back", type="tertiary", disabled=not changes, on_click=session.put_back,
