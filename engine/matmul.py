@@ -9,7 +9,9 @@ from typing import Any
 
 from numba import types
 from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from engine._jit import jit
 from engine._vec import FAST, I64, Lanes, Value, register_bits
@@ -25,6 +27,33 @@ def lanes_of(typingctx, array):
         return I64(register_bits() // array.dtype.bitwidth)
 
     return types.intp(array), codegen
+
+
+@intrinsic
+def once(typingctx):
+    """Said in a kernel: do not copy it into those that call it. They are compiled sooner, and run as fast."""
+
+    def codegen(context, builder, sig, args):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def flatten(typingctx, x):
+    """x.reshape(-1) of a C-contiguous array, which takes Numba much longer to compile."""
+
+    def codegen(context, builder, sig, args):
+        whole = context.make_array(sig.args[0])(context, builder, args[0])
+        line = context.make_array(sig.return_type)(context, builder)
+        populate_array(
+            line, data=whole.data, shape=[whole.nitems], strides=[whole.itemsize], itemsize=whole.itemsize,
+            meminfo=whole.meminfo, parent=whole.parent,
+        )  # fmt: skip
+        return impl_ret_borrowed(context, builder, sig.return_type, line._getvalue())
+
+    return types.Array(x.dtype, 1, "C", readonly=not x.mutable)(x), codegen
 
 
 @intrinsic
@@ -104,6 +133,7 @@ def product(a, a0, row_a, step_a, b, b0, row_b, c, c0, row_c, m, n, depth, add):
     A[i, k] lies at a0 + i·row_a + k·step_a of `a`; B[k, j] at b0 + k·row_b + j of `b`, or, if row_b = 0, in panels as
     `pack` lays them; C[i, j] at c0 + i·row_c + j of `c`. add = 1 adds to C, 0 writes it.
     """
+    once()
     lanes = lanes_of(c)
     panel = 2 * lanes
     for j in range(0, n, panel):
@@ -133,6 +163,7 @@ def product(a, a0, row_a, step_a, b, b0, row_b, c, c0, row_c, m, n, depth, add):
 @jit
 def pack(w, start, step_k, step_j, depth, n, packed, at):
     """B[k, j], which lies at start + k·step_k + j·step_j of w, into panels at `at` of packed: each (depth, width)."""
+    once()
     panel = 2 * lanes_of(w)
     for j in range(0, n, panel):
         width = min(panel, n - j)

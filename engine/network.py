@@ -109,8 +109,8 @@ class Network:
         """The gradient of the batch, from that of the shards."""
         g = self.gradient
         for add, shard in enumerate(self.shards):
-            for dw, layer in zip(shard.dw, g.layers, strict=True):
-                unroll.split(*dw, add, layer)
+            for dw, tensors in zip(shard.dw, g.layers, strict=True):
+                unroll.split(*dw, add, int(self.cell.apart), *tensors)
         first, *others = (shard.head for shard in self.shards)
         for k, name in enumerate(("head.weight", "head.bias")):
             g[name][...] = first[k]

@@ -12,7 +12,7 @@ program of the paper squares both norms and takes the mean over timesteps: its w
 import numpy as np
 
 from engine._jit import jit
-from engine.matmul import number, pack, product
+from engine.matmul import flatten, number, pack, product
 from engine.network import Network
 from engine.unroll import clear
 
@@ -55,15 +55,10 @@ def _layer(w_ih, w_hh, arriving, slope, cut, delta, v, left, right, gradient, be
     steps, batch, units = arriving.shape
     size = below.shape[2]
     o, one, total = number(0), number(1), 0.0
-    from_above, slopes, flat_below, dw = (
-        arriving.reshape(-1),
-        slope.reshape(-1),
-        below.reshape(-1),
-        gradient.reshape(-1),
-    )
+    from_above, slopes, flat_below, dw = (flatten(arriving), flatten(slope), flatten(below), flatten(gradient))
     packed_ih, packed_hh = np.empty(w_ih.size), np.empty(w_hh.size)
-    pack(w_ih.reshape(-1), o, size, one, units, size, packed_ih, o)
-    pack(w_hh.reshape(-1), o, units, one, units, units, packed_hh, o)
+    pack(flatten(w_ih), o, size, one, units, size, packed_ih, o)
+    pack(flatten(w_hh), o, units, one, units, units, packed_hh, o)
     clear(v)
     for t in range(steps - 1, -1, -1):
         start = t * batch * units

@@ -4,7 +4,7 @@
 """
 
 from engine._jit import jit
-from engine.matmul import number, pack, product
+from engine.matmul import flatten, number, pack, product
 
 
 @jit
@@ -13,9 +13,9 @@ def forward(weight, bias, rows, first, packed, outputs):
     _, batch, length = rows.shape
     size, units = weight.shape
     count = outputs.shape[0] * batch
-    y, o, one = outputs.reshape(-1), number(0), number(1)
-    pack(weight.reshape(-1), o, one, units, units, size, packed, o)
-    product(rows.reshape(-1), first * batch * length, length, one, packed, o, o, y, o, size, count, size, units, o)
+    y, o, one = flatten(outputs), number(0), number(1)
+    pack(flatten(weight), o, one, units, units, size, packed, o)
+    product(flatten(rows), first * batch * length, length, one, packed, o, o, y, o, size, count, size, units, o)
     for r in range(count):
         for k in range(size):
             y[r * size + k] += bias[k]
@@ -27,8 +27,8 @@ def backward(weight, unit, rows, first, d_outputs, d_hidden, weight_gradient, bi
     _, batch, length = rows.shape
     size, units = weight.shape
     count = d_outputs.shape[0] * batch
-    dy, o, one = d_outputs.reshape(-1), number(0), number(1)
-    dv = weight_gradient.reshape(-1)
-    product(dy, o, one, size, rows.reshape(-1), first * batch * length, length, dv, o, units, size, units, count, o)
-    product(dy, o, size, one, weight.reshape(-1), o, units, d_hidden.reshape(-1), o, units, count, units, size, o)
+    dy, o, one = flatten(d_outputs), number(0), number(1)
+    dv = flatten(weight_gradient)
+    product(dy, o, one, size, flatten(rows), first * batch * length, length, dv, o, units, size, units, count, o)
+    product(dy, o, size, one, flatten(weight), o, units, flatten(d_hidden), o, units, count, units, size, o)
     product(unit, o, o, o, dy, o, size, bias_gradient, o, size, one, size, count, o)

@@ -39,6 +39,7 @@ class Layer:
 
     def __init__(self, cell: str, weights: tuple[np.ndarray, ...], want_inputs: bool) -> None:
         self.weights, row = weights, KINDS[cell]
+        self.apart, self._gated = int(row.apart), int(row.gated is not None)
         (width, units), size, dtype = weights[1].shape, weights[0].shape[1], weights[0].dtype
         self.depth = units + size + 1
         self.sums = row.sums * units
@@ -48,7 +49,7 @@ class Layer:
         self.back_x = aligned((width * size if want_inputs else 0,), dtype)
 
     def join(self) -> None:
-        unroll.join(self.weights, self._joined, self.ahead, self.back, self.back_x)
+        unroll.join(*self.weights, self.apart, self._gated, self._joined, self.ahead, self.back, self.back_x)
 
 
 class Shard:

@@ -11,69 +11,69 @@ keeps subnormal numbers, which are 10 to 50 times slower, out of the loop.
 import numpy as np
 
 from engine._jit import jit
-from engine.matmul import number, pack, product
+from engine.matmul import flatten, number, once, pack, product
 from engine.pointwise import carries_h, gated, gated_pullback, is_apart, is_gated, multiply, pullback, step
 
 NOTHING = -(1 << 40)  # the exponent of a gradient that is exactly zero
 
 
 @jit
-def join(cell, w, ahead, back, back_x):
+def join(weight_ih, weight_hh, bias_ih, bias_hh, apart, gated, w, ahead, back, back_x):
     """The weights of a layer -> w (s·H, H+I+1), z = w [h x 1], and w packed for the products.
 
     Where the last gate's input stands apart, its rows of w are [W_hn | 0 | b_hn], and s = k + 1 blocks are there: the
     last rows are [ | W_in | b_in]. In a gated cell the last rows' W_hn multiplies a. ahead: for z; back: for
     dh = dz W_hh; back_x, where it has room: for dx = dz W_ih.
     """
-    width, units = cell.weight_hh.shape
-    size, length, last = cell.weight_ih.shape[1], w.shape[1], width - units
-    flat, o, one = w.reshape(-1), number(0), number(1)
+    width, units = weight_hh.shape
+    size, length, last = weight_ih.shape[1], w.shape[1], width - units
+    flat, o, one = flatten(w), number(0), number(1)
     for r in range(width):
-        alone = is_apart(cell) and r >= last
+        alone = apart == 1 and r >= last
         for j in range(units):
-            w[r, j] = cell.weight_hh[r, j]
+            w[r, j] = weight_hh[r, j]
         for j in range(size):
-            w[r, units + j] = 0 if alone else cell.weight_ih[r, j]
-        w[r, units + size] = cell.bias_hh[r] if alone else cell.bias_ih[r] + cell.bias_hh[r]
-    if is_apart(cell):
+            w[r, units + j] = 0 if alone else weight_ih[r, j]
+        w[r, units + size] = bias_hh[r] if alone else bias_ih[r] + bias_hh[r]
+    if apart:
         for r in range(units):
             for j in range(size):
-                w[width + r, units + j] = cell.weight_ih[last + r, j]
-            w[width + r, units + size] = cell.bias_ih[last + r]
-    joined = width - is_gated(cell) * units
+                w[width + r, units + j] = weight_ih[last + r, j]
+            w[width + r, units + size] = bias_ih[last + r]
+    joined = width - gated * units
     of_h, of_x = joined * length, joined * units
     pack(flat, o, one, length, length, joined, ahead, o)
     pack(flat, o, length, one, joined, units, back, o)
-    if is_apart(cell) or is_gated(cell):
+    if apart + gated:
         pack(flat, of_h + units, one, length, size + 1, units, ahead, of_h)
-    if is_gated(cell):
+    if gated:
         pack(flat, of_h, one, length, units, units, ahead, of_h + (size + 1) * units)
         pack(flat, of_h, length, one, units, units, back, of_x)
     if back_x.size:
-        both = width - is_apart(cell) * units
+        both = width - apart * units
         pack(flat, units, length, one, both, size, back_x, o)
-        if is_apart(cell):
+        if apart:
             pack(flat, width * length + units, length, one, units, size, back_x, both * size)
 
 
 @jit
-def split(dw_h, dw_x, add, gradient):
+def split(dw_h, dw_x, add, apart, weight_ih, weight_hh, bias_ih, bias_hh):
     """What `join` did, for its gradient: dw_h (k·H, ≥ H), dw_x (I+1, ≥ s·H) -> the four tensors, added or written."""
-    width, units = gradient.weight_hh.shape
-    size, last = gradient.weight_ih.shape[1], width - units
+    width, units = weight_hh.shape
+    size, last = weight_ih.shape[1], width - units
     if not add:
-        clear(gradient.weight_hh.reshape(-1))
-        clear(gradient.weight_ih.reshape(-1))
-        clear(gradient.bias_hh)
-        clear(gradient.bias_ih)
+        clear(flatten(weight_hh))
+        clear(flatten(weight_ih))
+        clear(bias_hh)
+        clear(bias_ih)
     for r in range(width):
-        of_x = r + units if is_apart(gradient) and r >= last else r
+        of_x = r + units if apart == 1 and r >= last else r
         for j in range(units):
-            gradient.weight_hh[r, j] += dw_h[r, j]
+            weight_hh[r, j] += dw_h[r, j]
         for j in range(size):
-            gradient.weight_ih[r, j] += dw_x[j, of_x]
-        gradient.bias_hh[r] += dw_x[size, r]
-        gradient.bias_ih[r] += dw_x[size, of_x]
+            weight_ih[r, j] += dw_x[j, of_x]
+        bias_hh[r] += dw_x[size, r]
+        bias_ih[r] += dw_x[size, of_x]
 
 
 @jit
@@ -89,7 +89,7 @@ def forward(cell, activation, ahead, below, below_start, below_row, rows, memory
     size = cell.weight_ih.shape[1]
     depth, joined = units + size + 1, width - is_gated(cell) * units
     o, one = number(0), number(1)
-    flat, flat_z, flat_memory = rows.reshape(-1), z.reshape(-1), memory.reshape(-1)
+    flat, flat_z, flat_memory = flatten(rows), flatten(z), flatten(memory)
     for t in range(saved.shape[0]):
         at = t * batch * length
         for b in range(batch):
@@ -120,6 +120,7 @@ def _band(x):
 @jit
 def clear(x):
     """x ← 0. A loop: array expressions compile ten times slower."""
+    once()
     for i in range(x.size):
         x[i] = 0
 
@@ -127,6 +128,7 @@ def clear(x):
 @jit
 def scale(x, start, count, exponent):
     """x ← x · 2^exponent for `count` numbers from `start`, in place; what would be subnormal becomes 0."""
+    once()
     most = 2044 if x.itemsize == 8 else 252  # in two factors, neither of which leaves the range of the type
     exponent = min(max(exponent, -most), most)
     half = exponent // 2
@@ -146,7 +148,8 @@ def add_scaled(x, exponents, y, others):
 @jit
 def normalise(gradient, exponents):
     """Bring gradient (n, B, H) into the safe band, each of the n by itself; exponents (n,) take up the difference."""
-    flat, count, band = gradient.reshape(-1), gradient.shape[1] * gradient.shape[2], _band(gradient)
+    once()
+    flat, count, band = flatten(gradient), gradient.shape[1] * gradient.shape[2], _band(gradient)
     for k in range(gradient.shape[0]):
         largest = 0.0
         for i in range(k * count, (k + 1) * count):
@@ -166,6 +169,7 @@ def normalise(gradient, exponents):
 @jit
 def _add_arriving(dh, dc, exponent, arriving, start, other):
     """dh·2^exponent += arriving·2^other; returns the common exponent, the larger of the two."""
+    once()
     if exponent < other:
         scale(dh, number(0), dh.size, exponent - other)
         scale(dc, number(0), dc.size, exponent - other)
@@ -198,12 +202,12 @@ def backward(
     size, joined, last = cell.weight_ih.shape[1], width - is_gated(cell) * units, steps - arriving.shape[0]
     group, z_row, band = dz.shape[0], dz.shape[2], _band(dh)
     o, one = number(0), number(1)
-    flat_dz, flat_dh, flat_dc, flat_dx = dz.reshape(-1), dh.reshape(-1), dc.reshape(-1), dx.reshape(-1)
-    flat_arriving = arriving.reshape(-1)
+    flat_dz, flat_dh, flat_dc, flat_dx = flatten(dz), flatten(dh), flatten(dc), flatten(dx)
+    flat_arriving = flatten(arriving)
     clear(flat_dh)
     clear(flat_dc)
-    clear(dw_h.reshape(-1))
-    clear(dw_x.reshape(-1))
+    clear(flatten(dw_h))
+    clear(flatten(dw_x))
     exponent = number(NOTHING)
     until = steps  # the weights have seen the timesteps from here on
     for t in range(steps - 1, -1, -1):
@@ -246,25 +250,28 @@ def backward(
             if exponents[t] != 0:  # the weights' gradient is as the floating type has it: underflow is 0
                 scale(flat_dz, at, batch * z_row, exponents[t])
             if slot == 0:
-                _add_to_weights(cell, dw_h, dw_x, flat_dz, z_row, rows, memory, t, until)
+                _add_to_weights(
+                    units, size, is_apart(cell), is_gated(cell), dw_h, dw_x, flat_dz, z_row, rows, memory, t, until
+                )
                 until = t
 
 
 @jit
-def _add_to_weights(cell, dw_h, dw_x, dz, z_row, rows, memory, start, until):
+def _add_to_weights(units, size, apart, gated, dw_h, dw_x, dz, z_row, rows, memory, start, until):
     """dw_h += Σₜ dz_tᵀ h_t and dw_x += Σₜ [x_t 1]ᵀ dz_t over start ≤ t < until; dz of `start` is in the ring's slot 0.
 
     Transposed, because x is often narrow: whole registers lie along dz. In a gated cell the last rows of dw_h are of a.
     """
+    once()
     batch, length = rows.shape[1], rows.shape[2]
-    width, units = cell.weight_hh.shape
-    size, row, joined = cell.weight_ih.shape[1], dw_h.shape[1], width - is_gated(cell) * units
-    count, sums = (until - start) * batch, width + is_apart(cell) * units
+    width, row = dw_h.shape
+    joined = width - gated * units
+    count, sums = (until - start) * batch, width + apart * units
     o, one = number(0), number(1)
-    flat, flat_h, at = rows.reshape(-1), dw_h.reshape(-1), start * batch * length
+    flat, flat_h, at = flatten(rows), flatten(dw_h), start * batch * length
     product(dz, o, one, z_row, flat, at, length, flat_h, o, row, joined, units, count, one)
-    if is_gated(cell):
-        a, at_a = memory.reshape(-1), start * batch * units
+    if gated:
+        a, at_a = flatten(memory), start * batch * units
         product(dz, joined, one, z_row, a, at_a, units, flat_h, joined * row, row, units, units, count, one)
-    flat_x, of_x = dw_x.reshape(-1), dw_x.shape[1]
+    flat_x, of_x = flatten(dw_x), dw_x.shape[1]
     product(flat, at + units, one, length, dz, o, z_row, flat_x, o, of_x, size + 1, sums, count, one)

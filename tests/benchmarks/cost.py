@@ -107,7 +107,7 @@ def peak(dtype: str) -> float:
 
 
 def products() -> list[dict[str, Any]]:
-    """The three products of a step, hot, against numpy.dot with OpenBLAS on the same shapes; there is no BLAS in a step."""
+    """The products of a step, hot, against numpy.dot with OpenBLAS on the same shapes; a step itself uses no BLAS."""
     rows = []
     for dtype in TYPES:
         most, kind = peak(dtype), np.dtype(dtype)
@@ -139,9 +139,8 @@ def products() -> list[dict[str, Any]]:
 
                 found = turns({"ours": ours, "blas": blas}, 0.2, 1e-3)
                 speed = {side: 2e-9 * m * n * k * times / s for side, s in found.items()}
-                print(
-                    f"{name:16}{f'({m}×{k})·({k}×{n})':18}{speed['ours']:8.1f}{speed['blas']:8.1f}{speed['ours'] / most:11.2f}"
-                )
+                shape = f"({m}×{k})·({k}×{n})"
+                print(f"{name:16}{shape:18}{speed['ours']:8.1f}{speed['blas']:8.1f}{speed['ours'] / most:11.2f}")
                 rows.append({"dtype": dtype, "product": name, "m": m, "n": n, "k": k, "peak": most} | speed)
     return rows
 
