@@ -42,8 +42,8 @@ def lyapunov(
     """The `count` largest exponents (None: all) at the initial weights, or on your weights.
 
     inputs "task": along the task's sequences, one after another as if they were one; "none": x = 0, from a random
-    state. `steps` timesteps count, after a quarter as many that do not; `sequences` trajectories beside each other. All in
-    float64. Raises ValueError for what is out of range.
+    state. `steps` timesteps count, after a quarter as many that do not; `sequences` trajectories beside each other.
+    All in float64. Raises ValueError for what is out of range.
 
     >>> import engine
     >>> e = engine.Experiment(init="orthogonal", gain=0.9, nonlinearity="identity", hidden_size=8)
