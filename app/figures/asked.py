@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
 
 import engine
+from app.figures.numbers import minus
 from app.figures.palette import Palette
-from app.figures.scales import counts, decades, plain
+from app.figures.scales import counts, decades, plain, round_up
 from app.figures.template import Part, axis
 
 
@@ -42,3 +44,11 @@ def log_axis(p: Palette, values: np.ndarray, floor: float, least: tuple[float, f
         low, high = min(low, float(np.floor(finite.min()))), max(high, float(np.ceil(finite.max())))
     low = max(low, floor)
     return axis(p, (low, max(high, low + 1)), decades(low, max(high, low + 1), most), grid=True)
+
+
+def even_axis(p: Palette, low: float, high: float, most: int = 5) -> Part:
+    """An axis from round to round numbers that holds `low` and `high`, with a tick at each."""
+    step = round_up(max(high - low, 1e-6) / most)
+    first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
+    at = [n * step for n in range(first, last + 1)]
+    return axis(p, (first * step, last * step), (at, [minus(f"{v:.3g}") for v in at]), grid=True)

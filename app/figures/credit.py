@@ -9,7 +9,7 @@ from app.figures.asked import Asked, along
 from app.figures.numbers import short
 from app.figures.palette import Palette
 from app.figures.scales import MAP_TIMESTEPS, counts, decades, every, gaps, plain, thin
-from app.figures.template import Part, across, axis, dots, heatmap, label, layout, line, upright
+from app.figures.template import Part, across, axis, dots, heatmap, layout, line, upright
 from app.words import _
 from engine import TASKS, GradientFlow
 
@@ -35,11 +35,10 @@ def matrix(a: Asked, p: Palette) -> Part:
     y["ticktext"] = [f"t = {t}" if t in (1, steps) else str(t) for t in read]
     meta = {
         "question": _("How much of the loss at t reaches step k?"),
-        "answer": _("‖∂L<sub>t</sub>/∂h<sub>k</sub>‖, mean over {n}; on the diagonal the loss's own step").format(
+        "answer": _("‖∂L<sub>t</sub>/∂h<sub>k</sub>‖, mean over {n}; on the diagonal its own step").format(
             n=sequences(a)
         ),
         "x": "k", "ticks": {"x": "count", "y": "count"},
-        "labels": [label("loss", f"<b>{_('loss')}</b>", p.loss, [], "at", at=[steps, float(steps)])],
         "notes": [{"text": _("← back in time"), "x": 0.98, "y": 0.04, "xanchor": "right", "yanchor": "bottom"}],
         "bar": {"range": [low, high], "ticks": [list(tick) for tick in zip(*ticks, strict=True)]},
     }  # fmt: skip

@@ -3,11 +3,11 @@
 import numpy as np
 
 import engine
-from app.figures.asked import Asked, along
+from app.figures.asked import Asked, along, even_axis
 from app.figures.numbers import minus, short
 from app.figures.palette import Palette
-from app.figures.scales import gaps, round_up, thin
-from app.figures.template import Part, across, axis, dots, label, layout, line
+from app.figures.scales import gaps, thin
+from app.figures.template import Part, across, dots, label, layout, line
 from app.words import _
 
 DEEPEST = -4.0  # nats a step: below it a difference is gone in one step
@@ -37,12 +37,8 @@ def spectrum(a: Asked, p: Palette) -> Part:
         data.append(line(ends, gaps(np.full(2, theory.lyapunov)), p.theory, 1.5, dash="5px,4px"))
         labels.append(label("theory", _("theory: ½ log χ"), p.theory, [len(data) - 1], "beside"))
     finite = np.concatenate([f.exponents[np.isfinite(f.exponents)] for f in a.found])
-    low = max(DEEPEST, float(finite.min(initial=-0.5)))
-    top = max(0.25, float(finite.max(initial=0.0)))
-    step = round_up((top - low) / 5)
-    bottom, high = np.floor(low / step) * step, np.ceil(top / step + 0.2) * step
-    at = np.arange(bottom, high + step / 2, step)
-    y_axis = axis(p, (float(bottom), float(high)), ([float(v) for v in at], [minus(f"{v:.3g}") for v in at]), grid=True)
+    low, top = max(DEEPEST, float(finite.min(initial=-0.05))), float(finite.max(initial=0.0))
+    y_axis = even_axis(p, low, top + 0.1 * (top - low))
     meta = {
         "question": _("Which directions grow, and how fast?"), "answer": _answer(a), "x": "i", "labels": labels,
         "ticks": {"x": "count", "y": "count"},
@@ -55,6 +51,8 @@ def _answer(a: Asked) -> str:
     grow = sum(int((found.exponents > 2 * found.standard_errors).sum()) for found in a.found[:1])
     deeper = int((a.found[0].exponents < DEEPEST).sum())
     text = _("λ<sub>i</sub> in nats a step, ± standard error: <b>{n}</b> grow").format(n=grow)
+    if a.experiment.num_layers > 1:
+        text = _("λ<sub>i</sub> of all layers, nats a step, ± standard error: <b>{n}</b> grow").format(n=grow)
     return text + (_("; {n} lie below the picture").format(n=deeper) if deeper else "")
 
 
@@ -76,10 +74,7 @@ def settling(a: Asked, p: Palette) -> Part:
     ]
     finite = local[np.isfinite(local)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (-1.0, 1.0)
-    step = round_up(max(high - low, 0.02) / 4)
-    bottom, top = np.floor(min(low, -0.01) / step) * step, np.ceil(max(high, 0.01) / step) * step
-    at = np.arange(bottom, top + step / 2, step)
-    y = axis(p, (float(bottom), float(top)), ([float(v) for v in at], [minus(f"{v:.3g}") for v in at]), grid=True)
+    y = even_axis(p, min(low, -0.01), max(high, 0.01))
     value, error = float(found.exponents[0]), float(found.standard_errors[0])
     meta = {
         "question": _("How sure is the largest?"),

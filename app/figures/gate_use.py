@@ -77,14 +77,14 @@ def saturation(a: Asked, p: Palette) -> Part:
         )
         mark = {"circle": "●", "square-open": "□", "diamond-open": "◇", "cross-thin-open": "+"}[symbol]
         text = f"<b>{mark} {gate.name}</b>" if keeps else f"{mark} {gate.name}"
-        labels.append(label(gate.name, text, color, [len(data) - 1], "corner", at=[100.0, 0.0], row=len(labels)))
+        labels.append(label(gate.name, text, color, [len(data) - 1], "corner", at=[60.0, 0.0], row=len(labels)))
     ticks = ([0.0, 50.0, 100.0], ["0 %", "50 %", "100 %"])
     meta = {
         "question": _("Which units are stuck open, which closed?"),
-        "answer": _("Up: share of time closed (&lt; 0.1); across: open (&gt; 0.9). Near the corner 0, 0 a gate moves"),
-        "x": _("open"), "labels": labels, "ticks": {"x": "count", "y": "count"},
+        "answer": _("Share of time below 0.1 (up) and above 0.9 (across)"),
+        "x": _("% open"), "labels": labels, "ticks": {"x": "count", "y": "count"},
     }  # fmt: skip
-    x_axis, y_axis = axis(p, (-3, 103), ticks, grid=True), axis(p, (-4, 104), ticks, grid=True)
+    x_axis, y_axis = axis(p, (0, 100), ticks, grid=True), axis(p, (0, 100), ticks, grid=True)
     return {"data": data, "layout": layout(p, x_axis, y_axis, meta, [], hover="closest")}
 
 

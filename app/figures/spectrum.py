@@ -10,6 +10,7 @@ from app.figures.template import Part, across, label, layout, line
 from app.words import _
 
 DEEPEST = 20.0  # decades below the largest that are shown: the smallest singular values fall without end
+LESS = 0.02  # decades a step, from which a product is called less than its factors
 FAN = 8  # of the singular values of the product, the largest ones
 
 
@@ -106,10 +107,12 @@ def powers(a: Asked, p: Palette) -> Part:
     data: list[Part] = []
     labels: list[Part] = []
 
+    place: Part = {"place": "beside"} if len(own) == 1 else {"place": "end", "start": 0, "lean": 0}
+
     def curve(key: str, text: str, y: np.ndarray, width: float, color: str, **more: object) -> None:
         hover = f"{text} 10<sup>%{{y:.2f}}</sup><extra></extra>"
         data.append(line(k, gaps(y), color, width, hoverinfo="all", hovertemplate=hover, **more))
-        labels.append(label(key, text, color, [len(data) - 1], "beside"))
+        labels.append(label(key, text, color, [len(data) - 1], **place))
 
     for w in own[:-1] if len(own) > 1 else []:
         curve(f"gate{w.gate}", w.gate, w.log10_powers, 2, p.gradient, opacity=0.7)
@@ -146,10 +149,12 @@ def sentence(a: Asked) -> str:
     steps = a.experiment.steps
     if np.isneginf(left):
         return _("Along this sequence nothing of a gradient can come from the end to the start: an exact 0.")
-    each = left / steps
-    text = _(
-        "Along one sequence the largest singular value of a step is {typical} in the middle, but the steps turn it "
-        "away from each other: over all {n} together the best direction changes by {factor}, {each} a step."
-    )
-    shown = _("10 to {exponent}").format(exponent=f"{left:.1f}".replace("-", "−"))
-    return text.format(typical=short(float(np.nanmedian(values))), n=steps, factor=shown, each=short(10**each))
+    typical, each = float(np.log10(np.nanmedian(values))), left / steps
+    text = _("Along one sequence a step multiplies a gradient by at most {typical} (median), and all {n} by {factor}.")
+    if typical - each > LESS:
+        text = _(
+            "Along one sequence a step multiplies a gradient by at most {typical} (median). All {n} together make no "
+            "more of it than {factor}, {each} a step: they do not stretch the same direction."
+        )
+    factor = power(left) if abs(left) > 2 else short(10**left)
+    return text.format(typical=short(10**typical), n=steps, factor=factor, each=short(10**each))

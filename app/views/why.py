@@ -1,5 +1,6 @@
 """The Why page: closer looks at the state of the run that Explore shows. Nothing is computed before it is asked for."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,20 +26,23 @@ FIRST_LOOK = 0.6  # seconds to wait for a result: most are there by then, and no
 def page() -> None:
     notice()
     run = session.run()
-    run.settle(timeout=20)
-    snapshot = run.picture()[1]
     with st.container(key="why"):
+        snapshot = run.picture()[1] if run.settle(FIRST_LOOK) else None
         if snapshot is None or snapshot.weights is None:
-            st.html(f"<p class='state'>{_('The first pass is being computed.')}</p>")
-            _every(1.0, _again)
+            _every(SELDOM if run.settle(0) else OFTEN, _waiting_for_run)
             return
         w = snapshot.weights
         layer = _head(w, snapshot.step, snapshot.lost)
-        for name, row in WHY.items():
-            panel = st.expander(_(row.question), key=f"why_{name}", on_change=session.command)
-            if panel.open:
-                with panel:
-                    _panel(name, w, layer)
+        panels = {
+            name: st.expander(_(row.question), key=f"why_{name}", on_change=session.command)
+            for name, row in WHY.items()
+        }
+        looks = {name: _look(name, w) for name, panel in panels.items() if panel.open}
+        end = time.monotonic() + FIRST_LOOK
+        for name, look in looks.items():
+            look.done.wait(max(0.0, end - time.monotonic()))
+            with panels[name]:
+                _panel(name, look, layer)
         _every(SELDOM, _keep)
 
 
@@ -48,10 +52,11 @@ def _every(seconds: float, draw: Callable[[], None]) -> None:
     fragment()
 
 
-def _again() -> None:
+def _waiting_for_run() -> None:
     run = session.run()
-    if run.picture()[1] is not None:
+    if run.settle(0) and run.picture()[1] is not None:
         st.rerun()
+    st.html(f"<p class='state'>{run.head()['message'] or _('The first pass is being computed.')}</p>")
 
 
 def _keep() -> None:
@@ -73,7 +78,13 @@ def _head(w: Weights, step: int, lost: bool) -> int:
         return 0
     names = [_("layer {n}").format(n=n + 1) for n in range(layers)]
     chosen = st.segmented_control(
-        _("Layer"), names, default=names[-1], required=True, key=f"why_layer_{layers}", on_change=session.command
+        _("Layer"),
+        names,
+        default=names[-1],
+        required=True,
+        key=f"why_layer_{layers}",
+        on_change=session.command,
+        label_visibility="collapsed",
     )
     return names.index(chosen or names[-1])
 
@@ -88,12 +99,10 @@ def _look(name: str, w: Weights) -> Look:
         while len(looks) >= KEPT:
             looks.pop(next(iter(looks))).cancel()
         looks[key] = Look(name, w).start(RUNS.pool)
-        looks[key].done.wait(FIRST_LOOK)
     return looks[key]
 
 
-def _panel(name: str, w: Weights, layer: int) -> None:
-    look = _look(name, w)
+def _panel(name: str, look: Look, layer: int) -> None:
     if not look.done.is_set():
         _every(OFTEN, partial(_waiting, name, look))
     elif look.failed:
