@@ -47,6 +47,14 @@ def spectrum(a: Asked, p: Palette) -> Part:
     return {"data": data, "layout": layout(p, along(p, 1, len(along_task.exponents)), y_axis, meta, shapes, "closest")}
 
 
+def fixed(x: float, digits: int = 4) -> str:
+    """
+    >>> fixed(-0.02345), fixed(float("nan")), fixed(float("-inf"))
+    ('−0.0234', 'NaN', '−∞')
+    """
+    return minus(f"{x:.{digits}f}") if np.isfinite(x) else short(x)
+
+
 def _answer(a: Asked) -> str:
     grow = sum(int((found.exponents > 2 * found.standard_errors).sum()) for found in a.found[:1])
     deeper = int((a.found[0].exponents < DEEPEST).sum())
@@ -79,7 +87,7 @@ def settling(a: Asked, p: Palette) -> Part:
     meta = {
         "question": _("How sure is the largest?"),
         "answer": _("λ<sub>1</sub> = <b>{value}</b> ± {error}, over {n} steps of 4 sequences").format(
-            value=minus(f"{value:.4f}"), error=f"{error:.4f}", n=len(local)
+            value=fixed(value), error=fixed(error), n=len(local)
         ),
         "x": _("step"), "labels": labels, "ticks": {"x": "count", "y": "count"},
     }  # fmt: skip
@@ -93,7 +101,7 @@ def sentence(a: Asked) -> str:
     alone = float(a.found[1].exponents[0])
     if not np.isfinite(first):
         return _("The states are not numbers here: a difference between two of them has no size.")
-    without = _("Without input λ₁ is {value}.").format(value=minus(f"{alone:.3f}"))
+    without = _("Without input λ₁ is {value}.").format(value=fixed(alone, 3))
     if abs(first) <= 2 * error:
         what = _("A small difference neither grows nor dies: λ₁ is 0 within twice its standard error.")
     elif first < 0:

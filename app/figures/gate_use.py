@@ -77,7 +77,7 @@ def saturation(a: Asked, p: Palette) -> Part:
         )
         mark = {"circle": "●", "square-open": "□", "diamond-open": "◇", "cross-thin-open": "+"}[symbol]
         text = f"<b>{mark} {gate.name}</b>" if keeps else f"{mark} {gate.name}"
-        labels.append(label(gate.name, text, color, [len(data) - 1], "corner", at=[60.0, 0.0], row=len(labels)))
+        labels.append(label(gate.name, text, color, [len(data) - 1], "corner", at=[45.0, 0.0], row=len(labels)))
     ticks = ([0.0, 50.0, 100.0], ["0 %", "50 %", "100 %"])
     meta = {
         "question": _("Which units are stuck open, which closed?"),

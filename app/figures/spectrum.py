@@ -19,6 +19,12 @@ def _log10(x: np.ndarray) -> np.ndarray:
         return np.log10(x)
 
 
+def _geometric(x: float, k: np.ndarray) -> np.ndarray:
+    """log10 x^k."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(k == 0, 0.0, k * np.log10(x))
+
+
 def singular(a: Asked, p: Palette) -> Part:
     found = a.found
     values, at, steps = _log10(found.singular_values[a.layer]), found.at, a.experiment.steps
@@ -118,8 +124,8 @@ def powers(a: Asked, p: Palette) -> Part:
         curve(f"gate{w.gate}", w.gate, w.log10_powers, 2, p.gradient, opacity=0.7)
     last = own[-1]
     if len(own) == 1:
-        curve("sigma", "σ<sup>k</sup>", k * _log10(np.array(last.sigma)), 1.5, p.theory, dash="5px,4px")
-        curve("rho", "ρ<sup>k</sup>", k * _log10(np.array(last.rho)), 1.5, p.theory, dash="5px,4px")
+        curve("sigma", "σ<sup>k</sup>", _geometric(last.sigma, k), 1.5, p.theory, dash="5px,4px")
+        curve("rho", "ρ<sup>k</sup>", _geometric(last.rho, k), 1.5, p.theory, dash="5px,4px")
     name, width = (last.gate, 2.0) if last.gate else ("‖W<sup>k</sup>‖", 3.5)
     curve("powers", f"<b>{name}</b>", last.log10_powers, width, p.gradient)
     every = np.concatenate([w.log10_powers for w in own])
