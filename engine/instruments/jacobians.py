@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
-from scipy.special import expit as sigmoid
 
 from engine.activations import ACTIVATIONS
 from engine.cells import KINDS
 from engine.trace import Trace
 
 Array = np.ndarray
+
+
+def sigmoid(x: Array) -> Array:
+    """σ(x), exact at both ends: e^−|x| never overflows."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, e) / (1.0 + e)
 
 
 NUMPY = SimpleNamespace(  # the elementwise functions that a row of ACTIVATIONS asks for
