@@ -175,6 +175,14 @@ def test_without_weights_a_state_is_kept_by_its_gate(kind):
     assert np.isnan(spectrum.bound).all()
 
 
+def test_silent_units_are_exact_zeros():
+    """A relu that is silent takes a direction away: as many singular values are 0, and none is a rounding of it."""
+    e = engine.Experiment(nonlinearity="relu", gain=1.6, seq_length=30)
+    t = engine.probe(e)
+    values = engine.jacobian_spectrum(t).singular_values[0]
+    np.testing.assert_array_equal((values > 0).sum(axis=1), (t.hidden[0, 1:, 0] > 0).sum(axis=1))
+
+
 @pytest.mark.parametrize(("nonlinearity", "slope"), [("tanh", 1.0), ("relu", 1.0), ("sigmoid", 0.25), ("elu", 1.0)])
 @pytest.mark.parametrize("gain", [0.3, 1.0, 3.0])
 def test_no_step_exceeds_the_bound(nonlinearity, slope, gain):

@@ -39,7 +39,7 @@ class JacobianSpectrum:
     """Along one sequence: L layers, n timesteps, S numbers a state. Values descend; NaN where not finite."""
 
     at: np.ndarray  # (n,) the timesteps t, 1 … T or some of them
-    singular_values: np.ndarray  # (L, n, S) of J_t
+    singular_values: np.ndarray  # (L, n, S) of J_t; one below the rounding of the largest is an exact 0
     log10_product: np.ndarray  # (L, n, S) log10 of those of ∂s_T/∂s_{t−1} = J_T … J_t; −inf: an exact 0
     bound: np.ndarray  # (L,): ‖J_t‖ is never more than max φ' · σ_max(W_hh); NaN for gated cells, which have none
     weights: tuple[Recurrent, ...]  # each block of W_hh, layer by layer
@@ -79,7 +79,9 @@ def in_pieces(t: Trace, sequence: int = 0, most: int | None = None) -> Pieces[Ja
             product.times(j.T)
             if at[place] == k + 1:
                 if np.isfinite(j).all():
-                    values[layer, place] = np.linalg.svd(j, compute_uv=False)
+                    own = np.linalg.svd(j, compute_uv=False)
+                    own[own <= len(j) * np.finfo(float).eps * own[0]] = 0.0  # the rounding of a 0, as in Product
+                    values[layer, place] = own
                 products[layer, place] = product.log2_singular_values() * LOG10_2
                 place -= 1
             yield (layer + 1 - k / path.steps) / path.layers
