@@ -104,11 +104,11 @@ def _losses(e: Experiment, t: Trace, everywhere: bool) -> tuple[np.ndarray, np.n
     outputs, targets, steps = np.asarray(t.outputs, np.float64), t.targets, t.hidden.shape[1] - 1
     with np.errstate(all="ignore"):
         if targets.ndim == (2 if targets.dtype.kind == "i" else 3):
-            return np.arange(1, steps + 1), loss(outputs, targets)[1] @ head
+            return np.arange(1, steps + 1), loss(outputs, targets, 1.0)[1] @ head
         if not everywhere:
-            return np.array([steps]), loss(outputs, targets[None])[1] @ head
+            return np.array([steps]), loss(outputs, targets[None], 1.0)[1] @ head
         outputs = np.asarray(t.hidden[-1, 1:], np.float64) @ head.T + np.asarray(t.state_dict["head.bias"], np.float64)
-        return np.arange(1, steps + 1), np.stack([loss(y[None], targets[None])[1][0] for y in outputs]) @ head
+        return np.arange(1, steps + 1), np.stack([loss(y[None], targets[None], 1.0)[1][0] for y in outputs]) @ head
 
 
 def _back(
