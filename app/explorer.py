@@ -5,13 +5,21 @@ from pathlib import Path
 import streamlit as st
 
 from app import controls, session
-from app.views import explore
+from app.views import explore, why
 from app.words import _
 
 ASSETS = Path(__file__).parent.parent / "assets"
 FIRST = 0.3  # seconds that the page waits at most for its picture
 
 st.set_page_config(_("Gradient explorer"), layout="wide", initial_sidebar_state=292)
+page = st.navigation(
+    [
+        st.Page(explore.page, title=_("Explore"), url_path="explore", default=True),
+        st.Page(why.page, title=_("Why"), url_path="why"),
+    ],
+    position="top",
+)
+session.turn_to(page.url_path)
 session.read_link()
 session.take()
 session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints
@@ -19,7 +27,6 @@ session.write_link()
 st.html(ASSETS / "chrome.css")
 st.html(f"<script>{(ASSETS / 'keys.js').read_text()}</script>", unsafe_allow_javascript=True)
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
-page = st.navigation([st.Page(explore.page, title=_("Explore"), url_path="explore", default=True)], position="top")
 
 controls.draw()
 session.delivered()

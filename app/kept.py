@@ -1,7 +1,9 @@
 """The training steps that the scrubber can bring back, in bounded memory."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -9,6 +11,7 @@ import engine
 from app.shown import Shown, run_free, shown_of
 
 BUDGET = 12_000_000  # bytes for the kept steps of one run: 900 of the default, more than a scrubber has pixels
+WEIGHTS_BUDGET = 4_000_000  # bytes for the weights kept of one run: 400 times those of the default
 RADII_SHARE = 0.03  # of the time that eigenvalues may take
 
 
@@ -36,18 +39,41 @@ class Moment:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """Moments in the order of their steps, which all have one size.
+class Weights:
+    """The weights at one training step, for whoever wants to look closer than the pictures do."""
+
+    step: int
+    experiment: engine.Experiment  # the settings in use there
+    state_dict: Mapping[str, np.ndarray]
+
+    @property
+    def size(self) -> int:
+        return sum(value.nbytes for value in self.state_dict.values())
+
+
+class Sized(Protocol):
+    @property
+    def step(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+
+Thing = TypeVar("Thing", bound=Sized)
+
+
+@dataclass(frozen=True, eq=False)
+class Kept(Generic[Thing]):
+    """Moments, or weights, in the order of their steps, which all have one size.
 
     When they outgrow the budget every second one goes, so that what stays is spread evenly over the run; the first
     (the start, which is drawn as a ghost) and the newest always stay.
     """
 
-    moments: tuple[Moment, ...]
+    moments: tuple[Thing, ...]
     budget: int = BUDGET
     stride: int = 1  # steps between neighbours, grows with every thinning
 
-    def add(self, moment: Moment) -> "Kept":
+    def add(self, moment: Thing) -> "Kept[Thing]":
         """With the newest moment; the one before it goes when it lies too close to its neighbour."""
         before, stride = self.moments, self.stride
         if before[-1].step == moment.step or (len(before) > 2 and before[-1].step - before[-2].step < stride):
@@ -59,14 +85,14 @@ class Kept:
         return replace(self, moments=kept, stride=stride)
 
     @property
-    def first(self) -> Moment:
+    def first(self) -> Thing:
         return self.moments[0]
 
     @property
-    def newest(self) -> Moment:
+    def newest(self) -> Thing:
         return self.moments[-1]
 
-    def nearest(self, step: int) -> Moment:
+    def nearest(self, step: int) -> Thing:
         """The kept moment nearest to a step."""
         return min(self.moments, key=lambda moment: abs(moment.step - step))
 

@@ -17,6 +17,14 @@ from app.runs import Run
 from app.settings import FIELDS
 
 
+def turn_to(page: str) -> None:
+    """Another page comes with an address without our values: that is no going back."""
+    state = st.session_state
+    if state.setdefault("page", page) != page:
+        state.page = page
+        command()
+
+
 def read_link() -> None:
     """Set the controls from the link, where it says something new."""
     state, query = st.session_state, _query()

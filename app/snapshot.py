@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 import engine
+from app.kept import Weights
 from app.shown import Shown
 
 
@@ -55,6 +56,7 @@ class Snapshot:
     baseline_label: str
     references: tuple[tuple[str, float], ...]  # further losses to compare with: label, loss
     diverged: tuple[int, str] | None  # (step, tensor) where the first non-finite number appeared
+    weights: Weights | None = None  # those kept nearest to `moment`
 
     @property
     def end(self) -> int:

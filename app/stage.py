@@ -1,4 +1,4 @@
-"""The stage: the one component of the page. It holds the figures in the browser and talks to its run by a socket."""
+"""The components: the stage, which holds the figures in the browser and talks to its run by a socket, and stills."""
 
 import base64
 from typing import Any

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import engine
 from app.curves import Curves, curves_of
-from app.kept import Kept, Moment, Radii, moment_of
+from app.kept import WEIGHTS_BUDGET, Kept, Moment, Radii, Weights, moment_of
 from app.snapshot import Snapshot
 
 SLICE = 0.025  # seconds of training before others have their turn
@@ -22,7 +22,8 @@ class Past:
     """What has been recorded so far. Never changed, only replaced: any thread may read it."""
 
     curves: Curves
-    kept: Kept
+    kept: Kept[Moment]
+    weights: Kept[Weights]
     experiment: engine.Experiment  # the settings at the newest step
     stopped: str | None  # the stop rule that holds there
 
@@ -55,7 +56,11 @@ class Training:
         self._trainer.seconds = 0.0  # the first pass loads kernels, which is no cost of this training
         self._radii = Radii.of(e, 0, trace)
         moment = moment_of(self._trainer, trace, validation, self._radii, None)
-        self.past = Past(curves_of(self._trainer, trace, validation), Kept((moment,)), e, self._trainer.stopped)
+        curves, weights = (
+            curves_of(self._trainer, trace, validation),
+            Kept((Weights(0, e, trace.state_dict),), WEIGHTS_BUDGET),
+        )
+        self.past = Past(curves, Kept((moment,)), weights, e, self._trainer.stopped)
 
     @property
     def experiment(self) -> engine.Experiment:
@@ -103,24 +108,27 @@ class Training:
 
     def record(self, rests: bool = False) -> None:
         """Bring `past` up to date; `rests`: training does not go on at once, so that all of it can be measured."""
-        begin, trainer, kept = time.perf_counter(), self._trainer, self.past.kept
+        begin, trainer, kept, weights = time.perf_counter(), self._trainer, self.past.kept, self.past.weights
         trace = None if trainer.diverged else trainer.trace()  # this pass may be the first that is not finite
         validation = trainer.validation_loss()
         if trace is not None and not trainer.diverged:
             rests = rests or self.ended
             self._radii = Radii.of(self.experiment, trainer.step, trace, None if rests else self._radii)
             kept = kept.add(moment_of(trainer, trace, validation, self._radii, kept.newest))
+            weights = weights.add(Weights(trainer.step, self.experiment, trace.state_dict))
         curves = curves_of(trainer, trace, validation)
         if curves.diverged is not None:
-            kept = self._with_last_finite(kept, curves.diverged[0] - 1)
-        self.past = Past(curves, kept, trainer.experiment, trainer.stopped)
+            kept, weights = self._with_last_finite(kept, weights, curves.diverged[0] - 1)
+        self.past = Past(curves, kept, weights, trainer.experiment, trainer.stopped)
         self._recorded = time.monotonic()
         self._cost += 0.3 * (time.perf_counter() - begin - self._cost)
 
-    def _with_last_finite(self, kept: Kept, step: int) -> Kept:
+    def _with_last_finite(
+        self, kept: Kept[Moment], weights: Kept[Weights], step: int
+    ) -> tuple[Kept[Moment], Kept[Weights]]:
         """With the step before the first non-finite number, computed again when it was not kept."""
         if step <= kept.newest.step or self._worked > REPLAY:
-            return kept
+            return kept, weights
         again = engine.Trainer(self.first, validate_every=0)
         for at, e in self._changed:
             if at <= step:
@@ -129,7 +137,8 @@ class Training:
         again.advance(step - again.step)
         trace = again.trace()
         radii = Radii.of(self.first, step, trace)
-        return kept.add(moment_of(again, trace, again.validation_loss(), radii, kept.newest))
+        moment = moment_of(again, trace, again.validation_loss(), radii, kept.newest)
+        return kept.add(moment), weights.add(Weights(step, again.experiment, trace.state_dict))
 
     def snapshot(self, step: int | None, layer: int) -> Snapshot:
         """All that a picture of `step` (None: the newest) needs."""
@@ -171,4 +180,5 @@ class Training:
             baseline_label=self._baseline_label,
             references=self._references,
             diverged=past.curves.diverged,
+            weights=past.weights.nearest(moment.step),
         )

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.activations import ACTIVATIONS
+from engine.cells import KINDS
 from engine.network import Network
 from engine.parameters import frozen
 from engine.passes import Pass
@@ -36,6 +38,8 @@ class Trace:
     non_finite: str | None  # the first tensor with a NaN or an infinity, None where all is finite
     truncation: tuple[float, float] | None  # truncated BPTT: (cosine, ratio of norms) against the full gradient
     omega: float | None  # Pascanu's Ω, which is not part of `loss`; None where it has no weight
+    kind: str  # the cell as it was computed, a name in engine.cells.KINDS
+    nonlinearity: str  # φ, a name in ACTIVATIONS
 
 
 def trace(network: Network, done: Pass) -> Trace:
@@ -62,7 +66,13 @@ def trace(network: Network, done: Pass) -> Trace:
         non_finite=done.non_finite,
         truncation=network.against_full(done.d_outputs, done.cut) if done.cut else None,
         omega=done.omega,
+        kind=_name(KINDS, network.cell),
+        nonlinearity=_name(ACTIVATIONS, network.activation),
     )
+
+
+def _name(table: Mapping[str, Any], row: Any) -> str:
+    return next(name for name, other in table.items() if other is row)
 
 
 class Change(NamedTuple):

@@ -2,6 +2,7 @@
 
 import { Frames, fromBase64 } from './frames.js'
 import { Live } from './live.js'
+import { lookOf, plotly, styled, themeOf } from './page.js'
 import { Picture } from './picture.js'
 import { Player } from './player.js'
 import { bare, fill, html } from './text.js'
@@ -25,20 +26,6 @@ const FRAMEWORK = `
   <section class="scrub"><output></output><span class="cost"></span><input type="range" min="0" max="200" step="1" value="0"></section>
   ${IDS.map((id) => `<figure id="${id}"><h2></h2>${id === 'flow' ? '<div class="layers" role="group" hidden></div>' : ''}<p></p><button type="button" class="whole" hidden></button>
     <div class="plot"><div class="graph" role="img"></div><div class="words"></div></div></figure>`).join('')}`
-
-let loading = null
-const plotly = () => (window.Plotly ? Promise.resolve(window.Plotly) : (loading ??= new Promise((ok, no) => {
-  const script = Object.assign(document.createElement('script'), { src: new URL('plotly/plotly.min.js', document.baseURI).href })
-  script.onload = () => ok(window.Plotly)
-  script.onerror = () => { loading = null; no(new Error('plotly')) }
-  document.head.append(script)
-})))
-
-const styled = () => new Promise((ok) => {
-  const href = new URL('stage.css' + new URL(import.meta.url).search, import.meta.url).href
-  if ([...document.styleSheets].some((s) => s.href === href)) return ok()
-  document.head.append(Object.assign(document.createElement('link'), { rel: 'stylesheet', href, onload: ok, onerror: ok }))
-})
 
 class Stage {
   head = null
@@ -159,11 +146,7 @@ class Stage {
   }
 
   #theme() {
-    const paper = getComputedStyle(this.root).getPropertyValue('--st-background-color').trim() || getComputedStyle(document.body).backgroundColor
-    pen.fillStyle = '#fff'
-    pen.fillStyle = paper
-    pen.fillRect(0, 0, 1, 1)
-    const [r, g, b] = pen.getImageData(0, 0, 1, 1).data, theme = r + g + b < 384 ? 'dark' : 'light'
+    const theme = themeOf(this.root)
     this.root.classList.toggle('dark', theme === 'dark')
     if (theme !== this.themed && this.live?.send({ do: 'theme', value: theme })) this.themed = theme
   }
@@ -251,15 +234,13 @@ class Stage {
   }
 
   #measure() {
-    const css = getComputedStyle(this.root.querySelector('#flow p')), fs = parseFloat(css.fontSize)
-    const margin = { l: Math.round(fs * 4), r: Math.round(fs * 6.2), t: Math.round(fs * 0.7), b: Math.round(fs * 1.8) }
-    Object.assign(this.look, { fs, margin, family: css.fontFamily })
+    Object.assign(this.look, lookOf(this.root.querySelector('#flow p')))
+    const { margin } = this.look
     this.root.style.setProperty('--ml', margin.l + 'px')
     this.root.style.setProperty('--mr', margin.r + 'px')
   }
 }
 
-const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true })
 const stages = new Set()
 
 /** Streamlit's entry: once for every rerun of the page. The same token keeps everything; another one starts anew. */

@@ -1,0 +1,130 @@
+"""A closer look at one state of a run: an instrument at work in the threads that all runs share. No Streamlit here."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import engine
+from app.figures.asked import Asked
+from app.kept import Weights
+from app.pool import Pool
+from engine.cells import KINDS
+from engine.data import batch
+from engine.instruments import gradient_flow, jacobian_spectrum, lyapunov
+from engine.instruments.pieces import Pieces
+
+SLICE = 0.025  # seconds of work before others have their turn
+NUMBERS = 1 << 20  # of the states of all sequences that are looked at: a few of a large batch say the same
+LOSSES, LAGS, EXPONENTS = 200, 100, 32  # rows of the matrix, timesteps of the spectra, exponents: what one can see
+log = logging.getLogger(__name__)
+
+
+def _credit(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    return gradient_flow.in_pieces(e, t, everywhere=True, most=LOSSES)
+
+
+def _spectrum(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    return jacobian_spectrum.in_pieces(t, most=LAGS)
+
+
+def _exponents(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    """(along the task's inputs, without input)"""
+    count, found = min(EXPONENTS, e.hidden_size * KINDS[e.kind].states * e.num_layers), []
+    for half, inputs in enumerate(lyapunov.INPUTS):
+        pieces = lyapunov.in_pieces(e, count=count, inputs=inputs, state_dict=w.state_dict)
+        while True:
+            try:
+                share = next(pieces)
+            except StopIteration as done:
+                found.append(done.value)
+                break
+            yield (half + share) / 2
+    return tuple(found)
+
+
+def _gates(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    yield 0.0
+    return engine.gates(t)
+
+
+INSTRUMENTS: Mapping[str, Callable[[engine.Experiment, engine.Trace, Weights], Pieces[Any]]] = {
+    "credit": _credit,
+    "spectrum": _spectrum,
+    "exponents": _exponents,
+    "gates": _gates,
+}
+
+
+def sequences(e: engine.Experiment) -> int:
+    """How many of the batch are looked at: all, unless they are very long or wide."""
+    each = e.steps * e.hidden_size * e.num_layers * KINDS[e.kind].states
+    return max(1, min(e.sequences, NUMBERS // each))
+
+
+def probe(w: Weights) -> engine.Trace:
+    """The pass at these weights on the batch that the run saw there, or the first sequences of it."""
+    e, few = w.experiment, slice(0, sequences(w.experiment))
+    inputs, targets = batch(e, w.step)
+    targets = targets[:, few] if engine.TASKS[e.task].every_step else targets[few]
+    return engine.probe(e, w.state_dict, inputs[:, few].copy(), targets)
+
+
+@dataclass
+class Look:
+    """One instrument on one state. Made and cancelled from any thread; `work` belongs to the pool."""
+
+    name: str
+    weights: Weights
+
+    def __post_init__(self) -> None:
+        self.share = 0.0  # how much is done, 0 to 1
+        self.asked: Asked | None = None  # the result, when there is one
+        self.failed = self.cancelled = False
+        self.done = threading.Event()
+        self._pieces: Pieces[Any] | None = None
+        self._trace: engine.Trace | None = None
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def start(self, pool: Pool) -> "Look":
+        pool.wake(self, time.monotonic())
+        return self
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def work(self) -> float | None:
+        """A slice; asks to be called again until it is done."""
+        try:
+            return self._work()
+        except Exception:
+            log.exception("an instrument failed")
+            self.failed = True
+            self._end()
+            return None
+
+    def _work(self) -> float | None:
+        w, begin = self.weights, time.monotonic()
+        if self._pieces is None and not self.cancelled:
+            self._trace = probe(w)
+            self._pieces = INSTRUMENTS[self.name](w.experiment, self._trace, w)
+        while not self.cancelled and time.monotonic() - begin < SLICE:
+            assert self._pieces is not None
+            try:
+                self.share = next(self._pieces)
+            except StopIteration as done:
+                self.asked = Asked(w.experiment, w.step, sequences(w.experiment), done.value)
+                self._end()
+                return None
+        if self.cancelled:
+            self._end()
+            return None
+        return time.monotonic()
+
+    def _end(self) -> None:
+        self._pieces = self._trace = None
+        self.done.set()

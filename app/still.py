@@ -1,0 +1,40 @@
+"""Pictures that stand still: the same figures in the same dress as the stage's, sent once with the page."""
+
+import base64
+from collections.abc import Mapping
+
+import streamlit as st
+
+from app import session
+from app.figures.template import Part
+from app.figures.words import player_words
+from app.frames import Encoder
+
+_component = st.components.v2.component(
+    "still",
+    html='<div class="still"></div>',
+    js="""export default async function (component) {
+  const still = await import(new URL('assets/stage/still.js', document.baseURI).href)
+  return still.default(component)
+}""",
+    isolate_styles=False,
+)
+
+
+def theme() -> str:
+    """What the browser has said it is painted in, or what Streamlit thinks."""
+    said = st.session_state.get("theme")
+    return said if said in ("light", "dark") else "dark" if st.context.theme.type == "dark" else "light"
+
+
+def still(key: str, figures: Mapping[str, Part], painted: str) -> None:
+    """Place figures, made for the theme `painted`."""
+    frame = base64.b64encode(Encoder().encode({}, dict(figures))).decode()
+    words = {name: player_words()[name] for name in ("hide", "whole")}
+    data = {"frame": frame, "ids": list(figures), "words": words, "theme": painted}
+
+    def repaint() -> None:
+        session.command()
+        st.session_state.theme = st.session_state[key].theme
+
+    _component(data=data, key=key, on_theme_change=repaint)

@@ -1,0 +1,144 @@
+"""The Why page: closer looks at the state of the run that Explore shows. Nothing is computed before it is asked for."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from app import session
+from app.figures.asked import Asked
+from app.figures.palette import palette
+from app.figures.why import WHY
+from app.kept import Weights
+from app.looks import Look
+from app.registry import RUNS
+from app.still import still, theme
+from app.views.explore import notice
+from app.words import _
+
+OFTEN, SELDOM = 0.25, 40.0  # seconds between two looks at what is computed, and at a run that must not be forgotten
+KEPT = 8  # results that a session keeps
+FIRST_LOOK = 0.6  # seconds to wait for a result: most are there by then, and nothing has to blink
+
+
+def page() -> None:
+    notice()
+    run = session.run()
+    with st.container(key="why"):
+        snapshot = run.picture()[1] if run.settle(FIRST_LOOK) else None
+        if snapshot is None or snapshot.weights is None:
+            _every(SELDOM if run.settle(0) else OFTEN, _waiting_for_run)
+            return
+        w = snapshot.weights
+        layer = _head(w, snapshot.step, snapshot.lost)
+        panels = {
+            name: st.expander(_(row.question), key=f"why_{name}", on_change=session.command)
+            for name, row in WHY.items()
+        }
+        looks = {name: _look(name, w) for name, panel in panels.items() if panel.open}
+        end = time.monotonic() + FIRST_LOOK
+        for name, look in looks.items():
+            look.done.wait(max(0.0, end - time.monotonic()))
+            with panels[name]:
+                _panel(name, look, layer)
+        _every(SELDOM, _keep)
+
+
+def _every(seconds: float, draw: Callable[[], None]) -> None:
+    """Draw a part of the page, now and at every so many seconds."""
+    fragment: Any = st.fragment(draw, run_every=seconds)
+    fragment()
+
+
+def _waiting_for_run() -> None:
+    run = session.run()
+    if run.settle(0) and run.picture()[1] is not None:
+        st.rerun()
+    st.html(f"<p class='state'>{run.head()['message'] or _('The first pass is being computed.')}</p>")
+
+
+def _keep() -> None:
+    """A run that nobody asks for is freed: this page does, as long as it is open."""
+    session.run()
+
+
+def _head(w: Weights, step: int, lost: bool) -> int:
+    """Which state is looked at; returns the layer that is shown."""
+    text = _("The network that Explore shows, at step {n}: its weights, and the batch of that step.")
+    if lost:
+        text = _("The run is lost at step {step}; this is the network at step {n}, the last one kept with numbers.")
+    elif w.step != step:
+        text = _("The network at step {n}, the nearest to step {step} whose weights are kept.")
+    text = text.format(n=w.step, step=step)
+    st.html(f"<p class='state'>{text}</p>")
+    layers = w.experiment.num_layers
+    if layers == 1:
+        return 0
+    names = [_("layer {n}").format(n=n + 1) for n in range(layers)]
+    chosen = st.segmented_control(
+        _("Layer"),
+        names,
+        default=names[-1],
+        required=True,
+        key=f"why_layer_{layers}",
+        on_change=session.command,
+        label_visibility="collapsed",
+    )
+    return names.index(chosen or names[-1])
+
+
+def _look(name: str, w: Weights) -> Look:
+    """The look at these weights: one that there is, or one that begins now."""
+    looks: dict[tuple[str, int], Look] = st.session_state.setdefault("looks", {})
+    key = (name, id(w.state_dict))
+    if key not in looks or looks[key].weights.state_dict is not w.state_dict:
+        for other in [k for k in looks if k[0] == name and not looks[k].done.is_set()]:
+            looks.pop(other).cancel()  # of a state that is no longer shown
+        while len(looks) >= KEPT:
+            looks.pop(next(iter(looks))).cancel()
+        looks[key] = Look(name, w).start(RUNS.pool)
+    return looks[key]
+
+
+def _panel(name: str, look: Look, layer: int) -> None:
+    if not look.done.is_set():
+        _every(OFTEN, partial(_waiting, name, look))
+    elif look.failed:
+        st.html(f"<p class='answer'>{_('Something went wrong in the computation.')}</p>")
+        st.button(_("Try again"), key=f"why_again_{name}", on_click=_forget, args=(look,))
+    elif look.cancelled:
+        st.html(f"<p class='answer'>{_('Cancelled.')}</p>")
+        st.button(_("Compute it"), key=f"why_again_{name}", on_click=_forget, args=(look,))
+    elif look.asked is not None:
+        _draw(name, look.asked.of_layer(layer))
+
+
+def _waiting(name: str, look: Look) -> None:
+    if look.done.is_set():
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center", key=f"why_wait_{name}"):
+        st.progress(min(1.0, look.share), _("{n} % computed").format(n=round(100 * look.share)))
+        st.button(_("Cancel"), key=f"why_cancel_{name}", on_click=_cancel, args=(look,))
+
+
+def _cancel(look: Look) -> None:
+    session.command()
+    look.cancel()
+
+
+def _forget(look: Look) -> None:
+    session.command()
+    looks = st.session_state.looks
+    for key in [k for k, other in looks.items() if other is look]:
+        del looks[key]
+
+
+def _draw(name: str, asked: Asked) -> None:
+    row, painted = WHY[name], theme()
+    st.html(f"<p class='answer'>{row.sentence(asked)}</p>")
+    colours = palette(painted)
+    figures = {id: draw(asked, colours) for id, draw in row.pictures(asked).items()}
+    if figures:
+        still(f"still_{name}", figures, painted)

@@ -1,0 +1,36 @@
+// What everything that draws pictures on a page needs: the library, the style sheet, the theme and the size of type.
+
+let loading = null
+/** Plotly, loaded once. */
+export const plotly = () => (window.Plotly ? Promise.resolve(window.Plotly) : (loading ??= new Promise((ok, no) => {
+  const script = Object.assign(document.createElement('script'), { src: new URL('plotly/plotly.min.js', document.baseURI).href })
+  script.onload = () => ok(window.Plotly)
+  script.onerror = () => { loading = null; no(new Error('plotly')) }
+  document.head.append(script)
+})))
+
+/** The style sheet, loaded once. */
+export const styled = () => new Promise((ok) => {
+  const href = new URL('stage.css' + new URL(import.meta.url).search, import.meta.url).href
+  if ([...document.styleSheets].some((s) => s.href === href)) return ok()
+  document.head.append(Object.assign(document.createElement('link'), { rel: 'stylesheet', href, onload: ok, onerror: ok }))
+})
+
+const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true })
+
+/** "dark" or "light": what the page is painted in, whoever chose it. */
+export function themeOf(root) {
+  const paper = getComputedStyle(root).getPropertyValue('--st-background-color').trim() || getComputedStyle(document.body).backgroundColor
+  pen.fillStyle = '#fff'
+  pen.fillStyle = paper
+  pen.fillRect(0, 0, 1, 1)
+  const [r, g, b] = pen.getImageData(0, 0, 1, 1).data
+  return r + g + b < 384 ? 'dark' : 'light'
+}
+
+/** Size and family of a paragraph's type, and the margins of a picture that go with it. */
+export function lookOf(paragraph) {
+  const css = getComputedStyle(paragraph), fs = parseFloat(css.fontSize)
+  const margin = { l: Math.round(fs * 4), r: Math.round(fs * 6.2), t: Math.round(fs * 0.7), b: Math.round(fs * 1.8) }
+  return { fs, margin, family: css.fontFamily }
+}

@@ -1,0 +1,77 @@
+"""The Why page in a real browser: pictures are painted, the theme is followed, and Explore is as it was on return."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.test_browser import Visitor
+
+pytestmark = pytest.mark.browser
+
+
+class Asker(Visitor):
+    """A visitor who wants to know why."""
+
+    def ask(self, *names: str) -> None:
+        self.page.get_by_role("link", name="Why").first.click()
+        self.page.wait_for_selector(".st-key-why [data-testid=stExpander]")
+        for name in names:
+            self.page.locator(f".st-key-why_{name} summary").click()
+            self.page.wait_for_selector(f".st-key-why_{name} p.answer")
+
+    def painted(self, name: str) -> int:
+        """Pictures of a panel that show something."""
+        return self.page.locator(f".st-key-why_{name} .still figure:has(.hm image, .trace path)").count()
+
+
+@pytest.fixture
+def visit(browser: Any, server: Any) -> Iterator[Any]:
+    opened: list[Asker] = []
+
+    def new(query: str = "", **context: Any) -> Asker:
+        opened.append(Asker(browser, server, query, **context))
+        return opened[-1]
+
+    yield new
+    for visitor in opened:
+        visitor.context.close()
+        assert visitor.errors == []
+
+
+def test_every_question_is_answered_for_the_network_that_was_trained(visit):
+    v = visit("?cell=lstm&hidden_size=8&batch_size=4&seq_length=20")
+    v.page.select_option(".speed select", "0")
+    v.page.click("[data-do=play]")
+    v.page.wait_for_function("window.__stage.step >= 30")
+    v.page.click("[data-do=play]")
+    v.ask("credit", "spectrum", "exponents", "gates")
+    for name, pictures in (("credit", 2), ("spectrum", 3), ("exponents", 2), ("gates", 6)):
+        v.until(lambda name=name, n=pictures: v.painted(name) == n)
+    said = v.text(".st-key-why p.state")
+    step = int("".join(c for c in said if c.isdigit()))
+    assert step >= 30
+    assert "/why?" in v.page.url
+    assert "cell=lstm" in v.page.url
+    v.page.get_by_role("link", name="Explore").first.click()
+    v.page.wait_for_selector("#stage .js-plotly-plot")
+    v.until(lambda: v.page.evaluate("window.__stage.step") == step)  # nothing began again
+
+
+def test_the_pictures_follow_the_theme_and_fit_a_phone(visit):
+    v = visit("?hidden_size=8&batch_size=4&seq_length=20", color_scheme="dark")
+    v.ask("credit")
+    v.until(lambda: v.painted("credit") == 2)
+    assert v.page.locator(".still.dark").count() == 1
+    ink = "getComputedStyle(document.querySelector('.still h2')).color"
+    v.until(lambda: v.page.evaluate(ink) == "rgb(232, 234, 237)")
+    v.page.set_viewport_size({"width": 390, "height": 844})
+    v.until(lambda: v.page.evaluate("document.querySelector('.still figure').clientWidth") < 360)
+    assert v.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_direct_link_to_the_question(visit):
+    v = visit()
+    v.page.goto(f"{v.server.url}/why?gain=1.5&hidden_size=8&batch_size=4&seq_length=20")
+    v.page.wait_for_selector(".st-key-why [data-testid=stExpander]")
+    assert "gain=1.5" in v.page.url
