@@ -24,14 +24,11 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # BLAS is o
 
 import numba
 import numpy as np
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 import engine
-from engine._vec import FAST, Lanes, register_bits
 from engine.matmul import product
 from engine.shard import aligned, padded
-from tests.benchmarks.peers import BLOCKS, SIZES, experiment
+from tests.benchmarks.peers import BLOCKS, SIZES, experiment, peak
 
 TYPES = ("float64", "float32")
 
@@ -62,48 +59,10 @@ def trainer(e: engine.Experiment, threads: int = 1) -> engine.Trainer:
 
 
 # ------------------------------------------------------------------------------------- arithmetic
-@intrinsic
-def _chains(typingctx, count, x):
-    """16 independent chains of `count` fused multiply-adds on whole registers: nothing but arithmetic."""
-
-    def codegen(context, builder, sig, args):
-        m = Lanes(builder, x.bitwidth)
-        y = m.splat(args[1])
-        chains = [cgutils.alloca_once_value(builder, y) for _ in range(16)]
-        with cgutils.for_range(builder, args[0]):
-            for chain in chains:
-                z = builder.fmul(builder.load(chain), y, flags=FAST)
-                builder.store(builder.fadd(z, y, flags=FAST), chain)
-        total = builder.load(chains[0])
-        for chain in chains[1:]:
-            total = builder.fadd(total, builder.load(chain))
-        return m.total(total)
-
-    return x(numba.types.intp, x), codegen
-
-
-@numba.njit(nogil=True, fastmath={"contract"})
-def _run_chains(count, x):
-    return _chains(count, x)
-
-
 @numba.njit(nogil=True)
 def _products(times, a, at_a, row_a, step_a, b, row_b, c, row_c, m, n, depth, add):
     for _ in range(times):
         product(a, at_a, row_a, step_a, b, 0, row_b, c, 0, row_c, m, n, depth, add)
-
-
-def peak(dtype: str) -> float:
-    """GFLOP/s of fused multiply-adds alone, the best of many short runs."""
-    x, count = np.dtype(dtype).type(0.5), 200_000
-    lanes = register_bits() // (8 * x.itemsize)
-    _run_chains(10, x)
-    best = float("inf")
-    for _ in range(50):
-        begin = time.perf_counter()
-        _run_chains(count, x)
-        best = min(best, time.perf_counter() - begin)
-    return count * 16 * lanes * 2 / best / 1e9
 
 
 def products() -> list[dict[str, Any]]:

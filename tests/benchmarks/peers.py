@@ -8,8 +8,9 @@ the hidden states given out; on one fixed batch of the adding problem, from the 
 norms and no gradients of states, and is let off. All four take turns in one process for each number of threads; the
 medians of wall time are compared. Before that the four have to agree on the loss and its gradient's norm.
 
-Also printed: arithmetic of the matrix products as a share of the peak that a loop of fused multiply-adds reaches here,
-the same for BLAS on the matrices of a step, how cost grows with T, B and H, and the memory of a run.
+All times are milliseconds. "ratio" is against the faster of fused and scan, "loop" against the loop. Also there: the
+time of the step's matrix products alone by BLAS (numpy.dot), GFLOP/s counting these products only, and their share of
+the peak that nothing but fused multiply-adds reach on as many cores. What a step costs and why: cost.py.
 """
 
 import argparse
@@ -24,7 +25,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+import engine
+from engine._vec import FAST, Lanes, register_bits
 
 SIZES = {16: (16, 50), 32: (32, 100), 64: (32, 100), 128: (64, 200), 256: (64, 400)}  # H: (B, T)
 BLOCKS = {"rnn": 1, "lstm": 4, "gru": 3}
@@ -36,9 +43,64 @@ def flops(cell: str, units: int, batch: int, steps: int, inputs: int = 2) -> int
     return 2 * batch * steps * BLOCKS[cell] * units * (3 * units + 2 * (inputs + 1))
 
 
-def experiment(cell: str, units: int, dtype: str) -> Any:
-    import engine
+# ------------------------------------------------------------------------------------- what the machine can do
+@intrinsic
+def _chains(typingctx, count, x):
+    """16 independent chains of `count` fused multiply-adds on whole registers: nothing but arithmetic."""
 
+    def codegen(context, builder, sig, args):
+        m = Lanes(builder, x.bitwidth)
+        y = m.splat(args[1])
+        chains = [cgutils.alloca_once_value(builder, y) for _ in range(16)]
+        with cgutils.for_range(builder, args[0]):
+            for chain in chains:
+                z = builder.fmul(builder.load(chain), y, flags=FAST)
+                builder.store(builder.fadd(z, y, flags=FAST), chain)
+        total = builder.load(chains[0])
+        for chain in chains[1:]:
+            total = builder.fadd(total, builder.load(chain))
+        return m.total(total)
+
+    return x(numba.types.intp, x), codegen
+
+
+@numba.njit(nogil=True, fastmath={"contract"})
+def _run_chains(count, x):
+    return _chains(count, x)
+
+
+def peak(dtype: str) -> float:
+    """GFLOP/s of fused multiply-adds alone, the best of many short runs."""
+    x, count = np.dtype(dtype).type(0.5), 200_000
+    lanes = register_bits() // (8 * x.itemsize)
+    _run_chains(10, x)
+    best = float("inf")
+    for _ in range(50):
+        begin = time.perf_counter()
+        _run_chains(count, x)
+        best = min(best, time.perf_counter() - begin)
+    return count * 16 * lanes * 2 / best / 1e9
+
+
+def blas_step(cell: str, units: int, dtype: str) -> Callable[[], None]:
+    """The matrix products of a step and nothing else, by numpy.dot: as many and of the same shapes as the engine's."""
+    (batch, steps), width, kind = SIZES[units], BLOCKS[cell] * units, np.dtype(dtype)
+    count = -(-steps * batch // 128)
+    shapes = [(steps, batch, units + 3, width), (steps, batch, width, units), (count, width, 128, units + 3)]
+    work = [
+        (times, np.full((m, k), 0.01, kind), np.full((k, n), 0.01, kind), np.empty((m, n), kind))
+        for times, m, k, n in shapes
+    ]
+
+    def step() -> None:
+        for times, a, b, c in work:
+            for _ in range(times):
+                np.dot(a, b, out=c)
+
+    return step
+
+
+def experiment(cell: str, units: int, dtype: str) -> engine.Experiment:
     batch, steps = SIZES[units]
     return engine.Experiment(
         cell=cell, hidden_size=units, batch_size=batch, train_size=batch, batching="full", seq_length=steps,
@@ -192,8 +254,6 @@ def medians(steps: dict[str, Step], seconds: float, least: int = 5) -> dict[str,
 
 
 def compare(cell: str, units: int, dtype: str, seconds: float, threads: int) -> dict[str, Any]:
-    import engine
-
     e = experiment(cell, units, dtype)
     trainer = engine.Trainer(e, validate_every=0, threads=threads)
     trace = trainer.trace()
@@ -203,12 +263,13 @@ def compare(cell: str, units: int, dtype: str, seconds: float, threads: int) -> 
         "torch loop": torch_step(e, trace, loop=True),
     }
     agree(e, trainer, peers)
-    ms = medians({"engine": engine_step(e, trainer), **peers}, seconds)
+    ms = medians({"engine": engine_step(e, trainer), **peers, "BLAS": blas_step(cell, units, dtype)}, seconds)
     batch, steps = SIZES[units]
+    speed = flops(cell, units, batch, steps) / ms["engine"] / 1e6
     return {
         "cell": cell, "H": units, "B": batch, "T": steps, "dtype": dtype, "ms": ms,
         "ratio": min(ms["torch fused"], ms["jax scan"]) / ms["engine"], "loop": ms["torch loop"] / ms["engine"],
-        "gflops": flops(cell, units, batch, steps) / ms["engine"] / 1e6,
+        "gflops": speed, "of peak": speed / (threads * peak(dtype)),
     }  # fmt: skip
 
 
@@ -229,8 +290,8 @@ def measure(options: argparse.Namespace) -> None:
                 ms = row["ms"]
                 print(
                     f"{options.one} {dtype} {cell:4} {units:4},{row['B']:3},{row['T']:4}"
-                    + "".join(f"{ms[name]:11.3f}" for name in PEERS)
-                    + f"{row['ratio']:8.2f}{row['loop']:8.1f}{row['gflops']:9.1f}",
+                    + "".join(f"{ms[name]:13.3f}" for name in (*PEERS, "BLAS"))
+                    + f"{row['ratio']:8.2f}{row['loop']:8.1f}{row['gflops']:9.1f}{row['of peak']:9.0%}",
                     flush=True,
                 )
     options.json.write_text(json.dumps(rows))
@@ -262,7 +323,9 @@ def main() -> None:
         measure(options)
         return
     print(
-        "t dtype   cell    H,  B,   T " + "".join(f"{name + ' ms':>11}" for name in PEERS) + "   ratio    loop  GFLOP/s"
+        "t dtype   cell    H,  B,   T "
+        + "".join(f"{name:>13}" for name in (*PEERS, "BLAS"))
+        + "   ratio    loop  GFLOP/s  of peak"
     )
     rows = [row for threads in options.threads for row in in_process(options, threads)]
     for threads in options.threads:
