@@ -16,7 +16,7 @@ from engine.parameters import Parameters
 from engine.shard import Layer, Shard
 
 LOG10_2 = float(np.log10(2.0))
-SHARD_ROWS = 16  # sequences of a shard at least, two whole tiles of a product
+SHARD_ROWS, SHARD_WORK = 16, 6_000_000  # sequences of a shard at least, and weights × sequences × timesteps: 0.3 ms
 
 
 @cache
@@ -25,9 +25,10 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="engine")
 
 
-def parts(batch: int) -> list[slice]:
+def parts(batch: int, steps: int, weights: int) -> list[slice]:
     """The shards of a batch: two halves where they are large enough. Threads do not matter: sums keep their order."""
-    cuts = (0, batch // 2, batch) if batch >= 2 * SHARD_ROWS else (0, batch)
+    large = batch >= 2 * SHARD_ROWS and batch * steps * weights >= 2 * SHARD_WORK
+    cuts = (0, batch // 2, batch) if large else (0, batch)
     return [slice(*ends) for ends in pairwise(cuts)]
 
 
@@ -46,8 +47,10 @@ class Network:
         self.activation = ACTIVATIONS[nonlinearity]
         embedded = "embedding.weight" in parameters
         self._layers = [Layer(cell, w, embedded or k > 0) for k, w in enumerate(parameters.layers)]
+        weights = sum(w.weight_hh.size for w in parameters.layers)
         self.shards = [
-            Shard(cell, nonlinearity, parameters, self._layers, steps, part, batch, every_step) for part in parts(batch)
+            Shard(cell, nonlinearity, parameters, self._layers, steps, part, batch, every_step)
+            for part in parts(batch, steps, weights)
         ]
         self.masks: np.ndarray | None = None
 

@@ -29,7 +29,8 @@ class Trainer:
     """A network in training. At step k it has seen k updates; the pass at step k is on batch k.
 
     `validate_every`: measure the validation loss at every so many steps (0: never). Not to be shared between threads.
-    `threads`: 2 work on halves of a batch of 32 sequences or more; the numbers are the same, bit by bit.
+    `threads`: 2 work on the halves of a batch of 32 or more where a step takes about a millisecond; the numbers are the
+    same, bit by bit.
     `seconds`: spent in passes and updates, validation not counted (the first one of a process compiles).
     `experiment`: the settings in use now.
     """
