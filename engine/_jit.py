@@ -1,7 +1,8 @@
 """The one decorator for kernels, and the one place that knows where compiled code is kept.
 
 Numba checks the age of a kernel's own file only: after an edit of a callee in another file a cached caller would go
-on returning old results. So the cache folder is named by a hash of all engine sources, and a stale one is never read.
+on returning old results. So the cache folder is named by a hash of all engine sources, and a stale one is never read;
+and by the width of the vectors, which Numba, to which they are the engine's own instructions, does not see.
 """
 
 import hashlib
@@ -14,6 +15,8 @@ from typing import Any
 
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+
+from engine._vec import register_bits
 
 # No nnan and ninf: this project is about NaN and infinity. No reassoc: the same sum wherever it is computed.
 FASTMATH = {"contract", "nsz", "arcp"}
@@ -32,7 +35,7 @@ def sources_hash() -> str:
 @cache
 def cache_folder() -> str:
     """The first writable of NUMBA_CACHE_DIR, the engine's __pycache__, the user's cache folder, a temporary folder."""
-    name = f"numba-{sources_hash()}"
+    name = f"numba-{sources_hash()}-{register_bits()}"
     user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # unchanged where there is no home
     given = os.environ.get("NUMBA_CACHE_DIR")
     places = [Path(given)] if given else []
