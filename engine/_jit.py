@@ -82,10 +82,25 @@ class _Cache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
+            self._load_callees(target_context.codegen())
             return super().load_overload(sig, target_context)
         except Exception:  # a file that a crash or a full disk left damaged: compile, and write it anew
             self.flush()
             return None
+
+    def _load_callees(self, codegen: Any) -> None:
+        """Load the kernels that this one calls before its own file, which has another copy of their code.
+
+        That copy has been optimised a second time and may round a sum elsewhere; the linker takes what it meets first.
+        A process that compiles meets a callee's own code first. Otherwise one that loads would have other last digits.
+        """
+        for name in self._py_func.__code__.co_names:
+            callee = self._py_func.__globals__.get(name)
+            cache = getattr(callee, "_cache", None)
+            if isinstance(cache, _Cache):
+                for key in cache._cache_file._load_index():
+                    if key == cache._index_key(key[0], codegen):  # not another machine's
+                        callee.compile(key[0])
 
 
 def jit(function: Callable) -> Any:
