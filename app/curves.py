@@ -38,7 +38,7 @@ def curves_of(trainer: engine.Trainer, trace: engine.Trace | None, validation: f
         rows, at = np.concatenate([rows, trace.log10_grad_norms[None]]), np.append(at, trainer.step)
     elif h.diverged_at is not None:  # updates may have gone on after the pass that was not finite
         n = h.diverged_at + 1
-        parts, rows, at = [part[:n] for part in parts], rows[at < n], at[at < n]
+        parts, rows, at = [part[h.at < n] for part in parts], rows[at < n], at[at < n]
     for array in (*parts, rows, at):
         array.flags.writeable = False
     loss, validation_loss, grad_norm, clipped, lr = parts

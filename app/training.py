@@ -13,7 +13,7 @@ SLICE = 0.025  # seconds of training before others have their turn
 EVERY = 0.08  # seconds between two pictures, at least
 SHARE = 0.08  # of the time that recording for pictures may take
 REPLAY = 3.0  # seconds of training that may be repeated to bring back the last finite step
-LAST_STEP = 100_000  # training ends here: the curves are kept whole
+LAST_STEP = 100_000  # training ends here: up to there the engine keeps every step of the curves
 STOP_RULES = ("stop_steps", "stop_loss", "patience")
 
 

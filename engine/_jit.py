@@ -1,7 +1,8 @@
 """The one decorator for kernels, and the one place that knows where compiled code is kept.
 
 Numba checks the age of a kernel's own file only: after an edit of a callee in another file a cached caller would go
-on returning old results. So the cache folder is named by a hash of all engine sources, and a stale one is never read.
+on returning old results. So the cache folder is named by a hash of all engine sources, and a stale one is never read;
+and by the width of the vectors, which Numba, to which they are the engine's own instructions, does not see.
 """
 
 import hashlib
@@ -14,6 +15,8 @@ from typing import Any
 
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+
+from engine._vec import register_bits
 
 # No nnan and ninf: this project is about NaN and infinity. No reassoc: the same sum wherever it is computed.
 FASTMATH = {"contract", "nsz", "arcp"}
@@ -32,7 +35,7 @@ def sources_hash() -> str:
 @cache
 def cache_folder() -> str:
     """The first writable of NUMBA_CACHE_DIR, the engine's __pycache__, the user's cache folder, a temporary folder."""
-    name = f"numba-{sources_hash()}"
+    name = f"numba-{sources_hash()}-{register_bits()}"
     user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # unchanged where there is no home
     given = os.environ.get("NUMBA_CACHE_DIR")
     places = [Path(given)] if given else []
@@ -79,10 +82,25 @@ class _Cache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
+            self._load_callees(target_context.codegen())
             return super().load_overload(sig, target_context)
         except Exception:  # a file that a crash or a full disk left damaged: compile, and write it anew
             self.flush()
             return None
+
+    def _load_callees(self, codegen: Any) -> None:
+        """Load the kernels that this one calls before its own file, which has another copy of their code.
+
+        That copy has been optimised a second time and may round a sum elsewhere; the linker takes what it meets first.
+        A process that compiles meets a callee's own code first. Otherwise one that loads would have other last digits.
+        """
+        for name in self._py_func.__code__.co_names:
+            callee = self._py_func.__globals__.get(name)
+            cache = getattr(callee, "_cache", None)
+            if isinstance(cache, _Cache):
+                for key in cache._cache_file._load_index():
+                    if key == cache._index_key(key[0], codegen):  # not another machine's
+                        callee.compile(key[0])
 
 
 def jit(function: Callable) -> Any:

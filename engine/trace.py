@@ -86,18 +86,21 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """A training run so far. Entry k of the arrays of length `steps` is measured at the weights before update k+1.
+    """A training run so far. An entry of step k is measured at the weights before update k+1.
 
-    `grad_norms`, `log10_grad_norms` are kept for a bounded number of training steps, `grad_norms_at`: step 0 and an
-    evenly thinned selection of the rest.
+    Of each curve the first 2^18 steps are all kept, `at` = 0, 1, 2, …; of a longer run every 2nd, then every 4th step,
+    and so on, to its end. `grad_norms`, `log10_grad_norms` are kept of fewer, `grad_norms_at`, thinned in the same way.
+    So a trainer remembers at most 13 MB of curves and 64 MB of norms (or 16 rows, where those are more) however long it
+    trains. A History shares the curves with it, and copies the norms: as much again.
     """
 
-    loss: np.ndarray  # (steps,), training, of the step's own batch; without weight decay and Ω
-    validation_loss: np.ndarray  # (steps,), NaN where it was not measured
-    lr: np.ndarray  # (steps,)
-    grad_norm: np.ndarray  # (steps,), ‖g‖₂ over all parameters, before clipping
-    clipped: np.ndarray  # (steps,), the same after clipping
-    examples: np.ndarray  # (steps,), sequences seen by the updates up to and with this one
+    at: np.ndarray  # (entries,), training steps, ascending
+    loss: np.ndarray  # (entries,), training, of the step's own batch; without weight decay and Ω
+    validation_loss: np.ndarray  # (entries,), NaN where it was not measured
+    lr: np.ndarray  # (entries,)
+    grad_norm: np.ndarray  # (entries,), ‖g‖₂ over all parameters, before clipping
+    clipped: np.ndarray  # (entries,), the same after clipping
+    examples: np.ndarray  # (entries,), sequences seen by the updates up to and with this one
     grad_norms: np.ndarray  # (rows, L, T)
     log10_grad_norms: np.ndarray  # (rows, L, T)
     grad_norms_at: np.ndarray  # (rows,), training steps, ascending

@@ -8,16 +8,16 @@ from engine.clipping import CLIPS, global_norm
 from engine.data import batches, dropout_masks, validation_batches
 from engine.experiment import Experiment, check_experiment
 from engine.generate import generate
-from engine.network import Network, log10_of
+from engine.network import Network
 from engine.optimizers import OPTIMIZERS, decay_weights, shrink_weights
 from engine.parameters import frozen
 from engine.passes import Pass, run_pass
+from engine.record import Curves, Rows
 from engine.schedules import SCHEDULES
 from engine.tasks import TASKS
 from engine.trace import Change, History, Trace, trace
 from engine.weights import blank, initialise
 
-ROW_BYTES, MOST_ROWS, FEWEST_ROWS = 64 << 20, 512, 16  # what the kept rows of gradient norms may take
 LIVE = (
     "lr", "momentum", "schedule", "schedule_steps", "schedule_factor", "clip", "clip_threshold", "weight_decay",
     "omega", "stop_steps", "stop_loss", "patience",
@@ -51,8 +51,9 @@ class Trainer:
         self._pass: Pass | None = None
         self._batches = batches(e)
         self._batch: tuple[np.ndarray, np.ndarray] | None = None  # of the current step
-        self._curves = np.full((6, 256), np.nan)  # loss, validation, lr, norm, clipped norm, examples
-        self._rows = _Rows(max(FEWEST_ROWS, min(MOST_ROWS, ROW_BYTES // (16 * e.num_layers * e.steps))))
+        self._curves = Curves(6)  # loss, validation, lr, norm, clipped norm, examples
+        self._rows = Rows((e.num_layers, e.steps))
+        self._loss = float("inf")  # of the last update's batch
         self._diverged: tuple[int, str] | None = None
         self._changes: tuple[Change, ...] = ()
         self._schedule_since = 0
@@ -92,7 +93,7 @@ class Trainer:
         e, k = self.experiment, self.step
         if e.stop_steps is not None and k >= e.stop_steps:
             return "steps"
-        if e.stop_loss is not None and k > 0 and self._curves[0, k - 1] <= e.stop_loss:
+        if e.stop_loss is not None and self._loss <= e.stop_loss:
             return "loss"
         if e.patience is not None and self._measured - self._best[1] >= e.patience:
             return "patience"
@@ -133,11 +134,12 @@ class Trainer:
     @property
     def history(self) -> History:
         """The run so far. The arrays do not change when training goes on."""
-        loss, validation, lr, norm, clipped, examples = (frozen(row[: self.step]) for row in self._curves.view())
-        log10, at = self._rows.arrays((self.experiment.num_layers, self.experiment.steps))
+        at, loss, validation, lr, norm, clipped, examples = self._curves.arrays()
+        rows_at, log10 = self._rows.arrays()
         with np.errstate(over="ignore", under="ignore"):
             linear = np.float_power(10.0, log10)
         return History(
+            at=at,
             loss=loss,
             validation_loss=validation,
             lr=lr,
@@ -146,7 +148,7 @@ class Trainer:
             examples=examples,
             grad_norms=frozen(linear),
             log10_grad_norms=frozen(log10),
-            grad_norms_at=frozen(at),
+            grad_norms_at=frozen(rows_at),
             diverged_at=self._diverged[0] if self._diverged else None,
             diverged_tensor=self._diverged[1] if self._diverged else None,
             changes=self._changes,
@@ -179,7 +181,7 @@ class Trainer:
     def _advance_one(self) -> None:
         e, k, done = self.experiment, self.step, self._current()
         network = self._network(*done.inputs.shape[:2])
-        self._rows.offer(k, network)
+        self._rows.add(k, network)
         gradient, weights, loss, norm = network.gradient.flat, self._parameters.flat, done.loss, done.grad_norm
         measured = self._validate_every and k % self._validate_every == 0
         validation = self.validation_loss() if measured else float("nan")
@@ -199,40 +201,10 @@ class Trainer:
             decay_weights(weights, gradient, e.weight_decay)
         self._optimizer.update(weights, gradient, self._state, lr, e.momentum, k + 1)
         self.examples += done.inputs.shape[1]
-        self._record(k, (loss, validation, lr, norm, clipped, self.examples))
+        self._curves.add(k, (loss, validation, lr, norm, clipped, self.examples))
+        self._loss = loss
         self._pass, self._batch, self.step = None, None, k + 1
         self.seconds += perf_counter() - begin
-
-    def _record(self, k: int, values: tuple[float, ...]) -> None:
-        if k == self._curves.shape[1]:  # a new array: views given out before keep the old one
-            longer = np.full((len(values), 2 * k), np.nan)
-            longer[:, :k] = self._curves
-            self._curves = longer
-        self._curves[:, k] = values
-
-
-class _Rows:
-    """Gradient norms of step 0 and an even selection of the others: when full, every second is dropped."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._stride = most, 1
-        self._kept: list[tuple[int, np.ndarray, np.ndarray]] = []
-
-    def offer(self, step: int, network: Network) -> None:
-        if step % self._stride:
-            return
-        if len(self._kept) == self._most:
-            self._kept, self._stride = self._kept[::2], 2 * self._stride
-            if step % self._stride:
-                return
-        self._kept.append((step, *network.mean_norms()))
-
-    def arrays(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """log10 norms (rows, L, T), and their steps."""
-        if not self._kept:
-            return np.zeros((0, *shape)), np.zeros(0, np.int64)
-        steps, norms, exponents = zip(*self._kept, strict=True)
-        return log10_of(np.stack(norms), np.stack(exponents)), np.array(steps)
 
 
 def train(e: Experiment, steps: int = 500, threads: int = 1) -> History:

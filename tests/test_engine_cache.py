@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,19 @@ def test_the_next_process_compiles_nothing(copy, tmp_path):
     assert first.numbers == second.numbers
     assert first.folder == second.folder
     assert first.folder.is_relative_to(tmp_path)
+
+
+def test_two_processes_may_compile_at_once(tmp_path):
+    """Into one empty folder: a server that starts with two workers."""
+    place = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    with ThreadPoolExecutor() as pool:
+        reports = [pool.submit(Report, ROOT, "warm", **place) for _ in range(2)]
+        first, second = (report.result() for report in reports)
+    assert not first.before
+    assert not second.before
+    third = Report(ROOT, **place)
+    assert (third.misses, third.before) == (0, True)
+    assert first.numbers == second.numbers == third.numbers
 
 
 def test_an_edited_source_is_never_answered_from_the_cache(copy, tmp_path):
