@@ -2,7 +2,7 @@
 
 The loop vectoriser is not asked: with seven arrays in one loop it gives up on its alias checks, silently, and it has no
 vector exp. Here a cell is a function of values with + − · ÷ and `m.tanh`, `m.sigmoid`, …; called with `Lanes` it emits
-instructions for a whole vector register, called with a NumPy namespace (tests/plain.py) the same lines compute plainly.
+instructions for a whole vector register, called with a NumPy namespace the same lines compute plainly.
 
 exp: x = k ln 2 + r; e^r by a polynomial; 2^k by adding k to the exponent bits. tanh goes through e^x − 1, so that small
 arguments keep their relative precision. NaN passes through, ±inf give the limits.
@@ -45,7 +45,7 @@ LOG2_E = 1.4426950408889634
 LN2 = {64: (0.693147180369123816490, 1.90821492927058770002e-10), 32: (0.693359375, -2.12194440e-4)}  # high, low part
 MAGIC = {64: 1.5 * 2.0**52, 32: 1.5 * 2.0**23}  # adding it rounds to an integer, in the low bits
 MANTISSA = {64: 52, 32: 23}
-EXP_RANGE = {64: (-708.39, 709.78), 32: (-87.33, 88.72)}  # below: 0 (not a subnormal number); above: infinity
+SIGMOID_TOP = {64: 708.39, 32: 87.33}  # beyond −this it is 0, and not a subnormal number
 TANH_TOP = {64: 18.71, 32: 8.66}  # beyond it tanh is ±1 but for one unit of the last bit
 INFINITE = {64: 710.0, 32: 89.0}  # rounds to k = 1024, 128: 2^k as computed is infinity
 
@@ -188,10 +188,6 @@ class Lanes:
         kind = ir.FunctionType(self.vector, [self.vector] * arguments)
         return cgutils.get_or_insert_function(self.b.module, kind, f"{name}.v{self.lanes}f{self.bits}")
 
-    def _between(self, x: Value, low: float, high: float) -> Value:
-        x = self.where(x > high, high, x)  # both comparisons are false for NaN, which therefore stays
-        return self.where(x < low, low, x)
-
     def _nearest(self, x: Value) -> tuple[Value, Value, Value]:
         """e^x = s e^r with s = 2^k, |r| ≤ ½ ln 2; and what rounding took from r."""
         t = x * LOG2_E + MAGIC[self.bits]
@@ -223,15 +219,10 @@ class Lanes:
         one = self.b.bitcast(self.constant(1.0), self.integers)
         return Value(self, self.b.bitcast(self.b.add(one, power), self.vector))
 
-    def exp(self, x: Value) -> Value:
-        low, high = EXP_RANGE[self.bits]
-        s, r, _ = self._nearest(self._between(x, low, high))
-        y = s * ((self._polynomial(r, NEAR) + r) + 1.0)
-        return self.where(x > high, float("inf"), self.where(x < low, 0.0, y))
-
     def expm1(self, x: Value) -> Value:
         """e^x − 1 for x ≤ 40, exact near 0 too."""
-        s, r, low = self._nearest(self._between(x, -40.0, 40.0))
+        x = self.where(x > 40.0, 40.0, x)  # both comparisons are false for NaN, which therefore stays
+        s, r, low = self._nearest(self.where(x < -40.0, -40.0, x))
         return s * ((self._polynomial(r, NEAR) + low) + r) + (s - 1.0)
 
     def tanh(self, x: Value) -> Value:
@@ -246,7 +237,7 @@ class Lanes:
 
     def sigmoid(self, x: Value) -> Value:
         """w = 1/(1 + e^{|x|}), or 1 − w for x ≥ 0: the relative precision is kept on both sides."""
-        size, top = self.abs(x), -EXP_RANGE[self.bits][0]
+        size, top = self.abs(x), SIGMOID_TOP[self.bits]
         s, r, _ = self._nearest(self.where(size > top, INFINITE[self.bits], size))
         w = 1.0 / ((s * (self._polynomial(r, NEAR) + r) + 1.0) + s)
         return self.where(x < 0.0, w, 1.0 - w)

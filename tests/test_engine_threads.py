@@ -9,10 +9,17 @@ import numpy as np
 import pytest
 
 import engine
+from engine import network as networks
 from engine import record
 from engine.network import Network
 from engine.parameters import Parameters
 from tests import cases
+
+
+@pytest.fixture(autouse=True)
+def cut_small_batches(monkeypatch):
+    """Into halves, which else only longer steps are worth."""
+    monkeypatch.setattr(networks, "SHARD_WORK", 0)
 
 
 def small(**changes: object) -> engine.Experiment:
@@ -46,6 +53,18 @@ def test_threads_do_not_change_a_bit(kind, batch_size):
     alone = result(e, 1)
     for threads in (2, 3):
         assert_same_bits(alone, result(e, threads))
+
+
+@pytest.mark.parametrize("kind", cases.KINDS)
+def test_the_halves_make_the_whole(kind, monkeypatch):
+    """What the other tests compare with PyTorch and the naive twin in one piece is the same in two."""
+    e = small(**cases.KINDS[kind], tbptt=4, dropout=0.3)
+    halves = result(e, 1)
+    monkeypatch.setattr(networks, "SHARD_WORK", 10**9)
+    whole = result(e, 1)
+    assert list(halves) == list(whole)
+    for name, value in halves.items():
+        np.testing.assert_allclose(value, whole[name], rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize(
