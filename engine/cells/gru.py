@@ -25,7 +25,7 @@ def step(m: Any, z: Any, state: Any) -> Any:
     (h,) = state
     r, u = m.sigmoid(z_r), m.sigmoid(z_z)
     n = m.phi(x_n + r * h_n)
-    return (u * (h - n) + n,), (r, u, n, h_n)
+    return ((1.0 - u) * n + u * h,), (r, u, n, h_n)
 
 
 def pullback(m: Any, saved: Any, old: Any, new: Any, gradient: Any) -> Any:

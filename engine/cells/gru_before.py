@@ -26,7 +26,7 @@ def step(m: Any, z: Any, state: Any) -> Any:
     """r, u = σ(z_r), σ(z_z);  n = φ(z_n), z_n = W_in x + b_in + W_hn (r h) + b_hn;  h' = (1 − u) n + u h."""
     (h,) = state
     r, u, n = m.sigmoid(z[0]), m.sigmoid(z[1]), m.phi(z[2])
-    return (u * (h - n) + n,), (r, u, n)
+    return ((1.0 - u) * n + u * h,), (r, u, n)
 
 
 def pullback(m: Any, saved: Any, old: Any, new: Any, gradient: Any) -> Any:

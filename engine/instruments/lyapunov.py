@@ -90,8 +90,11 @@ def in_pieces(
                 j = JACOBIANS[e.kind](w, s)
                 x, h[layer], c[layer] = s.new_h, s.new_h, s.new_c
                 if np.isfinite(j).all():
-                    q[layer], r = np.linalg.qr(j @ q[layer])
-                    found = np.log(np.abs(np.diagonal(r, axis1=1, axis2=2)))
+                    turned = j @ q[layer]
+                    q[layer], r = np.linalg.qr(turned)
+                    left = np.abs(np.diagonal(r, axis1=1, axis2=2))
+                    noise = size * np.finfo(np.float64).eps * np.linalg.norm(turned, axis=1)
+                    found = np.log(np.where(left <= noise, 0.0, left))  # nothing of it is its own: an exact 0
                 else:
                     found = np.full((sequences, each), np.nan)
                 if t >= 0:
