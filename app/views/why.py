@@ -99,6 +99,7 @@ def _look(name: str, w: Weights) -> Look:
         while len(looks) >= KEPT:
             looks.pop(next(iter(looks))).cancel()
         looks[key] = Look(name, w).start(RUNS.pool)
+    looks[key].want()
     return looks[key]
 
 
@@ -118,6 +119,7 @@ def _panel(name: str, look: Look, layer: int) -> None:
 def _waiting(name: str, look: Look) -> None:
     if look.done.is_set():
         st.rerun()
+    look.want()
     with st.container(horizontal=True, vertical_alignment="center", key=f"why_wait_{name}"):
         st.progress(min(1.0, look.share), _("{n} % computed").format(n=round(100 * look.share)))
         st.button(_("Cancel"), key=f"why_cancel_{name}", on_click=_cancel, args=(look,))
