@@ -17,6 +17,7 @@ from engine.instruments import gradient_flow, jacobian_spectrum, lyapunov
 from engine.instruments.pieces import Pieces
 
 SLICE = 0.025  # seconds of work before others have their turn
+GRACE = 5.0  # seconds that it works on when nobody waits for it any more
 NUMBERS = 1 << 20  # of the states of all sequences that are looked at: a few of a large batch say the same
 LOSSES, LAGS, EXPONENTS = 200, 100, 32  # rows of the matrix, timesteps of the spectra, exponents: what one can see
 log = logging.getLogger(__name__)
@@ -86,19 +87,32 @@ class Look:
         self.done = threading.Event()
         self._pieces: Pieces[Any] | None = None
         self._trace: engine.Trace | None = None
+        self._pool: Pool | None = None
+        self._wanted = time.monotonic()  # when somebody was last waiting for it
 
     def __hash__(self) -> int:
         return id(self)
 
     def start(self, pool: Pool) -> "Look":
-        pool.wake(self, time.monotonic())
+        self._pool = pool
+        self.want()
         return self
+
+    def want(self) -> None:
+        """Somebody waits for it: it goes on. (A tab that was closed, or a panel, says nothing: then it rests.)"""
+        self._wanted = time.monotonic()
+        if self._pool is not None and not self.done.is_set():
+            self._pool.wake(self, self._wanted)
 
     def cancel(self) -> None:
         self.cancelled = True
+        if self._pool is not None:
+            self._pool.wake(self)  # it may be resting
 
     def work(self) -> float | None:
-        """A slice; asks to be called again until it is done."""
+        """A slice; asks to be called again until it is done, or nobody waits for it."""
+        if self.done.is_set():
+            return None
         try:
             return self._work()
         except Exception:
@@ -123,7 +137,8 @@ class Look:
         if self.cancelled:
             self._end()
             return None
-        return time.monotonic()
+        now = time.monotonic()
+        return now if now - self._wanted < GRACE else None
 
     def _end(self) -> None:
         self._pieces = self._trace = None

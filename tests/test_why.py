@@ -153,6 +153,36 @@ def test_work_is_cut_into_slices_and_can_be_cancelled(pool, monkeypatch):
     assert time.monotonic() - begin < 30
 
 
+def test_work_that_nobody_waits_for_rests_until_somebody_does(pool, monkeypatch):
+    """A closed tab must not cost the others minutes of a thread."""
+    slices = []
+
+    def endless(e: Any, t: Any, w: Any) -> Any:
+        while True:
+            slices.append(time.sleep(0.01))
+            yield 0.5
+
+    def rests() -> bool:
+        before = len(slices)
+        time.sleep(0.2)
+        return len(slices) == before
+
+    def comes(true: Any) -> bool:
+        return any(true() or time.sleep(0.05) for _ in range(200))
+
+    monkeypatch.setitem(INSTRUMENTS, "gates", endless)
+    monkeypatch.setattr(app.looks, "GRACE", 0.5)
+    look = Look("gates", weights()).start(pool)
+    assert comes(lambda: slices)
+    assert comes(rests)
+    look.want()
+    assert comes(lambda: not rests())
+    assert comes(rests)
+    assert not look.done.is_set()
+    look.cancel()
+    assert look.done.wait(30)
+
+
 def test_what_fails_says_so_and_costs_no_thread(pool, monkeypatch):
     def broken(e: Any, t: Any, w: Any) -> Any:
         yield 0.0

@@ -56,6 +56,8 @@ def test_every_question_is_answered_for_the_network_that_was_trained(visit):
     v.page.get_by_role("link", name="Explore").first.click()
     v.page.wait_for_selector("#stage .js-plotly-plot")
     v.until(lambda: v.page.evaluate("window.__stage.step") == step)  # nothing began again
+    v.page.get_by_role("link", name="Why").first.click()
+    v.until(lambda: v.painted("spectrum") == 3)  # the panels are open as they were left
 
 
 def test_the_pictures_follow_the_theme_and_fit_a_phone(visit):

@@ -87,7 +87,7 @@ def settling(a: Asked, p: Palette) -> Part:
     meta = {
         "question": _("How sure is the largest?"),
         "answer": _("λ<sub>1</sub> = <b>{value}</b> ± {error}, over {n} steps of 4 sequences").format(
-            value=fixed(value), error=fixed(error), n=len(local)
+            value=fixed(value), error=_("less than 0.0001") if error < 5e-5 else fixed(error), n=len(local)
         ),
         "x": _("step"), "labels": labels, "ticks": {"x": "count", "y": "count"},
     }  # fmt: skip

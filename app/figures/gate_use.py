@@ -126,7 +126,10 @@ def sentence(a: Asked) -> str:
     """What the pictures show, in numbers."""
     keep = a.found.keep
     if keep is None:
-        return _("The plain RNN has no gates: all of its state goes through W_hh and φ at every step. Try LSTM or GRU.")
+        return _(
+            "The plain RNN has no gates: all of its state goes through W<sub>hh</sub> and φ at every step. "
+            "Try LSTM or GRU."
+        )
     gate, tau = a.found.gates[keep], a.found.time_constants[a.layer]
     mean = float(gate.unit_mean[a.layer].mean())
     if not np.isfinite(mean):

@@ -91,7 +91,7 @@ def product(a: Asked, p: Palette) -> Part:
     meta = {
         "question": _("What is left of it at step k?"), "answer": _many_steps(a), "x": "k", "labels": labels,
         "ticks": {"x": "count", "y": "log"},
-        "notes": [{"text": _("← back in time"), "x": 1, "y": 1, "xanchor": "right", "yanchor": "top"}],
+        "notes": [{"text": _("← back in time"), "x": 1, "y": 0, "xanchor": "right", "yanchor": "bottom"}],
     }  # fmt: skip
     shapes = [across(0, p.faint, steps + 0.5, -0.5)]
     return {"data": data, "layout": layout(p, along(p, 0, steps), y, meta, shapes)}

@@ -1,7 +1,8 @@
 """The Why page: closer looks at the state of the run that Explore shows. Nothing is computed before it is asked for."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -33,10 +34,10 @@ def page() -> None:
             return
         w = snapshot.weights
         layer = _head(w, snapshot.step, snapshot.lost)
-        panels = {
-            name: st.expander(_(row.question), key=f"why_{name}", on_change=session.command)
-            for name, row in WHY.items()
-        }
+        panels = {}
+        for name, row in WHY.items():
+            with _remembered(f"why_{name}", False) as key:
+                panels[name] = st.expander(_(row.question), key=key, on_change=session.command)
         looks = {name: _look(name, w) for name, panel in panels.items() if panel.open}
         end = time.monotonic() + FIRST_LOOK
         for name, look in looks.items():
@@ -64,6 +65,17 @@ def _keep() -> None:
     session.run()
 
 
+@contextmanager
+def _remembered(key: str, usual: Any) -> Iterator[str]:
+    """For a widget of this page alone: Streamlit forgets its value while another page is shown."""
+    state = st.session_state
+    said: dict[str, Any] = state.setdefault("why_said", {})
+    if key not in state:
+        state[key] = said.get(key, usual)
+    yield key
+    said[key] = state[key]
+
+
 def _head(w: Weights, step: int, lost: bool) -> int:
     """Which state is looked at; returns the layer that is shown."""
     text = _("The network that Explore shows, at step {n}: its weights, and the batch of that step.")
@@ -77,15 +89,10 @@ def _head(w: Weights, step: int, lost: bool) -> int:
     if layers == 1:
         return 0
     names = [_("layer {n}").format(n=n + 1) for n in range(layers)]
-    chosen = st.segmented_control(
-        _("Layer"),
-        names,
-        default=names[-1],
-        required=True,
-        key=f"why_layer_{layers}",
-        on_change=session.command,
-        label_visibility="collapsed",
-    )
+    with _remembered(f"why_layer_{layers}", names[-1]) as key:
+        chosen = st.segmented_control(
+            _("Layer"), names, required=True, key=key, on_change=session.command, label_visibility="collapsed"
+        )
     return names.index(chosen or names[-1])
 
 
@@ -99,6 +106,7 @@ def _look(name: str, w: Weights) -> Look:
         while len(looks) >= KEPT:
             looks.pop(next(iter(looks))).cancel()
         looks[key] = Look(name, w).start(RUNS.pool)
+    looks[key].want()
     return looks[key]
 
 
@@ -118,6 +126,7 @@ def _panel(name: str, look: Look, layer: int) -> None:
 def _waiting(name: str, look: Look) -> None:
     if look.done.is_set():
         st.rerun()
+    look.want()
     with st.container(horizontal=True, vertical_alignment="center", key=f"why_wait_{name}"):
         st.progress(min(1.0, look.share), _("{n} % computed").format(n=round(100 * look.share)))
         st.button(_("Cancel"), key=f"why_cancel_{name}", on_click=_cancel, args=(look,))
