@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # Streamlit puts app/ there, not the folder that holds app and engine
@@ -55,6 +56,7 @@ class Preload:
 async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Compile in the background while the server runs; stop all training when it ends."""
     RUNS.compiler.warm_up(engine.Experiment())
+    threadpool_limits(1, user_api="blas")  # a closer look's small products: two threads in each wait for one another
     gc.freeze()  # what is imported stays: no collection needs to look at it again
     sweeping = asyncio.create_task(_sweep())
     try:

@@ -53,7 +53,7 @@ def test_imports_are_allowed(place):
 def test_nothing_imports_the_tests_or_their_tools():
     for path in files("engine") + files("app"):
         tops = {name.split(".")[0] for name in imports(path)}
-        assert not tops & {"tests", "torch", "pytest", "hypothesis", "playwright", "threadpoolctl"}, path
+        assert not tops & {"tests", "torch", "pytest", "hypothesis", "playwright"}, path
 
 
 def test_streamlit_is_for_pages_only():
