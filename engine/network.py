@@ -16,7 +16,7 @@ from engine.parameters import Parameters
 from engine.shard import Layer, Shard
 
 LOG10_2 = float(np.log10(2.0))
-SHARD_ROWS, SHARD_WORK = 16, 6_000_000  # sequences of a shard at least, and weights × sequences × timesteps: 0.3 ms
+SHARD_ROWS, SHARD_WORK = 16, 6_000_000  # of a shard at least: sequences; weights × sequences × timesteps (36 MFLOP)
 
 
 @cache
@@ -82,7 +82,7 @@ class Network:
     def learn(
         self, inputs: np.ndarray, targets: np.ndarray, loss: str, cut: int = 0, masks: np.ndarray | None = None
     ) -> tuple[float, np.ndarray]:
-        """Forward, loss and backward in one go, so that each thread is started once: see there."""
+        """`forward`, `loss` and `backward` in one go, so that each thread is started once: the loss and ∂L/∂outputs."""
         targets = self._by_step(targets)
 
         def run(shard: Shard) -> tuple[float, np.ndarray]:
