@@ -4,7 +4,7 @@ from time import perf_counter
 
 import numpy as np
 
-from engine.clipping import CLIPS, global_norm
+from engine.clipping import CLIPS
 from engine.data import batches, dropout_masks, validation_batches
 from engine.experiment import Experiment, check_experiment
 from engine.generate import generate
@@ -193,8 +193,7 @@ class Trainer:
         since = k - self._schedule_since
         lr, clipped = e.lr * SCHEDULES[e.schedule].factor(since, e.schedule_steps, e.schedule_factor), norm
         if self._clip.apply is not None:
-            self._clip.apply(gradient, self._parameters.starts, norm, e.clip_threshold)
-            clipped = global_norm(gradient)
+            clipped = self._clip.apply(gradient, self._parameters.starts, norm, e.clip_threshold)
         if e.weight_decay and self._optimizer.decoupled:
             shrink_weights(weights, lr * e.weight_decay)
         elif e.weight_decay:
