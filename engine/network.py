@@ -61,7 +61,7 @@ class Network:
 
     @cached_property
     def _of_gradient(self) -> tuple[list[tuple[Any, ...]], list[tuple[np.ndarray, np.ndarray]], np.ndarray | None]:
-        """What `_add_up` adds, shard by shard: arguments of `split`; (whole, part) of the head; the embedding or None."""
+        """What `_add_up` adds, by shard: arguments of `split`; (whole, part) of the head; the embedding or None."""
         g, apart = self.gradient, int(self.cell.apart)
         splits = [
             (*dw, add, apart, *tensors)
