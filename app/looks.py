@@ -13,7 +13,7 @@ from app.kept import Weights
 from app.pool import Pool
 from engine.cells import KINDS
 from engine.data import batch
-from engine.instruments import gradient_flow, jacobian_spectrum, lyapunov
+from engine.instruments import floats, gradient_flow, jacobian_spectrum, lyapunov
 from engine.instruments.pieces import Pieces
 
 SLICE = 0.025  # seconds of work before others have their turn
@@ -51,11 +51,16 @@ def _gates(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
     return engine.gates(t)
 
 
+def _floats(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    return floats.in_pieces(e, t)
+
+
 INSTRUMENTS: Mapping[str, Callable[[engine.Experiment, engine.Trace, Weights], Pieces[Any]]] = {
     "credit": _credit,
     "spectrum": _spectrum,
     "exponents": _exponents,
     "gates": _gates,
+    "floats": _floats,
 }
 
 
