@@ -83,6 +83,7 @@ def _whole(x: float) -> str:
 NAMES = {
     "normal": "all digits", "subnormal": "digits lost", "zero": "exactly 0", "infinite": "infinite", "nan": "NaN",
 }  # fmt: skip
+MARKS = {"normal": "■", "subnormal": "▨", "zero": "□", "infinite": "■", "nan": "■"}
 
 
 def classes(dtype: str, a: Asked, p: Palette) -> Part:
@@ -90,23 +91,22 @@ def classes(dtype: str, a: Asked, p: Palette) -> Part:
     shares = getattr(a.found, dtype).shares[a.layer]
     steps = len(shares)
     t, tops = np.arange(1, steps + 1, dtype=np.int32), 100 * np.cumsum(shares, axis=1)
-    colours = {"normal": p.gradient, "subnormal": p.ghost, "zero": p.faint, "infinite": p.threshold, "nan": p.soft}
-    opacities = {"normal": "90", "subnormal": "70", "zero": "FF", "infinite": "B0", "nan": "70"}
+    colours = {"normal": p.gradient, "subnormal": p.gradient, "zero": p.soft, "infinite": p.threshold, "nan": p.ink}
     data: list[Part] = []
     labels: list[Part] = []
-    below = np.zeros(steps)
     for n, name in enumerate(CLASSES):
-        share, top = 100 * shares[:, n], tops[:, n]
-        if share.any():
-            fill = {"fill": "tonexty" if data else "tozeroy", "fillcolor": colours[name] + opacities[name]}
-            hover = _(NAMES[name]) + ": %{customdata:.3~g} %<extra></extra>"
-            more = {"customdata": share.astype(np.float32), "hoverinfo": "all", "hovertemplate": hover}
-            data.append(line(t, gaps(top), colours[name], 0, **fill, **more))
-            wide = np.flatnonzero(share >= 0.8 * share.max())
-            there = int(wide[len(wide) // 2]) if len(wide) < 0.4 * steps else int(wide[len(wide) // 5])
-            at = [float(t[there]), float((top[there] + below[there]) / 2)]
-            labels.append(label(name, f"<b>{_(NAMES[name])}</b>", p.ink, [], "at", at=at, loose=True))
-        below = top
+        share = 100 * shares[:, n]
+        if not share.any():
+            continue
+        color, fill = colours[name], "tonexty" if data else "tozeroy"
+        look: Part = {"fill": fill, "fillcolor": p.panel if name == "zero" else color + "A8"}
+        if name == "subnormal":
+            look["fillpattern"] = {"shape": "/", "fgcolor": color, "bgcolor": p.paper, "size": 6, "solidity": 0.25}
+        hover = _(NAMES[name]) + ": %{customdata:.3~g} %<extra></extra>"
+        more = {"customdata": share.astype(np.float32), "hoverinfo": "all", "hovertemplate": hover}
+        data.append(line(t, gaps(tops[:, n]), color, 1, **look, **more))
+        at = [steps + 0.5, 8.0 + 14.0 * len(labels)]
+        labels.append(label(name, f"{MARKS[name]} {_(NAMES[name])}", color, [], "at", at=at))
     meta = {
         "question": _("What are the components of δ<sub>t</sub> in {dtype}?").format(dtype=dtype),
         "answer": _died(a, dtype), "x": "t", "labels": labels, "ticks": {"x": "count", "y": "count"},
@@ -171,7 +171,9 @@ def _heard(a: Asked) -> str:
 
 
 def pictures(a: Asked) -> dict[str, Draw]:
-    maps: dict[str, Draw] = {f"classes_{dtype}": partial(classes, dtype) for dtype in DTYPES}
+    """In float64 only where it is worth a picture: where not everything has all its digits."""
+    worth = [d for d in DTYPES if d == "float32" or (a.found.float64.shares[a.layer, :, 0] < 1).any()]
+    maps: dict[str, Draw] = {f"classes_{dtype}": partial(classes, dtype) for dtype in worth}
     return {"sizes": sizes, "counted": counted} | maps
 
 
@@ -179,7 +181,7 @@ def sentence(a: Asked) -> str:
     """What the pictures show, in numbers."""
     found, truth = a.found, a.found.log10_norms[a.layer]
     broken = [(dtype, getattr(found, dtype).non_finite) for dtype in DTYPES]
-    parts = [_("{dtype} breaks at {name}.").format(dtype=dtype, name=name) for dtype, name in broken if name]
+    parts = [_("In {dtype} the first that is not finite is {name}.").format(dtype=dtype, name=name) for dtype, name in broken if name]
     for dtype, name in broken:
         silent = found.silent(dtype, a.layer)
         if not name and silent:
@@ -187,13 +189,17 @@ def sentence(a: Asked) -> str:
             size = power(float(truth[0])) if np.isfinite(truth[0]) else short(float(truth[0]))
             parts.append(text.format(dtype=dtype, t=silent, size=size))
     if not parts:
-        single = found.float32.shares[a.layer]
-        lost = float(1 - single[:, 0].mean())
-        text = _("Neither type loses δ<sub>t</sub>: float32 has all digits of {share} of its components.")
-        parts.append(text.format(share=percent(1 - lost)))
+        lost = float(1 - found.float32.shares[a.layer, :, 0].mean())
+        text = _("float32 and float64 both hold all components of δ<sub>t</sub>, with all their digits.")
+        if lost:
+            text = _("In float32 {share} of the components of δ<sub>t</sub> are 0 or have lost digits.")
+        parts.append(text.format(share=percent(lost)))
     single = deaf(found.float32, a.layer)
     if single is not None and single >= 2:
-        text = _("But in the sum over time, float32 forgets sooner: the parts of the steps up to t = {t} are too small.")
+        text = _(
+            "The sum over time forgets sooner: up to t = {t} a step's part of ∂L/∂W<sub>hh</sub> is too small to change it "
+            "in float32."
+        )
         parts.append(text.format(t=single))
     zeros = [_zeros(getattr(found, dtype)) for dtype in DTYPES]
     if zeros[0] > zeros[1]:
