@@ -8,10 +8,11 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 import engine
+from app.curves import Curves
 from app.shown import Shown, run_free, shown_of
 
 BUDGET = 12_000_000  # bytes for the kept steps of one run: 900 of the default, more than a scrubber has pixels
-WEIGHTS_BUDGET = 4_000_000  # bytes for the weights kept of one run: 400 times those of the default
+WEIGHTS_BUDGET = 4_000_000  # bytes for the weights kept of one run, with Adam 130 times those of the default
 RADII_SHARE = 0.03  # of the time that eigenvalues may take
 
 
@@ -45,10 +46,14 @@ class Weights:
     step: int
     experiment: engine.Experiment  # the settings in use there
     state_dict: Mapping[str, np.ndarray]
+    optimizer_state: np.ndarray | None = None  # None: zero, as before the first step
+    lr: float | None = None  # of the update that followed; None: that of the experiment
+    curves: Curves | None = None  # of the run so far; given to those that are shown, not kept
 
     @property
     def size(self) -> int:
-        return sum(value.nbytes for value in self.state_dict.values())
+        state = 0 if self.optimizer_state is None else self.optimizer_state.nbytes
+        return state + sum(value.nbytes for value in self.state_dict.values())
 
 
 class Sized(Protocol):
@@ -115,6 +120,12 @@ class Radii:
             return before
         found = engine.radii(e.kind, trace.state_dict)
         return cls(found, step, time.monotonic() - begin, begin)
+
+
+def weights_of(trainer: engine.Trainer, trace: engine.Trace) -> Weights:
+    """What is kept of a trainer at its current step, whose pass is `trace`."""
+    state = trainer.optimizer_state if trainer.step else None
+    return Weights(trainer.step, trainer.experiment, trace.state_dict, state, trainer.lr)
 
 
 def moment_of(

@@ -12,7 +12,7 @@ from app.figures.asked import Asked
 from app.kept import Weights
 from app.pool import Pool
 from engine.cells import KINDS
-from engine.data import batch
+from engine.data import batch, dropout_masks
 from engine.instruments import floats, gradient_flow, jacobian_spectrum, lyapunov
 from engine.instruments.pieces import Pieces
 
@@ -51,6 +51,11 @@ def _gates(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
     return engine.gates(t)
 
 
+def _update(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    yield 0.0
+    return engine.update(e, t, w.optimizer_state, w.step, w.lr)
+
+
 def _floats(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
     return floats.in_pieces(e, t)
 
@@ -61,7 +66,11 @@ INSTRUMENTS: Mapping[str, Callable[[engine.Experiment, engine.Trace, Weights], P
     "exponents": _exponents,
     "gates": _gates,
     "floats": _floats,
+    "update": _update,
 }
+
+
+WHOLE = ("update",)  # of the gradient that training uses, and no part of it
 
 
 def sequences(e: engine.Experiment) -> int:
@@ -70,10 +79,15 @@ def sequences(e: engine.Experiment) -> int:
     return max(1, min(e.sequences, NUMBERS // each))
 
 
-def probe(w: Weights) -> engine.Trace:
-    """The pass at these weights on the batch that the run saw there, or the first sequences of it."""
+def probe(w: Weights, whole: bool = False) -> engine.Trace:
+    """The pass at these weights on the batch that the run saw there, or the first sequences of it.
+
+    `whole`: on all of it and with the step's dropout, for what has to be the very gradient of training.
+    """
     e, few = w.experiment, slice(0, sequences(w.experiment))
     inputs, targets = batch(e, w.step)
+    if whole:
+        return engine.probe(e, w.state_dict, inputs, targets, dropout_masks(e, w.step, inputs.shape[1]))
     targets = targets[:, few] if engine.TASKS[e.task].every_step else targets[few]
     return engine.probe(e, w.state_dict, inputs[:, few].copy(), targets)
 
@@ -129,7 +143,7 @@ class Look:
     def _work(self) -> float | None:
         w, begin = self.weights, time.monotonic()
         if self._pieces is None and not self.cancelled:
-            self._trace = probe(w)
+            self._trace = probe(w, self.name in WHOLE)
             self._pieces = INSTRUMENTS[self.name](w.experiment, self._trace, w)
         while not self.cancelled and time.monotonic() - begin < SLICE:
             assert self._pieces is not None

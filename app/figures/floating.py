@@ -1,4 +1,4 @@
-"""What would plain float32 have seen? δ_t with nothing rescaled: its exponents, what is lost of it, what still counts."""
+"""What would plain float32 have seen? δ_t with nothing rescaled: its range, what is lost of it, what still counts."""
 
 from functools import partial
 
@@ -56,7 +56,7 @@ def sizes(a: Asked, p: Palette) -> Part:
         digits, zero, infinite = (n * LOG10_2 for n in LIMITS[dtype])
         for level, text in ((zero, _("0 in {dtype}")), (digits, ""), (infinite, _("∞ in {dtype}"))):
             if y["range"][0] < level < y["range"][1]:
-                look = {} if text else {"dash": "2px,3px", "width": 1}
+                look: Part = {} if text else {"dash": "2px,3px", "width": 1}
                 shapes.append(across(level, p.threshold, steps + 0.5, 0.5, **look))
             if text and y["range"][0] < level < y["range"][1]:
                 at = [steps + 0.5, level]
@@ -72,7 +72,9 @@ def _range(f: Floats, layer: int) -> str:
     low, high = f.exponents[layer, :, 0], f.exponents[layer, :, 2]
     if not np.isfinite(low).any():
         return _("float32: no component of δ<sub>t</sub> has a size")
-    text = _("Shaded: all components in float32, 2<sup>{low}</sup> to 2<sup>{high}</sup>; bold: the exact ‖δ<sub>t</sub>‖")
+    text = _(
+        "Shaded: all components in float32, 2<sup>{low}</sup> to 2<sup>{high}</sup>; bold: the true ‖δ<sub>t</sub>‖"
+    )
     return text.format(low=_whole(np.nanmin(low)), high=_whole(np.nanmax(high)))
 
 
@@ -150,7 +152,7 @@ def counted(a: Asked, p: Palette) -> Part:
 
 
 def deaf(f: Floats, layer: int) -> int | None:
-    """The last timestep up to which no step's part changes a hundredth of the gradient's components; None: no number."""
+    """The last timestep up to which no step's part changes a hundredth of the components; None: not a number."""
     heard = f.counted[layer, 1:]
     if not np.isfinite(heard).all():
         return None
@@ -181,7 +183,11 @@ def sentence(a: Asked) -> str:
     """What the pictures show, in numbers."""
     found, truth = a.found, a.found.log10_norms[a.layer]
     broken = [(dtype, getattr(found, dtype).non_finite) for dtype in DTYPES]
-    parts = [_("In {dtype} the first that is not finite is {name}.").format(dtype=dtype, name=name) for dtype, name in broken if name]
+    parts = [
+        _("In {dtype} the first that is not finite is {name}.").format(dtype=dtype, name=name)
+        for dtype, name in broken
+        if name
+    ]
     for dtype, name in broken:
         silent = found.silent(dtype, a.layer)
         if not name and silent:
@@ -197,8 +203,8 @@ def sentence(a: Asked) -> str:
     single = deaf(found.float32, a.layer)
     if single is not None and single >= 2:
         text = _(
-            "The sum over time forgets sooner: up to t = {t} a step's part of ∂L/∂W<sub>hh</sub> is too small to change it "
-            "in float32."
+            "The sum over time forgets sooner: up to t = {t} a step's part of ∂L/∂W<sub>hh</sub> is too small to "
+            "change it in float32."
         )
         parts.append(text.format(t=single))
     zeros = [_zeros(getattr(found, dtype)) for dtype in DTYPES]

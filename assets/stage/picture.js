@@ -108,7 +108,7 @@ export class Picture {
     const axis = (name) => {
       const given = layout[name + 'axis'], own = this.#zoom?.[name], range = own ?? given.range
       const most = name === 'x' ? this.box.w / (fs * (range[1] > 9999 ? 4.6 : 3.2)) : this.box.h / (fs * 2.4)
-      const ticks = own && meta.ticks[name] === 'log' ? decades(...range, most) : name === 'x' || own ? counts(...range, Math.min(most, 6), !own) : {}
+      const kind = meta.ticks[name], ticks = kind === 'names' ? {} : kind === 'log' && (own || name === 'x') ? decades(...range, most) : name === 'x' || own ? counts(...range, Math.min(most, 6), !own) : {}
       return { ...given, ...ticks, range: [...range], tickfont: { ...given.tickfont, size: fs }, ticklabelstandoff: Math.round(fs * 0.3), fixedrange: touch }
     }
     return {

@@ -30,10 +30,12 @@ class Floats:
 
     dtype: str
     loss: float
-    exponents: np.ndarray  # (L, T, 3): ⌊log2 |x|⌋ of the components of δ_t with a size: least, median, greatest; NaN: none
+    exponents: np.ndarray  # (L, T, 3): ⌊log2 |x|⌋ of the finite components of δ_t but 0: least, median, greatest
     shares: np.ndarray  # (L, T, 5): of the components of δ_t that are normal, subnormal, zero, infinite, NaN
     log10_norms: np.ndarray  # (L, T): log10 of the mean over the batch of ‖δ_t‖₂; −inf is zero, NaN is not a number
-    counted: np.ndarray  # (L, T): the share of W_hh's gradient that step t's part of the sum changes; t = 1 has no part: NaN
+    counted: (
+        np.ndarray
+    )  # (L, T): the share of W_hh's gradient that step t's part of the sum changes; NaN at t = 1: none
     grads: Mapping[str, np.ndarray]  # ∂L/∂θ, in this type
     non_finite: str | None  # the first tensor with a NaN or an infinity, by name and step; None where all is finite
 
@@ -158,9 +160,9 @@ def _pass(e: Experiment, t: Trace, dtype: np.dtype) -> Pieces[Floats]:
     grads = {name: frozen(grads[name]) for name in w}
     for name, g in grads.items():
         first.note(f"gradient of {name}", g)
-    return Floats(
-        dtype.name, float(loss), *(frozen(x) for x in (exponents, shares, log10, counted)), grads, first.name
-    )
+    for array in (exponents, shares, log10, counted):
+        frozen(array)
+    return Floats(dtype.name, float(loss), exponents, shares, log10, counted, grads, first.name)
 
 
 def _seen(delta: np.ndarray) -> tuple[Any, list[float], float]:
