@@ -13,7 +13,7 @@ from app.kept import Weights
 from app.pool import Pool
 from engine.cells import KINDS
 from engine.data import batch, dropout_masks
-from engine.instruments import floats, gradient_flow, jacobian_spectrum, lyapunov
+from engine.instruments import clip, floats, gradient_flow, jacobian_spectrum, lyapunov
 from engine.instruments.pieces import Pieces
 
 SLICE = 0.025  # seconds of work before others have their turn
@@ -56,6 +56,11 @@ def _update(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
     return engine.update(e, t, w.optimizer_state, w.step, w.lr)
 
 
+def _clipping(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    """(at this step, the curves of the run)"""
+    return (yield from clip.in_pieces(t, e.clip_threshold)), w.curves
+
+
 def _floats(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
     return floats.in_pieces(e, t)
 
@@ -67,10 +72,11 @@ INSTRUMENTS: Mapping[str, Callable[[engine.Experiment, engine.Trace, Weights], P
     "gates": _gates,
     "floats": _floats,
     "update": _update,
+    "clipping": _clipping,
 }
 
 
-WHOLE = ("update",)  # of the gradient that training uses, and no part of it
+WHOLE = ("update", "clipping")  # of the gradient that training uses, and no part of it
 
 
 def sequences(e: engine.Experiment) -> int:

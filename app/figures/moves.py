@@ -6,34 +6,20 @@ import numpy as np
 
 from app.figures.asked import Asked, Draw, log_axis
 from app.figures.credit import percent
-from app.figures.numbers import decade, minus, rate, short
+from app.figures.numbers import decade, rate, short
 from app.figures.palette import Palette
+from app.figures.parts import FAINTEST, NAMES, here, name, rows
 from app.figures.scales import gaps
-from app.figures.template import Part, across, axis, dots, label, layout, line, upright
+from app.figures.template import Part, across, dots, label, layout, line, upright
 from app.words import _
 from engine import OPTIMIZERS, Update
-from engine.instruments.blocks import Block
 
 POINTS = 500  # of each kind of weight, evenly by the rank of |g|
-FAINTEST = -40.0  # decades: gradients below it are off the picture
 USUAL = -3.0  # log10 ‖Δθ‖/‖θ‖ of a step that is neither timid nor wild (a rule of thumb: Karpathy, CS231n)
-NAMES = {
-    "W_hh": "W<sub>hh</sub>", "W_ih": "W<sub>ih</sub>", "b": "b", "W_out": "W<sub>out</sub>",
-    "b_out": "b<sub>out</sub>", "E": "E",
-}  # fmt: skip
 KINDS = (("W_hh",), ("W_ih", "E"), ("b", "b_out"), ("W_out",))
 ADAMS = ("adam", "adamw", "adam_uncorrected", "rmsprop", "dynamic")
 
 Law = Callable[[np.ndarray], np.ndarray]
-
-
-def name(block: Block) -> str:
-    return f"{NAMES[block.name]} {block.gate}".strip()
-
-
-def here(a: Asked) -> list[int]:
-    """The blocks of the shown layer, the head and the embedding."""
-    return [k for k, block in enumerate(a.found.blocks) if block.layer in (a.layer, None)]
 
 
 def steady(a: Asked) -> Law | None:
@@ -62,20 +48,21 @@ def scatter(a: Asked, p: Palette) -> Part:
     x_axis = log_axis(p, g, FAINTEST, (-6.0 if epsilon is None else epsilon - 2, 0.0))
     y_axis = log_axis(p, np.append(d, lr), FAINTEST, (-8.0, -1.0))
     left, right = (float(v) for v in x_axis["range"])
-    for label_ in labels:
-        label_["at"] = [left, 0.0]
+    low, high = y_axis["range"]
+    for n, said in enumerate(labels):  # beside the picture, where no point lies below them
+        said["at"] = [right, low + (0.05 + 0.09 * n) * (high - low)]
     x, law, shapes = np.linspace(left, right, 121), steady(a), []
     data.append(line(x.astype(np.float32), _inside(_log10(u.lr * 10**x), y_axis), p.soft, 1.5))
     labels.append(label("sgd", _("plain SGD, lr · |g|"), p.soft, [len(data) - 1], "beside"))
     if law is not None and a.experiment.optimizer != "sgd":
         data.append(line(x.astype(np.float32), _inside(_log10(law(10**x)), y_axis), p.theory, 1.8, dash="5px,4px"))
         labels.append(label("law", _("a steady |g|"), p.theory, [len(data) - 1], "beside"))
-    if lr > y_axis["range"][0]:
+    if lr > low:
         shapes.append(across(lr, p.ink, right, left, width=1, dash="2px,3px"))
         labels.append(label("lr", f"lr = {rate(u.lr)}", p.ink, [], "at", at=[right, lr]))
     if epsilon is not None:
         shapes.append(upright(epsilon, p.threshold, width=1.5))
-        labels.append(label("epsilon", "ε", p.threshold, [], "at", at=[epsilon, y_axis["range"][0] + 0.3]))
+        labels.append(label("epsilon", "ε", p.threshold, [], "at", at=[epsilon, low + 0.04 * (high - low)]))
     meta = {
         "question": _("How far does each weight move for its gradient?"), "answer": _moved(u), "x": "|g|",
         "labels": labels, "ticks": {"x": "log", "y": "log"},
@@ -90,7 +77,7 @@ def _points(a: Asked, p: Palette) -> tuple[list[Part], list[Part]]:
     data: list[Part] = []
     labels: list[Part] = []
     for kinds, (symbol, mark, color) in zip(KINDS, looks, strict=True):
-        own = [a.found.blocks[k] for k in here(a) if a.found.blocks[k].name in kinds]
+        own = [a.found.blocks[k] for k in here(a, a.found.blocks) if a.found.blocks[k].name in kinds]
         g, d = (_log10(np.concatenate([block.of(x) for block in own])) for x in (a.found.gradient, a.found.change))
         there = np.flatnonzero(np.isfinite(g) & np.isfinite(d) & (g > FAINTEST))
         order = there[np.argsort(g[there], kind="stable")]
@@ -100,7 +87,7 @@ def _points(a: Asked, p: Palette) -> tuple[list[Part], list[Part]]:
         hover = text + ": |g| 10<sup>%{x:.2f}</sup>, |Δθ| 10<sup>%{y:.2f}</sup><extra></extra>"
         points = dots(gaps(g[order]), gaps(d[order]), color, 5, symbol=symbol, opacity=0.55)
         data.append(points | {"hoverinfo": "all", "hovertemplate": hover})
-        labels.append(label(f"kind{len(labels)}", f"{mark} {text}", color, [len(data) - 1], "corner", row=len(labels)))
+        labels.append(label(f"kind{len(labels)}", f"{mark} {text}", color, [len(data) - 1], "at"))
     return data, labels
 
 
@@ -120,45 +107,14 @@ def _moved(u: Update) -> str:
     return text + (_("; {share} too little for θ's last digit").format(share=percent(still)) if still else "")
 
 
-def _rows(
-    a: Asked, p: Palette, series: list[tuple[str, str, np.ndarray, str, str]], least: tuple[float, float]
-) -> Part:
-    """Dots in one row a block: (key, text, log10 values, colour, symbol)."""
-    own = here(a)
-    y = np.arange(len(own), 0, -1, dtype=np.float32)
-    data: list[Part] = []
-    labels: list[Part] = []
-    for key, text, values, color, symbol in series:
-        x = gaps(np.maximum(values[own], FAINTEST))
-        x[~np.isfinite(values[own])] = np.nan
-        hover = [f"{name(a.found.blocks[k])}: {text} {_power(values[k])}" for k in own]
-        data.append(
-            dots(x, y, color, 11, symbol=symbol) | {"hoverinfo": "text", "hovertext": hover, "cliponaxis": False}
-        )
-        there = np.flatnonzero(np.isfinite(x))
-        if there.size:
-            at = [float(x[there[0]]), float(y[there[0]])]
-            labels.append(label(key, f"<b>{text}</b>", color, [], "at", at=at, loose=True))
-    values = np.concatenate([s[2][own] for s in series])
-    x_axis = log_axis(p, values, FAINTEST, least)
-    y_axis = axis(p, (0.4, len(own) + 0.9), ([float(v) for v in y], [name(a.found.blocks[k]) for k in own]))
-    shapes = [across(v, p.grid, x_axis["range"][1], x_axis["range"][0], width=1) for v in y.tolist()]
-    meta = {"labels": labels, "ticks": {"x": "log", "y": "names"}}
-    return {"data": data, "layout": layout(p, x_axis, y_axis, meta, shapes, "closest")}
-
-
-def _power(value: float) -> str:
-    return f"10<sup>{minus(f'{value:.2f}')}</sup>" if np.isfinite(value) else short(10**value)
-
-
 def blocks(a: Asked, p: Palette) -> Part:
     """The gradient and the step of each block."""
     u: Update = a.found
     g, d = _log10(u.gradient_norms), _log10(u.change_norms)
-    figure = _rows(
-        a, p, [("g", "‖g‖", g, p.gradient, "circle"), ("d", "‖Δθ‖", d, p.ink, "diamond")], (-4.0, 0.0)
+    figure = rows(
+        a, p, u.blocks, [("g", "‖g‖", g, p.gradient, "circle"), ("d", "‖Δθ‖", d, p.ink, "diamond")], (-4.0, 0.0)
     )  # fmt: skip
-    own = here(a)
+    own = here(a, u.blocks)
     spans = [float(x[own][np.isfinite(x[own])].max() - x[own][np.isfinite(x[own])].min())
              if np.isfinite(x[own]).any() else np.nan for x in (g, d)]  # fmt: skip
     text = _("not a number")
@@ -180,8 +136,9 @@ def relative(a: Asked, p: Palette) -> Part:
     """The step of each block as a share of its weights."""
     u: Update = a.found
     r = _log10(u.relative)
-    figure = _rows(a, p, [("r", "‖Δθ‖/‖θ‖", r, p.ink, "diamond")], (-6.0, 0.0))
-    own, zero = here(a), [name(u.blocks[k]) for k in here(a) if u.weight_norms[k] == 0]
+    figure = rows(a, p, u.blocks, [("r", "‖Δθ‖/‖θ‖", r, p.ink, "diamond")], (-6.0, 0.0))
+    own = here(a, u.blocks)
+    zero = [name(u.blocks[k]) for k in own if u.weight_norms[k] == 0]
     finite = r[own][np.isfinite(r[own])]
     text = _("no weight moves")
     if finite.size:
@@ -194,7 +151,7 @@ def relative(a: Asked, p: Palette) -> Part:
     figure["layout"]["meta"]["labels"].append(
         label("usual", _("a usual step"), p.theory, [], "at", at=[USUAL, top - 0.25], loose=True)
     )
-    figure["layout"]["meta"] |= {"question": _("How far does each part go?"), "answer": text, "x": ""}
+    figure["layout"]["meta"] |= {"question": _("How far does each part go?"), "answer": text, "x": "‖Δθ‖/‖θ‖"}
     return figure
 
 
@@ -227,10 +184,13 @@ def sentence(a: Asked) -> str:
         "{optimizer}: the tenth of all weights with the smallest gradients has {g} times the gradient of the largest "
         "tenth, and moves {d} times as far."
     ).format(optimizer=_(said), g=short(ratios[0], 2), d=short(ratios[1], 2))
-    if ratios[0] < 0.1 <= ratios[1]:
-        text += " " + _("The steps hide how small those gradients are.")
-    elif ratios[1] < 0.1:
-        text += " " + _("What has little gradient hardly moves.")
+    if ratios[0] < 0.1:
+        with np.errstate(divide="ignore"):
+            seen = np.log(ratios[1]) / np.log(ratios[0])  # the share of the decades between them that the steps show
+        hidden = _("The steps hide how small those gradients are.")
+        partly = _("The steps hide in part how small those gradients are.")
+        shown = _("What has little gradient moves as little.")
+        text += " " + (hidden if seen < 0.3 else partly if seen < 0.8 else shown)
     below = 0.0 if u.epsilon is None else float(np.mean((np.abs(u.gradient) < u.epsilon) & (u.gradient != 0)))
     if below:
         text += " " + _("{share} of the gradients are below ε = {epsilon}: those it cannot hide.").format(

@@ -15,7 +15,7 @@ from engine.instruments.pieces import Pieces, finish
 from engine.parameters import as_array, frozen
 from engine.trace import Trace
 
-THRESHOLDS = 61  # of the curves
+THRESHOLDS, ANGLES = 61, 90  # of the curves, and of half of the edge
 STRAIGHT = ("none", "norm")  # never turn: what a cosine leaves of 1 is rounding
 DECADES = 3.0  # below and above the threshold that they reach, at least
 
@@ -35,6 +35,7 @@ class Clipped:
     thresholds: np.ndarray  # (THRESHOLDS,): c, evenly in log
     norms: np.ndarray  # (THRESHOLDS,): ‖g′‖ at each
     cosines: np.ndarray  # (THRESHOLDS,)
+    edge: np.ndarray  # (2·ANGLES + 1, 2): (along g, across) where the gradients end that may be; NaN: all may
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +102,40 @@ def _clipped(
     changed = float(np.mean(used != g)) if np.isfinite(whole) else float("nan")
     along, across = ratio * cosine, ratio * (0.0 if name in STRAIGHT else sine)
     return Clipped(
-        name, norm, cosine, ratio, changed, frozen(kept), along, across, curve, frozen(found[0]), frozen(found[1])
-    )
+        name, norm, cosine, ratio, changed, frozen(kept), along, across, curve, frozen(found[0]), frozen(found[1]),
+        frozen((yield from _edge(name, g, used, ends, whole, c))),
+    )  # fmt: skip
+
+
+def _edge(name: str, g: np.ndarray, used: np.ndarray, ends: np.ndarray, whole: float, c: float) -> Pieces[np.ndarray]:
+    """Where the plane of g and g′ cuts the ball, box or product of balls that holds all clipped gradients.
+
+    In direction cos φ u + sin φ v, with u along g and v at a right angle to it, that is at distance c/size: the size is
+    that of the whole (norm), of the longest tensor (param_norm), or of the largest component (value; unit: c = 1).
+    """
+    edge = np.full((2 * ANGLES + 1, 2), np.nan)
+    if name == "none" or not 0 < whole < np.inf:
+        return edge
+    u = g.astype(np.float64) / whole
+    towards = np.sign(u) if np.array_equal(used, g) else used / global_norm(used)  # what it will turn to, if not yet
+    v = towards - np.sum(towards * u) * u
+    length = float(global_norm(v))
+    v = v / length if length > 1e-9 else np.zeros_like(u)
+    for n, angle in enumerate(np.linspace(0, np.pi, ANGLES, endpoint=False)):
+        direction = np.cos(angle), np.sin(angle)
+        point = direction[0] * u + direction[1] * v
+        if name == "norm":
+            size = 1.0
+        elif name == "param_norm":
+            size = float(np.sqrt(np.add.reduceat(point * point, ends[:-1]).max()))
+        else:
+            size = float(np.abs(point).max())
+        with np.errstate(divide="ignore"):
+            at = np.array(direction) * (np.float64(1.0 if name == "unit" else c) / size)
+        edge[n], edge[n + ANGLES] = at, -at
+        yield 1.0
+    edge[-1] = edge[0]
+    return edge
 
 
 def _apply(name: str, g: np.ndarray, ends: np.ndarray, whole: float, c: float) -> np.ndarray:
