@@ -44,38 +44,37 @@ def plane(a: Asked, p: Palette) -> Part:
     data: list[Part] = []
     labels: list[Part] = []
 
-    def arrow(key: str, text: str, end: np.ndarray, color: str, width: float, **more: object) -> None:
+    def arrow(key: str, text: str, end: np.ndarray, color: str, width: float, lean: int = 0) -> None:
         inside = end * min(1.0, 1.06 * frame / max(float(np.abs(end).max()), 1e-300))
         hover = f"{text}: ‖·‖ = {short(float(np.hypot(*end)))}<extra></extra>"
         marker = {"symbol": ["circle", "arrow"], "size": 4 + 3 * width, "angleref": "previous", "color": color}
-        trace = line(gaps(np.array([0, inside[0]])), gaps(np.array([0, inside[1]])), color, width, **more)
+        trace = line(gaps(np.array([0, inside[0]])), gaps(np.array([0, inside[1]])), color, width)
         data.append(trace | {"mode": "lines+markers", "marker": marker, "hoverinfo": "all", "hovertemplate": hover})
         if np.isfinite(inside).all():
-            labels.append(label(key, text, color, [len(data) - 1], "at", at=[float(v) for v in inside], loose=True))
+            at = [float(v) for v in inside]
+            labels.append(label(key, text, color, [len(data) - 1], "at", at=at, loose=True, lean=lean))
 
-    edge = c.edge
-    data.append(line(gaps(edge[:, 0]), gaps(edge[:, 1]), p.threshold, 1.5, fill="toself", fillcolor=p.threshold + "14"))
+    data.append(line(gaps(c.edge[:, 0]), gaps(c.edge[:, 1]), p.threshold, 1.5))
+    data[-1] |= {"fill": "toself", "fillcolor": p.threshold + "14"}
+    drawn = [np.array([whole, 0.0]), tip]
     for name, other in found.rows.items():
         end = np.array([other.along, other.across]) * whole
-        if name not in ("none", kind(a)) and np.isfinite(end).all() and np.hypot(*end) < frame:
+        near = min((float(np.hypot(*(end - one))) for one in drawn), default=0.0) < 0.18 * frame
+        if name not in ("none", kind(a)) and 0.2 * frame < float(np.hypot(*end)) < frame and not near:
             arrow(name, _(CLIPS[name].label), end, p.soft, 1.5)
-    outside = whole > 1.06 * frame
-    arrow("g", "<b>g →</b>" if outside else "<b>g</b>", np.array([whole, 0.0]), p.gradient, 3)
-    arrow("used", f"<b>{_('clipped')}</b>", tip, p.threshold, 4.5)
-    edge_said = {
-        "norm": _("‖g‖ = {c}"), "value": _("all |g<sub>i</sub>| ≤ {c}"), "unit": _("all |g<sub>i</sub>| ≤ 1"),
-        "param_norm": _("each ‖·‖ ≤ {c}"),
-    }  # fmt: skip
-    low = np.nanargmin(np.abs(np.arctan2(edge[:, 1], edge[:, 0]) - 1.9)) if np.isfinite(edge).all() else None
-    if low is not None:
-        at = [float(v) for v in edge[low]]
-        if abs(at[0]) < 0.3 * frame and abs(at[1]) < frame:
-            text = edge_said[c.kind].format(c=short(found.threshold))
-            labels.append(label("edge", text, p.threshold, [], "at", at=at, loose=True))
+            drawn.append(end)
+    side = 0 if turn(c) > 10 else 1
+    arrow("g", "<b>g →</b>" if whole > 1.06 * frame else "<b>g</b>", drawn[0], p.gradient, 3, lean=-side)
+    arrow("used", f"<b>{_('clipped')}</b>", tip, p.threshold, 4.5, lean=side)
+    allowed = {
+        "norm": _("shaded: ‖g‖ ≤ {c}"), "value": _("shaded: all |g<sub>i</sub>| ≤ {c}"),
+        "unit": _("shaded: all |g<sub>i</sub>| ≤ 1"), "param_norm": _("shaded: no tensor longer than {c}"),
+    }[c.kind].format(c=short(found.threshold))  # fmt: skip
+    notes = [{"text": allowed, "x": 1, "y": 1, "xanchor": "right", "yanchor": "top"}]
     x_axis, y_axis = even_axis(p, -0.3 * frame, frame), even_axis(p, -0.25 * frame, 0.85 * frame)
     meta = {
         "question": _("Where does clipping move the gradient?"), "answer": _turned(a), "x": _("along g"),
-        "labels": labels, "ticks": {"x": "names", "y": "names"}, "equal": True,
+        "labels": labels, "notes": notes, "ticks": {"x": "names", "y": "names"}, "equal": True,
     }  # fmt: skip
     x_axis |= {"range": [-0.3 * frame, frame]}
     y_axis |= {"range": [-0.25 * frame, 0.85 * frame]}
@@ -219,6 +218,8 @@ def _left(a: Asked) -> str:
     if not finite.size:
         return _("lr · ‖clip(g)‖/‖g‖: <b>not a number</b>")
     text = _("lr · ‖clip(g)‖/‖g‖: <b>{now}</b> now; <b>{cut} of {all}</b> steps clipped")
+    if a.experiment.clip == "unit":  # which changes every gradient
+        text = _("lr · ‖clip(g)‖/‖g‖: <b>{now}</b> now")
     now = rate(float(effective[-1])) if np.isfinite(effective[-1]) else "NaN"
     return text.format(now=now, cut=int(cut.sum()), all=len(lr))
 
@@ -235,19 +236,21 @@ def sentence(a: Asked) -> str:
         return _("The gradient is not a number: no clipping can make a step of it.")
     if found.norm == 0:
         return _("The gradient is exactly 0: there is nothing to clip.")
+    if e.clip == "none":
+        would = _("Clipping is off. By norm at {c} it would leave this gradient, {norm} long, as it is.")
+        if c.changed:
+            would = _("Clipping is off. By norm at {c} it would shorten this gradient to {ratio} of its length.")
+        return would.format(c=short(found.threshold), norm=short(found.norm), ratio=short(c.ratio, 2))
     said = {
         "norm": _("Clipping by norm at {c}"), "value": _("Clipping by value at ±{c}"),
         "unit": _("Unit clipping with ε = {c}"), "param_norm": _("Clipping each tensor's norm at {c}"),
     }[c.kind].format(c=short(found.threshold))  # fmt: skip
-    if e.clip == "none":
-        said = _("Clipping is off. {what}").format(what=said[0].lower() + said[1:])
-        said = said.replace(". c", ". C")
     if c.changed == 0:
         return _("{what} leaves this gradient as it is, {norm} long.").format(what=said, norm=short(found.norm))
-    direction = _("the direction stays") if turn(c) < 0.5 else _("and turns it by {n}°").format(n=f"{turn(c):.0f}")
-    text = _("{what} makes {ratio} times as long a step of this gradient, {direction}.").format(
-        what=said, ratio=short(c.ratio, 2), direction=direction
-    )
+    longer = _("{what} makes this gradient {ratio} times as long")
+    shorter = _("{what} shortens this gradient to {ratio} of its length")
+    turned = _(" and turns it by {n}°.").format(n=f"{turn(c):.0f}") if turn(c) >= 0.5 else _("; its direction stays.")
+    text = (longer if c.ratio > 1 else shorter).format(what=said, ratio=short(c.ratio, 2)) + turned
     if OPTIMIZERS[e.optimizer].epsilon is not None:
         text += " " + _(
             "{optimizer} divides by the size of past gradients: a factor that is the same at every step changes "

@@ -57,8 +57,9 @@ def scatter(a: Asked, p: Palette) -> Part:
     if law is not None and a.experiment.optimizer != "sgd":
         data.append(line(x.astype(np.float32), _inside(_log10(law(10**x)), y_axis), p.theory, 1.8, dash="5px,4px"))
         labels.append(label("law", _("a steady |g|"), p.theory, [len(data) - 1], "beside"))
-    if lr > low:
+    if law is None:
         shapes.append(across(lr, p.ink, right, left, width=1, dash="2px,3px"))
+    if law is None or epsilon is not None:
         labels.append(label("lr", f"lr = {rate(u.lr)}", p.ink, [], "at", at=[right, lr]))
     if epsilon is not None:
         shapes.append(upright(epsilon, p.threshold, width=1.5))

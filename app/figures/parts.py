@@ -41,7 +41,7 @@ def rows(a: Asked, p: Palette, blocks: Sequence[Block], series: list[Series], le
         hover = [f"{name(blocks[k])}: {text} {_power(values[k])}" for k in own]
         data.append(dots(x, y, color, 11, symbol=symbol) | {"hoverinfo": "text", "hovertext": hover})
         if len(series) > 1:
-            at = [float(x_axis["range"][1]), len(own) + 0.6 - 0.5 * len(labels)]
+            at = [float(x_axis["range"][1]), len(own) + 0.6 - 0.8 * len(labels)]
             labels.append(label(key, f"{MARKS[symbol]} {text}", color, [len(data) - 1], "at", at=at))
     y_axis = axis(p, (0.4, len(own) + 0.9), ([float(v) for v in y], [name(blocks[k]) for k in own]))
     shapes = [across(v, p.grid, x_axis["range"][1], x_axis["range"][0], width=1) for v in y.tolist()]
