@@ -17,7 +17,7 @@ from engine.weights import initialise
 
 def probe(
     e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: Any = None, targets: Any = None,
-    masks: np.ndarray | None = None,
+    masks: Any = None,
 ) -> Trace:  # fmt: skip
     """One pass at the initial weights on the first batch, or on your weights, or on your data.
 
@@ -45,8 +45,20 @@ def probe(
         initialise(parameters, e)
     else:
         load(parameters, state_dict)
+    if masks is not None:
+        masks = _as_masks(e, masks, *x.shape[:2])
     network = Network(e.kind, e.nonlinearity, parameters, len(x), x.shape[1], every_step)
     return trace(network, run_pass(network, e, x, y, masks))
+
+
+def _as_masks(e: Experiment, value: Any, steps: int, batch: int) -> np.ndarray:
+    masks = as_array("masks", value)
+    allowed = [(e.num_layers - 1, n, batch, e.hidden_size) for n in (steps, 1)]
+    if masks.shape not in allowed or masks.dtype.kind not in "fiub":
+        raise ValueError(
+            f"masks: shape {masks.shape}, {masks.dtype}; allowed: {allowed[0]} or {allowed[1]}, real numbers"
+        )
+    return np.ascontiguousarray(masks, e.dtype)
 
 
 def _output_size(e: Experiment, classes: np.ndarray, state_dict: Mapping[str, Any] | None) -> int:

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -103,9 +103,10 @@ def test_laws(components, log_threshold):
     t = of_gradient(*components)
     found = engine.clipping(t, c)
     g = flat(t.grads)
-    if not np.abs(g).max() > 1e-100:
+    if not g.any():
         assert np.isnan(found.rows["norm"].cosine)
         return
+    assume(np.abs(g).max() > 1e-300)  # subnormal numbers have no digits to compare
     rows = found.rows
     # Unit clipping with ε is clipping by value at ε, divided by ε.
     assert rows["unit"].norm == pytest.approx(rows["value"].norm / c, rel=1e-9)

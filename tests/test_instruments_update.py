@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import engine
+from engine.data import dropout_masks
 from engine.instruments.blocks import blocks, flat
 from tests import cases, naive, torch_reference
 
@@ -168,6 +169,8 @@ def test_bad_arguments_are_named():
     t = engine.probe(e)
     with pytest.raises(ValueError, match=r"optimizer_state: shape \(3,\), float64; allowed: \(2, \d+\), real numbers"):
         engine.update(e, t, np.zeros(3))
+    with pytest.raises(ValueError, match="lr: 'fast'; allowed: a number, 0 or more"):
+        engine.update(e, t, lr="fast")
     with pytest.raises(ValueError, match="step: -1; allowed: whole numbers, 0 or more"):
         engine.update(e, t, step=-1)
 
@@ -197,3 +200,15 @@ def test_a_change_of_schedule_counts_from_there():
     assert trainer.lr == trainer.experiment.lr
     trainer.advance(10)
     assert trainer.lr == pytest.approx(0.1 * trainer.experiment.lr)
+
+
+def test_the_dropout_of_a_training_step():
+    trainer = after(2, dropout=0.4, num_layers=3, cell="lstm")
+    e, t = trainer.experiment, trainer.trace()
+    again = engine.probe(e, t.state_dict, t.inputs, t.targets, dropout_masks(e, 2, 3))
+    cases.assert_identical(again.grads, t.grads)
+    assert not np.array_equal(
+        engine.probe(e, t.state_dict, t.inputs, t.targets).grads["head.weight"], t.grads["head.weight"]
+    )
+    with pytest.raises(ValueError, match=r"masks: shape \(2,\), float64; allowed: \(2, 9, 3, 5\) or \(2, 1, 3, 5\)"):
+        engine.probe(e, masks=np.ones(2))

@@ -45,7 +45,7 @@ def plane(a: Asked, p: Palette) -> Part:
     labels: list[Part] = []
 
     def arrow(key: str, text: str, end: np.ndarray, color: str, width: float, lean: int = 0) -> None:
-        inside = end * min(1.0, 1.06 * frame / max(float(np.abs(end).max()), 1e-300))
+        inside = end * min(1.0, 0.995 * frame / max(float(np.abs(end).max()), 1e-300))
         hover = f"{text}: ‖·‖ = {short(float(np.hypot(*end)))}<extra></extra>"
         marker = {"symbol": ["circle", "arrow"], "size": 4 + 3 * width, "angleref": "previous", "color": color}
         trace = line(gaps(np.array([0, inside[0]])), gaps(np.array([0, inside[1]])), color, width)
@@ -64,7 +64,7 @@ def plane(a: Asked, p: Palette) -> Part:
             arrow(name, _(CLIPS[name].label), end, p.soft, 1.5)
             drawn.append(end)
     side = 0 if turn(c) > 10 else 1
-    arrow("g", "<b>g →</b>" if whole > 1.06 * frame else "<b>g</b>", drawn[0], p.gradient, 3, lean=-side)
+    arrow("g", "<b>g →</b>" if whole > frame else "<b>g</b>", drawn[0], p.gradient, 3, lean=-side)
     arrow("used", f"<b>{_('clipped')}</b>", tip, p.threshold, 4.5, lean=side)
     allowed = {
         "norm": _("shaded: ‖g‖ ≤ {c}"), "value": _("shaded: all |g<sub>i</sub>| ≤ {c}"),

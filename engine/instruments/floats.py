@@ -112,14 +112,11 @@ def _pass(e: Experiment, t: Trace, dtype: np.dtype) -> Pieces[Floats]:
     with np.errstate(all="ignore"):
         w = {name: np.asarray(value).astype(dtype) for name, value in t.state_dict.items()}
         x = t.inputs.astype(dtype)
-        targets = t.targets if t.targets.dtype.kind == "i" else t.targets.astype(dtype)
     for name, value in [*w.items(), ("inputs", x)]:
         first.note(name, value)
-    if "embedding.weight" in w:
-        x = w["embedding.weight"][x.argmax(axis=2)]
+    below = [w["embedding.weight"][x.argmax(axis=2)] if "embedding.weight" in w else x]  # the inputs of each layer
     cells = [Plain(t.kind, t.nonlinearity, w, layer) for layer in range(layers)]
     share, done = 1 / (3 * layers * steps), 0
-    below: list[Any] = [x]
     for layer, cell in enumerate(cells):
         for k in steps_forward(cell, below[-1]):
             for name, state in zip(("hidden", "cell"), cell.states[-1], strict=False):
@@ -128,17 +125,7 @@ def _pass(e: Experiment, t: Trace, dtype: np.dtype) -> Pieces[Floats]:
             yield done * share
         below.append(np.stack([state[0] for state in cell.states[1:]]))
 
-    every_step = targets.ndim == (2 if targets.dtype.kind == "i" else 3)
-    read = below[-1] if every_step else below[-1][-1:]
-    with np.errstate(all="ignore"):
-        outputs = read @ w["head.weight"].T + w["head.bias"]
-        loss, d = LOSSES[e.loss_name].value_and_gradient(outputs, targets if every_step else targets[None], 1.0)
-        grads = {"head.weight": np.tensordot(d, read, ((0, 1), (0, 1))), "head.bias": d.sum(axis=(0, 1))}
-        arriving = np.zeros((steps, *read.shape[1:]), dtype)
-        arriving[steps - len(d) :] = d @ w["head.weight"]
-    first.note("outputs", outputs)
-    first.note("loss", np.array(loss))
-
+    loss, grads, arriving = _head(e, t, w, below.pop(), first)
     exponents, shares = np.full((layers, steps, 3), np.nan), np.zeros((layers, steps, len(CLASSES)))
     log10, counted = np.full((layers, steps), np.nan), np.full((layers, steps), np.nan)
     for layer in range(layers - 1, -1, -1):
@@ -156,13 +143,30 @@ def _pass(e: Experiment, t: Trace, dtype: np.dtype) -> Pieces[Floats]:
         arriving = np.stack(cell.from_above[::-1])
     if "embedding.weight" in w:
         with np.errstate(all="ignore"):
-            grads["embedding.weight"] = np.tensordot(t.inputs.astype(dtype), arriving, ((0, 1), (0, 1)))
+            grads["embedding.weight"] = np.tensordot(x, arriving, ((0, 1), (0, 1)))
     grads = {name: frozen(grads[name]) for name in w}
     for name, g in grads.items():
         first.note(f"gradient of {name}", g)
     for array in (exponents, shares, log10, counted):
         frozen(array)
-    return Floats(dtype.name, float(loss), exponents, shares, log10, counted, grads, first.name)
+    return Floats(dtype.name, loss, exponents, shares, log10, counted, grads, first.name)
+
+
+def _head(
+    e: Experiment, t: Trace, w: dict[str, np.ndarray], hidden: np.ndarray, first: _First
+) -> tuple[float, dict[str, np.ndarray], np.ndarray]:  # fmt: skip
+    """The loss, the head's gradients, and what arrives at the top layer's states hidden (T, B, H), as much."""
+    every_step = t.targets.ndim == (2 if t.targets.dtype.kind == "i" else 3)
+    read, arriving = hidden if every_step else hidden[-1:], np.zeros_like(hidden)
+    with np.errstate(all="ignore"):
+        targets = t.targets if t.targets.dtype.kind == "i" else t.targets.astype(hidden.dtype)
+        outputs = read @ w["head.weight"].T + w["head.bias"]
+        loss, d = LOSSES[e.loss_name].value_and_gradient(outputs, targets if every_step else targets[None], 1.0)
+        grads = {"head.weight": np.tensordot(d, read, ((0, 1), (0, 1))), "head.bias": d.sum(axis=(0, 1))}
+        arriving[len(hidden) - len(d) :] = d @ w["head.weight"]
+    first.note("outputs", outputs)
+    first.note("loss", np.array(loss))
+    return float(loss), grads, arriving
 
 
 def _seen(delta: np.ndarray) -> tuple[Any, list[float], float]:

@@ -44,7 +44,7 @@ def update(e: Experiment, t: Trace, optimizer_state: Any = None, step: int = 0, 
 
     optimizer_state: (slots, n) as Trainer.optimizer_state has it before the update; None: zero, as before the first.
     lr: the learning rate; None: that of the experiment and its schedule. Raises ValueError for a state of another
-    shape, or a step that is none.
+    shape, and for a step or a learning rate that is none.
 
     >>> import engine
     >>> trainer = engine.Trainer(engine.Experiment(optimizer="adam", lr=0.01))
@@ -57,6 +57,8 @@ def update(e: Experiment, t: Trace, optimizer_state: Any = None, step: int = 0, 
     check_experiment(e)
     if isinstance(step, bool) or not isinstance(step, int | np.integer) or step < 0:
         raise ValueError(f"step: {step!r}; allowed: whole numbers, 0 or more")
+    if lr is not None and (isinstance(lr, bool) or not isinstance(lr, int | float | np.number) or not 0 <= lr < np.inf):
+        raise ValueError(f"lr: {lr!r}; allowed: a number, 0 or more")
     gradient, before, row = flat(t.grads), flat(t.state_dict), OPTIMIZERS[e.optimizer]
     state = row.init(before)
     if optimizer_state is not None:
