@@ -30,6 +30,7 @@ class Moment:
     radii_at: int  # the step when they were measured: of a wide network not at every one
     truncation: tuple[float, float] | None  # truncated BPTT: cosine and ratio of norms against the full gradient
     shown: Shown
+    parts: np.ndarray  # (3, blocks) ‖g‖, ‖Δθ‖ and ‖θ‖ of each block of weights, of the update that follows
     examples: int  # sequences seen before this step
     seconds: float  # of training before this step
 
@@ -48,7 +49,8 @@ class Weights:
     state_dict: Mapping[str, np.ndarray]
     optimizer_state: np.ndarray | None = None  # None: zero, as before the first step
     lr: float | None = None  # of the update that followed; None: that of the experiment
-    curves: Curves | None = None  # of the run so far; given to those that are shown, not kept
+    curves: Curves | None = None  # of the run so far; this and the next are given to those that are shown, not kept
+    moments: "Kept[Moment] | None" = None
 
     @property
     def size(self) -> int:
@@ -128,6 +130,12 @@ def weights_of(trainer: engine.Trainer, trace: engine.Trace) -> Weights:
     return Weights(trainer.step, trainer.experiment, trace.state_dict, state, trainer.lr)
 
 
+def parts_of(trainer: engine.Trainer, trace: engine.Trace) -> np.ndarray:
+    """‖g‖, ‖Δθ‖ and ‖θ‖ of each block, (3, blocks), of the update that a trainer will make of the pass `trace`."""
+    u = engine.update(trainer.experiment, trace, trainer.optimizer_state, trainer.step, trainer.lr)
+    return np.stack([u.gradient_norms, u.change_norms, u.weight_norms])
+
+
 def moment_of(
     trainer: engine.Trainer, trace: engine.Trace, validation: float, radii: Radii, before: Moment | None
 ) -> Moment:
@@ -148,6 +156,7 @@ def moment_of(
         radii=radii.found,
         radii_at=radii.step,
         truncation=trace.truncation,
+        parts=parts_of(trainer, trace),
         shown=shown_of(e, trace, run_free(trainer, trace.inputs), None if before is None else before.shown),
         examples=trainer.examples,
         seconds=trainer.seconds,

@@ -4,8 +4,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 import engine
 from app.figures.asked import Asked
@@ -52,13 +54,18 @@ def _gates(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
 
 
 def _update(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    """(the update at this step, the kept steps up to it, (3, blocks) norms at each of them)"""
     yield 0.0
-    return engine.update(e, t, w.optimizer_state, w.step, w.lr)
+    before = [] if w.moments is None else [moment for moment in w.moments.moments if moment.step <= w.step]
+    steps, parts = np.array([moment.step for moment in before], np.int32), [moment.parts for moment in before]
+    return engine.update(e, t, w.optimizer_state, w.step, w.lr), steps, np.array(parts)
 
 
 def _clipping(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
-    """(at this step, the curves of the run)"""
-    return (yield from clip.in_pieces(t, e.clip_threshold)), w.curves
+    """(at this step, lr, ‖g‖ and ‖clip(g)‖ of all steps up to it)"""
+    curves, steps = w.curves, slice(0, w.step + 1)
+    past = () if curves is None else (curves.lr[steps], curves.grad_norm[steps], curves.clipped[steps])
+    return (yield from clip.in_pieces(t, e.clip_threshold)), *past
 
 
 def _floats(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
@@ -167,4 +174,5 @@ class Look:
 
     def _end(self) -> None:
         self._pieces = self._trace = None
+        self.weights = replace(self.weights, curves=None, moments=None)  # a look is kept longer than they need to be
         self.done.set()

@@ -180,5 +180,5 @@ class Training:
             baseline_label=self._baseline_label,
             references=self._references,
             diverged=past.curves.diverged,
-            weights=replace(past.weights.nearest(moment.step), curves=past.curves),
+            weights=replace(past.weights.nearest(moment.step), curves=past.curves, moments=past.kept),
         )

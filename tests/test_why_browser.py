@@ -67,7 +67,7 @@ def test_the_lenses(visit):
     v.page.wait_for_function("window.__stage.step >= 10")
     v.page.click("[data-do=play]")
     v.ask("floats", "update", "clipping")
-    for name, pictures in (("floats", 3), ("update", 3), ("clipping", 5)):
+    for name, pictures in (("floats", 3), ("update", 5), ("clipping", 5)):
         v.until(lambda name=name, n=pictures: v.painted(name) == n)
     layout = "document.querySelector('#still-plane .graph')._fullLayout"
     unit = "(a) => a._length / (a.range[1] - a.range[0])"

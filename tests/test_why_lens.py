@@ -64,7 +64,7 @@ def test_any_kept_step_can_be_updated_again(optimizer, pool):
         look = Look("update", shown(training, step)).start(pool)
         assert look.done.wait(30)
         after = flat(shown(training, step + 1).state_dict)
-        np.testing.assert_array_equal(look.asked.found.change, after - look.asked.found.weights)
+        np.testing.assert_array_equal(look.asked.found[0].change, after - look.asked.found[0].weights)
 
 
 def test_the_optimizers_memory_counts_in_the_budget():
@@ -81,7 +81,7 @@ def test_a_setting_that_changed_on_the_way_counts():
     training.record()
     assert (shown(training, 2).lr, shown(training, 3).lr) == (0.01, 0.1)
     after = flat(shown(training, 4).state_dict)
-    found = of(training, "update", 3).found
+    found = of(training, "update", 3).found[0]
     np.testing.assert_array_equal(found.change, after - found.weights)
     assert clipping.kind(of(training, "clipping", 3)) == "value"
 
@@ -93,7 +93,7 @@ def test_the_gradient_of_an_update_is_that_of_the_whole_batch(monkeypatch, pool)
     look = Look("update", w).start(pool)
     assert look.done.wait(30)
     t = engine.probe(w.experiment, w.state_dict, *batch(w.experiment, 0))
-    np.testing.assert_array_equal(look.asked.found.gradient, engine.update(w.experiment, t).gradient)
+    np.testing.assert_array_equal(look.asked.found[0].gradient, engine.update(w.experiment, t).gradient)
 
 
 def test_the_curves_end_at_the_step_shown():
@@ -154,11 +154,11 @@ def test_points_lie_on_the_optimizers_law():
 
 def test_the_optimizer_in_words():
     sgd = asked("update", weights(optimizer="sgd", clip="none"))
-    g, d = moves.tenths(sgd.found)
+    g, d = moves.tenths(sgd.found[0])
     assert g == pytest.approx(d)
     assert "What has little gradient moves as little." in moves.sentence(sgd)
     adam = asked("update", weights(optimizer="adam", clip="none"))
-    assert moves.tenths(adam.found)[1] == pytest.approx(1, abs=0.01)
+    assert moves.tenths(adam.found[0])[1] == pytest.approx(1, abs=0.01)
     assert "moves 1 times as far. The steps hide how small" in moves.sentence(adam)
     tiny = asked("update", weights(optimizer="adam", clip="value", clip_threshold=1e-10))
     assert "100 % of the gradients are below ε = 1e−8" in moves.sentence(tiny).replace("99 %", "100 %")
@@ -170,7 +170,7 @@ def test_a_row_for_each_block_of_the_layer():
     assert part["layout"]["yaxis"]["ticktext"] == [
         "W<sub>ih</sub>", *(f"W<sub>hh</sub> {g}" for g in "ifgo"), "b", "W<sub>out</sub>", "b<sub>out</sub>",
     ]  # fmt: skip
-    blocks, norms = a.found.blocks, a.found.gradient_norms
+    blocks, norms = a.found[0].blocks, a.found[0].gradient_norms
     own = [norms[k] for k, block in enumerate(blocks) if block.layer in (1, None)]
     np.testing.assert_allclose(10.0 ** part["data"][0]["x"], own, rtol=1e-5)
 
@@ -209,3 +209,31 @@ def test_pictures_of_training_need_a_run():
 def test_a_large_gradient_is_clipped_in_short_pieces():
     w = weights(cell="lstm", hidden_size=128)
     assert sum(1 for _ in INSTRUMENTS["clipping"](w.experiment, probe(w, True), w)) > 300
+
+
+def test_the_blocks_over_training_are_those_of_each_kept_step():
+    training = trained(6, optimizer="adam", cell="lstm", num_layers=2)
+    u, steps, parts = of(training, "update", 4).found
+    assert list(steps) == [0, 1, 2, 3, 4]
+    for step in steps:
+        then = of(training, "update", step).found[0]
+        np.testing.assert_array_equal(parts[step], [then.gradient_norms, then.change_norms, then.weight_norms])
+    a = of(training, "update", 4).of_layer(1)
+    part = moves.over_training("step", a, LIGHT)
+    own = [k for k, block in enumerate(u.blocks) if block.layer in (1, None)]
+    last = sorted(10.0 ** trace["y"][-1] for trace in part["data"])
+    np.testing.assert_allclose(last, sorted((parts[4, 1] / parts[4, 2])[own]), rtol=1e-5)
+    assert list(moves.pictures(a))[-2:] == ["gradient_over", "step_over"]
+    assert len(moves.pictures(asked("update", weights()))) == 3
+
+
+def test_a_look_that_is_done_holds_no_run(pool):
+    """A session keeps some looks: what the run has recorded since must not be kept alive by them."""
+    w = shown(trained(3))
+    assert w.moments is not None
+    for name in INSTRUMENTS:
+        look = Look(name, w).start(pool)
+        assert look.done.wait(30)
+        assert look.asked is not None
+        assert (look.weights.curves, look.weights.moments) == (None, None)
+        assert look.weights.state_dict is w.state_dict

@@ -178,8 +178,7 @@ def parts(a: Asked, p: Palette) -> Part:
 
 def past(a: Asked) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(step+1,) the learning rate, what clipping left of it for plain SGD, and whether something was cut off."""
-    curves = a.found[1]
-    lr, norm, used = (x[: a.step + 1] for x in (curves.lr, curves.grad_norm, curves.clipped))
+    _, lr, norm, used = a.found
     with np.errstate(all="ignore"):
         ratio = used / norm
     return lr, lr * ratio, ratio < 1 - 1e-6
@@ -226,7 +225,7 @@ def _left(a: Asked) -> str:
 
 def pictures(a: Asked) -> dict[str, Draw]:
     found: dict[str, Draw] = {"plane": plane, "lengths": lengths, "directions": directions, "parts": parts}
-    return found | ({"rates": rates} if a.found[1] is not None else {})
+    return found | ({"rates": rates} if len(a.found) > 1 else {})
 
 
 def sentence(a: Asked) -> str:

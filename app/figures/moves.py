@@ -1,15 +1,16 @@
 """What does the optimizer make of the gradient? Each weight's |g| against its |Δθ|, and both by block."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from app.figures.asked import Asked, Draw, log_axis
+from app.figures.asked import Asked, Draw, along, log_axis
 from app.figures.credit import percent
 from app.figures.numbers import decade, rate, short
 from app.figures.palette import Palette
 from app.figures.parts import FAINTEST, NAMES, here, name, rows
-from app.figures.scales import gaps
+from app.figures.scales import gaps, thin
 from app.figures.template import Part, across, dots, label, layout, line, upright
 from app.words import _
 from engine import OPTIMIZERS, Update
@@ -24,7 +25,7 @@ Law = Callable[[np.ndarray], np.ndarray]
 
 def steady(a: Asked) -> Law | None:
     """|Δθ| of a gradient that is the same at every step; Adam's first step too. None: it depends on all steps."""
-    e, lr, epsilon = a.experiment, a.found.lr, a.found.epsilon
+    e, lr, epsilon = a.experiment, a.found[0].lr, a.found[0].epsilon
     if e.optimizer == "sgd":
         return lambda g: lr * g
     if OPTIMIZERS[e.optimizer].uses_momentum:
@@ -41,7 +42,7 @@ def _log10(x: np.ndarray) -> np.ndarray:
 
 def scatter(a: Asked, p: Palette) -> Part:
     """Every weight: its gradient and its step, both on log axes."""
-    u: Update = a.found
+    u: Update = a.found[0]
     data, labels = _points(a, p)
     g, d = (np.concatenate([np.float64(trace[axis]) for trace in data]) for axis in "xy")
     lr, epsilon = float(_log10(np.array(u.lr))), None if u.epsilon is None else float(_log10(np.array(u.epsilon)))
@@ -75,11 +76,12 @@ def _points(a: Asked, p: Palette) -> tuple[list[Part], list[Part]]:
     """log10 |g| and |Δθ| of some weights of each kind, evenly by the rank of |g|, and the names of the kinds."""
     looks = (("circle", "●", p.gradient), ("square-open", "□", p.soft), ("diamond-open", "◇", p.soft),
              ("x-thin-open", "×", p.ink))  # fmt: skip
+    u: Update = a.found[0]
     data: list[Part] = []
     labels: list[Part] = []
     for kinds, (symbol, mark, color) in zip(KINDS, looks, strict=True):
-        own = [a.found.blocks[k] for k in here(a, a.found.blocks) if a.found.blocks[k].name in kinds]
-        g, d = (_log10(np.concatenate([block.of(x) for block in own])) for x in (a.found.gradient, a.found.change))
+        own = [u.blocks[k] for k in here(a, u.blocks) if u.blocks[k].name in kinds]
+        g, d = (_log10(np.concatenate([block.of(x) for block in own])) for x in (u.gradient, u.change))
         there = np.flatnonzero(np.isfinite(g) & np.isfinite(d) & (g > FAINTEST))
         order = there[np.argsort(g[there], kind="stable")]
         if len(order) > POINTS:
@@ -110,7 +112,7 @@ def _moved(u: Update) -> str:
 
 def blocks(a: Asked, p: Palette) -> Part:
     """The gradient and the step of each block."""
-    u: Update = a.found
+    u: Update = a.found[0]
     g, d = _log10(u.gradient_norms), _log10(u.change_norms)
     figure = rows(
         a, p, u.blocks, [("g", "‖g‖", g, p.gradient, "circle"), ("d", "‖Δθ‖", d, p.ink, "diamond")], (-4.0, 0.0)
@@ -135,7 +137,7 @@ def _factor(decades: float) -> str:
 
 def relative(a: Asked, p: Palette) -> Part:
     """The step of each block as a share of its weights."""
-    u: Update = a.found
+    u: Update = a.found[0]
     r = _log10(u.relative)
     figure = rows(a, p, u.blocks, [("r", "‖Δθ‖/‖θ‖", r, p.ink, "diamond")], (-6.0, 0.0))
     own = here(a, u.blocks)
@@ -156,8 +158,43 @@ def relative(a: Asked, p: Palette) -> Part:
     return figure
 
 
+def over_training(of: str, a: Asked, p: Palette) -> Part:
+    """‖g‖ ("gradient"), or ‖Δθ‖/‖θ‖ ("step"), of each block at the kept steps up to this one."""
+    u, steps, parts = a.found
+    with np.errstate(all="ignore"):
+        values = _log10(parts[:, 0] if of == "gradient" else parts[:, 1] / parts[:, 2])
+    data: list[Part] = []
+    labels: list[Part] = []
+    own = here(a, u.blocks)
+    for k in sorted(own, key=lambda k: u.blocks[k].name == "W_hh"):
+        recurrent, text = u.blocks[k].name == "W_hh", name(u.blocks[k])
+        hover = {"hoverinfo": "all", "hovertemplate": f"{text}: 10<sup>%{{y:.2f}}</sup><extra></extra>"}
+        color, width = (p.gradient, 2.5) if recurrent else (p.soft, 1.3)
+        at = thin(values[:, k])
+        data.append(line(steps[at], gaps(values[at, k]), color, width, **hover))
+        said: Part = {"place": "end", "start": 0, "lean": 0}
+        labels.append(label(text, f"<b>{text}</b>" if recurrent else text, color, [len(data) - 1], **said))
+    least = (-4.0, 0.0) if of == "gradient" else (-5.0, -1.0)
+    y_axis = log_axis(p, values[:, own], FAINTEST, least)
+    question, answer = _("How did each gradient go over training?"), _("‖g‖ as the optimizer gets it")
+    shapes = []
+    if of == "step":
+        question = _("How did each part's step go over training?")
+        answer = _("‖Δθ‖/‖θ‖, one step; dashed: a usual one")
+        shapes = [across(USUAL, p.theory, float(steps[-1]), 0, dash="5px,4px")]
+    meta = {
+        "question": question, "answer": answer, "x": _("step"), "labels": labels,
+        "ticks": {"x": "count", "y": "log"},
+    }  # fmt: skip
+    return {"data": data, "layout": layout(p, along(p, 0, max(1, int(steps[-1]))), y_axis, meta, shapes)}
+
+
 def pictures(a: Asked) -> dict[str, Draw]:
-    return {"scatter": scatter, "blocks": blocks, "relative": relative}
+    """Those over training as soon as there are two kept steps."""
+    now: dict[str, Draw] = {"scatter": scatter, "blocks": blocks, "relative": relative}
+    if len(a.found[1]) < 2:
+        return now
+    return now | {f"{of}_over": partial(over_training, of) for of in ("gradient", "step")}
 
 
 def tenths(u: Update) -> tuple[float, float] | None:
@@ -177,7 +214,7 @@ def tenths(u: Update) -> tuple[float, float] | None:
 
 def sentence(a: Asked) -> str:
     """What the pictures show, in numbers."""
-    u: Update = a.found
+    u: Update = a.found[0]
     ratios, said = tenths(u), OPTIMIZERS[a.experiment.optimizer].label
     if ratios is None:
         return _("The gradient is not a number, or there is none: no step can be told.")
