@@ -65,7 +65,7 @@ class TwoUnits:
 
 def two_units(
     weight: Any, bias: Any = (0.0, 0.0), nonlinearity: str = "tanh", *, start: Any = (0.5, -0.25), steps: int = 50,
-    size: int = 81,
+    size: int = 80,
 ) -> TwoUnits:  # fmt: skip
     """Fixed points, basins and gradients of a network with weight W (2, 2) and bias b (2,).
 
