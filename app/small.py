@@ -92,12 +92,12 @@ PRESETS: dict[str, dict[str, Start]] = {
             "Thrown off by the wall", "It bounces, until one step meets the wall where it is steep. Press Play.", {}
         ),
         "careful": Start(
-            "A small rate meets it too", "Five times smaller steps come closer to the wall, where it is steeper.",
-            {"cliff_w": 5.0, "cliff_b": -2.4, "cliff_lr": 0.1},
+            "A smaller rate meets it too", "A fifth of the rate: the wall is met later, and where it is steeper.",
+            {"cliff_w": 4.8, "cliff_b": -2.2, "cliff_lr": 0.1},
         ),
         "smooth": Start(
-            "Where there is no wall", "Below w = 4.26 x₀ does not repel, and both paths go down.",
-            {"cliff_w": 3.6, "cliff_b": -2.8, "cliff_lr": 1.0, "cliff_clip": 0.2},
+            "Where there is no wall", "Below w = 4.26 x₀ does not repel, and both paths come down.",
+            {"cliff_w": 3.6, "cliff_b": -2.8, "cliff_lr": 0.2, "cliff_clip": 0.2},
         ),
         "tight": Start(
             "Clipped too hard", "Every step is cut to 0.01: it is safe, and goes nowhere.",
