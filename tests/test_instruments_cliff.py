@@ -33,7 +33,7 @@ def by_torch(w: float, b: float) -> tuple[float, float, float]:
         x = pair[0] * torch.sigmoid(x) + pair[1]
     error = (torch.sigmoid(x) - 0.7) ** 2
     error.backward()
-    return float(error), *(float(g) for g in pair.grad)
+    return error.item(), *(float(g) for g in pair.grad)
 
 
 @given(ws, bs)

@@ -90,10 +90,10 @@ def test_the_path_and_its_gradient(w, u, start):
     a = torch.tensor(start, dtype=torch.float64, requires_grad=True)
     x = a
     for t in range(13):
-        assert found.path[t] == pytest.approx(float(x), rel=1e-9, abs=1e-9)
+        assert found.path[t] == pytest.approx(x.item(), rel=1e-9, abs=1e-9)
         (slope,) = torch.autograd.grad(x, a, retain_graph=True)
-        if abs(float(slope)) > 1e-9:
-            assert found.log10_gradient[t] == pytest.approx(np.log10(abs(float(slope))), abs=1e-6)
+        if abs(slope.item()) > 1e-9:
+            assert found.log10_gradient[t] == pytest.approx(np.log10(abs(slope.item())), abs=1e-6)
         x = w * torch.tanh(x) + u
 
 

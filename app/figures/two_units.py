@@ -204,6 +204,6 @@ def sentence(a: engine.TwoUnits) -> str:
         )
     end = float(a.path_gradient[-1])
     return f"{said} " + text.format(
-        name=_letters(a)[at or 0], s=short(float(a.radii[at])) if at is not None else "", n=steps,
+        name="" if at is None else _letters(a)[at], s=short(float(a.radii[at])) if at is not None else "", n=steps,
         left=_left(end),
     )  # fmt: skip
