@@ -201,7 +201,7 @@ def look(values: Values) -> Any:
 
 @lru_cache(maxsize=1)
 def _surface() -> engine.Cliff:
-    return engine.cliff(np.linspace(*W_SPAN, 121), np.linspace(*B_SPAN, 126))
+    return engine.cliff(np.linspace(*W_SPAN, 101), np.linspace(*B_SPAN, 106))
 
 
 @lru_cache(maxsize=32)

@@ -69,7 +69,7 @@ def surface(a: Walk, p: Palette) -> Part:
         replay.append({"trace": len(data), "per": PER})
         data.append(_line3(*there, color, 5))
         replay.append({"trace": len(data), "head": True})
-        data.append(_dot3(*(values[::PER] for values in there), color, 6))
+        data.append(_dot3(there[0][::PER], there[1][::PER], there[2][::PER], color, 6))
     on_wall = wall(s.w)
     lip = np.array([np.interp(b - 0.03, s.b, s.error[:, i]) for i, b in enumerate(on_wall)])
     data.append(_line3(gaps(s.w), gaps(on_wall - 0.01), gaps(lip + LIFT), p.theory, 6) | {"connectgaps": False})
@@ -129,6 +129,11 @@ def plan(a: Walk, p: Palette) -> Part:
             gaps(np.clip(s.log10_norms, low, high)), (first[0], apart[0]), (first[1], apart[1]), (low, high),
             p.magnitude, hovertemplate=hover,
         ),
+        {
+            "type": "contour", "x": gaps(s.w), "y": gaps(s.b), "z": gaps(s.error), "showscale": False,
+            "hoverinfo": "skip", "line": {"color": p.soft, "width": 0.6, "smoothing": 0},
+            "contours": {"coloring": "none", "start": 0.1, "end": 0.4, "size": 0.1},
+        },
         line(gaps(s.w), gaps(wall(s.w)), p.theory, 2, dash="5px,4px"),
     ]  # fmt: skip
     labels = [label("wall", _("the wall: b = 0.5 − 0.622 w"), p.theory, [], "at", at=[3.65, -3.6])]
@@ -144,7 +149,7 @@ def plan(a: Walk, p: Palette) -> Part:
     ticks = decades(low, high, 4)
     meta = {
         "question": _("Where do the steps go?"),
-        "answer": _("colour: ‖∇E‖; every dot is a step of {lr} times the gradient").format(lr=short(a.lr)),
+        "answer": _("lines: E = 0.1 … 0.4; colour: ‖∇E‖; every dot a step of {lr} times it").format(lr=short(a.lr)),
         "x": "w", "labels": labels, "replay": replay, "ticks": {"x": "real", "y": "real"},
         "bar": {"range": [low, high], "ticks": [list(tick) for tick in zip(*ticks, strict=True)]},
     }  # fmt: skip

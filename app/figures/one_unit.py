@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 
 import engine
-from app.figures.asked import along, even_axis, log_axis
-from app.figures.numbers import minus, short, times
+from app.figures.asked import along, log_axis
+from app.figures.numbers import short, times
 from app.figures.palette import Palette
-from app.figures.scales import gaps, plain
+from app.figures.scales import counts, gaps, plain
 from app.figures.template import Part, axis, dots, label, layout, line, upright
 from app.words import _
 from engine.instruments.one_unit import latch
 
 W_SPAN, U_SPAN = (-4.0, 4.0), (-3.0, 3.0)
-POINTS = 401
+POINTS = 801
 DEEPEST = -30.0  # decades: less is off the picture
 
 
@@ -139,8 +139,9 @@ def _bifurcation(
         "question": question, "answer": answer, "x": name, "labels": labels, "ticks": {"x": "real", "y": "real"},
         "replay": [{"trace": head, "head": True}],
     }  # fmt: skip
-    span = (min(float(x[0]), now), max(float(x[-1]), now))
-    return {"data": data, "layout": layout(p, even_axis(p, *span, 4), _round(p, reach), meta, shapes, "closest")}
+    low, high = int(x[0]), int(x[-1])
+    along_x = axis(p, (low, high), plain(counts(low, high, 8)), grid=True)
+    return {"data": data, "layout": layout(p, along_x, _round(p, reach), meta, shapes, "closest")}
 
 
 def gradient(a: Unit, p: Palette) -> Part:
@@ -200,7 +201,7 @@ def sentence(a: Unit) -> str:
             a=short(float(o.path[0])), left=left, n=a.steps
         )  # fmt: skip
     text = _("From a₀ = {a} it comes to a* = {rest}, where every step back multiplies a gradient by {s}")
-    text = text.format(a=short(float(o.path[0])), rest=short(float(o.points[o.reached or 0])), s=minus(f"{slope:.3g}"))
+    text = text.format(a=short(float(o.path[0])), rest=short(float(o.points[o.reached or 0])), s=short(slope))
     if 0 < abs(slope) < 1:
         text += _(": half of it is gone in {n} steps").format(n=short(np.log(0.5) / np.log(abs(slope)), 2))
     return f"{said} {text}."

@@ -13,6 +13,8 @@ const solid = () => {
 
 export class Scene {
   #figure = null
+  #busy = false
+  #stale = false
 
   constructor(root, plotly, words, look) {
     Object.assign(this, { root, plotly, words, look, able: solid() })
@@ -34,9 +36,19 @@ export class Scene {
     this.plotly.purge(this.graph)
   }
 
+  /** Show a figure. Where one takes long (no graphics card), those that come meanwhile are left out, but for the last. */
   show(figure) {
     this.#figure = figure
+    this.#stale = true
+    if (this.#busy) return
+    this.#stale = false
+    this.#busy = true
+    const begin = performance.now()
     this.draw()
+    requestAnimationFrame(() => setTimeout(() => setTimeout(() => {
+      this.#busy = false
+      if (this.#stale && this.root.isConnected) this.show(this.#figure)
+    }, performance.now() - begin))) // as long a rest as it took: the others want to move, too
   }
 
   draw() {
