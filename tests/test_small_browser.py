@@ -114,3 +114,16 @@ def test_it_follows_the_theme_and_fits_a_phone(visit):
     v.page.set_viewport_size({"width": 390, "height": 844})
     v.until(lambda: v.page.evaluate("document.querySelector('.still figure').clientWidth") < 380)
     assert v.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_without_3d_it_says_so_and_the_rest_is_there(visit):
+    v = visit()
+    v.page.add_init_script(
+        "const get = HTMLCanvasElement.prototype.getContext;"
+        "HTMLCanvasElement.prototype.getContext = function (kind, ...more) {"
+        " return kind.startsWith('webgl') ? null : get.call(this, kind, ...more) }"
+    )
+    v.page.reload()
+    v.until(lambda: v.page.locator("#still-surface .words span").count() == 1)
+    assert "No 3-D here" in v.text("#still-surface .words")
+    v.until(lambda: v.page.locator(".st-key-small .still .js-plotly-plot").count() == 3)
