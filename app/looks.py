@@ -16,7 +16,7 @@ from app.pool import Pool
 from engine.cells import KINDS
 from engine.data import batch, dropout_masks
 from engine.instruments import clip, floats, gradient_flow, jacobian_spectrum, lyapunov
-from engine.instruments.pieces import Pieces
+from engine.instruments.pieces import Pieces, one_after_another
 
 SLICE = 0.025  # seconds of work before others have their turn
 GRACE = 5.0  # seconds that it works on when nobody waits for it any more
@@ -34,18 +34,11 @@ def _spectrum(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
 
 
 def _exponents(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
-    """(along the task's inputs, without input)"""
-    count, found = min(EXPONENTS, e.hidden_size * KINDS[e.kind].states * e.num_layers), []
-    for half, inputs in enumerate(lyapunov.INPUTS):
-        pieces = lyapunov.in_pieces(e, count=count, inputs=inputs, state_dict=w.state_dict)
-        while True:
-            try:
-                share = next(pieces)
-            except StopIteration as done:
-                found.append(done.value)
-                break
-            yield (half + share) / 2
-    return tuple(found)
+    """[along the task's inputs, without input]"""
+    count = min(EXPONENTS, e.hidden_size * KINDS[e.kind].states * e.num_layers)
+    return one_after_another(
+        *(lyapunov.in_pieces(e, count=count, inputs=i, state_dict=w.state_dict) for i in lyapunov.INPUTS)
+    )
 
 
 def _gates(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
