@@ -34,7 +34,7 @@ def spectrum(a: Asked, p: Palette) -> Part:
     theory = engine.mean_field(a.experiment) if a.step == 0 else None
     if theory is not None and theory.applies and np.isfinite(theory.lyapunov):
         ends = np.array([1, len(along_task.exponents)], np.int32)
-        data.append(line(ends, gaps(np.full(2, theory.lyapunov)), p.theory, 1.5, dash="5px,4px"))
+        data.append(line(ends, gaps(np.full(2, theory.lyapunov)), p.theory, 1.5))
         labels.append(label("theory", _("theory: ½ log χ"), p.theory, [len(data) - 1], "beside"))
     finite = np.concatenate([f.exponents[np.isfinite(f.exponents)] for f in a.found])
     low, top = max(DEEPEST, float(finite.min(initial=-0.05))), float(finite.max(initial=0.0))

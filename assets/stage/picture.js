@@ -78,7 +78,7 @@ export class Picture {
     html(this.title, meta.question)
     html(this.answer, meta.answer)
     if (meta.lines) this.answer.style.setProperty('--lines', meta.lines)
-    if (meta.about && this.title.title !== meta.about) this.title.title = meta.about
+    if (this.title.title !== (meta.about ?? '')) this.title.title = meta.about ?? ''
     const said = `${bare(meta.question)} ${bare(meta.answer)}`
     if (this.graph.getAttribute('aria-label') !== said) { this.graph.setAttribute('aria-label', said); this.answer.title = bare(meta.answer) }
     const { width, height } = this

@@ -54,10 +54,11 @@ PAINTED = """(want) => ({ promise: new Promise((done) => {
     const { port1, port2 } = new MessageChannel()
     port1.onmessage = () => done(performance.now() - __pressed)
     let painted = __stage.painted
-    Object.defineProperty(__stage, 'painted', { configurable: true, enumerable: true, get: () => painted, set: (now) => {
+    const set = (now) => {
         if (painted < want && now >= want) port2.postMessage(null)
         painted = now
-    } })
+    }
+    Object.defineProperty(__stage, 'painted', { configurable: true, enumerable: true, get: () => painted, set })
 }) })"""
 
 
@@ -264,7 +265,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=2)
     parser.add_argument("--only", choices=["first", "control", "repaint", "slowdown", "memory", "cold"])
     asked = parser.parse_args()
-    subprocess.run([sys.executable, "-m", "app.warm"], cwd=ROOT, check=True)  # or the server's own would be measured too
+    subprocess.run(
+        [sys.executable, "-m", "app.warm"], cwd=ROOT, check=True
+    )  # or the server's own would be measured too
     with sync_playwright() as playwright:
         for measure in (first, control, repaint, slowdown, cold):
             if asked.only in (None, measure.__name__):
