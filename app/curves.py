@@ -33,8 +33,8 @@ def curves_of(trainer: engine.Trainer, trace: engine.Trace | None, validation: f
     parts = [h.loss, h.validation_loss, h.grad_norm, h.clipped, h.lr]
     rows, at = h.log10_grad_norms, h.grad_norms_at
     if trace is not None:
-        clipped, lr = _clipped(trainer.experiment, trace), learning_rate(trainer, h.changes)
-        now = trace.loss, validation, trace.grad_norm, clipped, lr
+        used, rate = _clipped(trainer.experiment, trace), learning_rate(trainer, h.changes)
+        now = trace.loss, validation, trace.grad_norm, used, rate
         parts = [np.append(part, value) for part, value in zip(parts, now, strict=True)]
         rows, at = np.concatenate([rows, trace.log10_grad_norms[None]]), np.append(at, trainer.step)
     elif h.diverged_at is not None:  # updates may have gone on after the pass that was not finite
