@@ -421,13 +421,13 @@ def test_the_learning_rate_is_said_where_a_schedule_moves_it() -> None:
 def test_cuts_stand_where_the_engine_cuts() -> None:
     """Of a loss at the last step alone nothing flows past the last cut: there the gradient is exactly 0."""
     e = engine.Experiment(seq_length=20, hidden_size=4, batch_size=2, tbptt=6)
-    s = snapshot(steps=20, tbptt=6, truncation=(0.93, 0.71))
+    s = snapshot(steps=20, tbptt=6, truncation=(0.93, 0.71), theory=None)
     assert cut_before(s) == [7, 13, 19]
     there = np.flatnonzero(np.isfinite(engine.probe(e).log10_grad_norms[0])) + 1
     assert there[0] == cut_before(s)[-1]
     assert set(uprights("flow", s)) == {6.5, 12.5, 18.5}
     assert "Cosine 0.93, length 0.71" in words("flow", s)
-    assert len(uprights("flow", snapshot(steps=2000, tbptt=2, truncation=(1.0, 1.0)))) == 0
+    assert len(uprights("flow", snapshot(steps=2000, tbptt=2, truncation=(1.0, 1.0), theory=None))) == 0
 
 
 def test_cost_and_the_end_in_words() -> None:
