@@ -221,6 +221,19 @@ def test_theory_is_solid_where_it_applies_dashed_where_not_and_absent_where_ther
     assert "<i>theory: not for gated cells</i>" in layout["meta"]["answer"]
 
 
+@pytest.mark.parametrize("slope", [-5.0, -0.3, 0.0, 0.3, 5.0])
+def test_theory_ends_where_it_leaves_the_picture(slope: float) -> None:
+    s = dataclasses.replace(CASES["before training"], theory=slope)
+    line, layout = theory_of(s)
+    assert line is not None
+    low, high = layout["yaxis"]["range"]
+    drawn = line["y"][:-2] if abs(slope) > 1 else line["y"]  # a line has two points at least
+    assert ((drawn >= low - 1e-6) & (drawn <= high + 1e-6)).all()
+    assert line["x"][-1] == 100
+    assert line["y"][-1] == pytest.approx(s.start[0, -1])
+    assert (line["x"][0] == 1) == (abs(slope) < 0.1)
+
+
 @pytest.mark.parametrize("chi", [0.3, 0.8, 0.99, 1.0, 1.2, 0.0, np.nan])
 def test_memory_length_stands_on_the_axis(chi: float) -> None:
     """ξ = 1/|log χ| steps back from the loss, where the sequence is that long."""

@@ -91,7 +91,10 @@ def _theory(s: Snapshot, p: Palette) -> Part | None:
     steps, last = s.now.shape[1], s.start[s.layer, -1]
     if s.theory is None or not np.isfinite([s.theory, last]).all() or steps < 2:
         return None
-    t = np.unique(np.linspace(1, steps, min(steps, POINTS)).round().astype(np.int32))
+    end = span(s)[int(s.theory > 0)]  # where it leaves the picture there is nothing to point at
+    first = steps - (end - last) / s.theory if s.theory else 1.0
+    first = int(np.ceil(np.clip(first, 1, steps - 1)))
+    t = np.unique(np.linspace(first, steps, min(steps, POINTS)).round().astype(np.int32))
     said = _("theory 10<sup>%{{y:.2f}}</sup>: ×{factor} a step back").format(factor=times(s.theory, 3))
     if s.theory_fails:
         said += "<br>" + _("dashed: {why}").format(why=_(s.theory_fails))
