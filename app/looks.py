@@ -4,16 +4,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 import engine
 from app.figures.asked import Asked
 from app.kept import Weights
 from app.pool import Pool
 from engine.cells import KINDS
-from engine.data import batch
-from engine.instruments import gradient_flow, jacobian_spectrum, lyapunov
+from engine.data import batch, dropout_masks
+from engine.instruments import clip, floats, gradient_flow, jacobian_spectrum, lyapunov
 from engine.instruments.pieces import Pieces
 
 SLICE = 0.025  # seconds of work before others have their turn
@@ -51,12 +53,37 @@ def _gates(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
     return engine.gates(t)
 
 
+def _update(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    """(the update at this step, the kept steps up to it, (3, blocks) norms at each of them)"""
+    yield 0.0
+    before = [] if w.moments is None else [moment for moment in w.moments.moments if moment.step <= w.step]
+    steps, parts = np.array([moment.step for moment in before], np.int32), [moment.parts for moment in before]
+    return engine.update(e, t, w.optimizer_state, w.step, w.lr), steps, np.array(parts)
+
+
+def _clipping(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    """(at this step, lr, ‖g‖ and ‖clip(g)‖ of all steps up to it)"""
+    curves, steps = w.curves, slice(0, w.step + 1)
+    past = () if curves is None else (curves.lr[steps], curves.grad_norm[steps], curves.clipped[steps])
+    return (yield from clip.in_pieces(t, e.clip_threshold)), *past
+
+
+def _floats(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    return floats.in_pieces(e, t)
+
+
 INSTRUMENTS: Mapping[str, Callable[[engine.Experiment, engine.Trace, Weights], Pieces[Any]]] = {
     "credit": _credit,
     "spectrum": _spectrum,
     "exponents": _exponents,
     "gates": _gates,
+    "floats": _floats,
+    "update": _update,
+    "clipping": _clipping,
 }
+
+
+WHOLE = ("update", "clipping")  # of the gradient that training uses, and no part of it
 
 
 def sequences(e: engine.Experiment) -> int:
@@ -65,10 +92,15 @@ def sequences(e: engine.Experiment) -> int:
     return max(1, min(e.sequences, NUMBERS // each))
 
 
-def probe(w: Weights) -> engine.Trace:
-    """The pass at these weights on the batch that the run saw there, or the first sequences of it."""
+def probe(w: Weights, whole: bool = False) -> engine.Trace:
+    """The pass at these weights on the batch that the run saw there, or the first sequences of it.
+
+    `whole`: on all of it and with the step's dropout, for what has to be the very gradient of training.
+    """
     e, few = w.experiment, slice(0, sequences(w.experiment))
     inputs, targets = batch(e, w.step)
+    if whole:
+        return engine.probe(e, w.state_dict, inputs, targets, dropout_masks(e, w.step, inputs.shape[1]))
     targets = targets[:, few] if engine.TASKS[e.task].every_step else targets[few]
     return engine.probe(e, w.state_dict, inputs[:, few].copy(), targets)
 
@@ -124,7 +156,7 @@ class Look:
     def _work(self) -> float | None:
         w, begin = self.weights, time.monotonic()
         if self._pieces is None and not self.cancelled:
-            self._trace = probe(w)
+            self._trace = probe(w, self.name in WHOLE)
             self._pieces = INSTRUMENTS[self.name](w.experiment, self._trace, w)
         while not self.cancelled and time.monotonic() - begin < SLICE:
             assert self._pieces is not None
@@ -142,4 +174,5 @@ class Look:
 
     def _end(self) -> None:
         self._pieces = self._trace = None
+        self.weights = replace(self.weights, curves=None, moments=None)  # a look is kept longer than they need to be
         self.done.set()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from app.figures import credit, exponents, gate_use, spectrum
+from app.figures import clipping, credit, exponents, floating, gate_use, moves, spectrum
 from app.figures.asked import Asked, Draw
 from app.figures.palette import palette
 from app.figures.template import standalone
@@ -35,6 +35,9 @@ WHY: dict[str, Closer] = {
         lambda a: {"spectrum": exponents.spectrum, "settling": exponents.settling},
     ),
     "gates": Closer("How long do the gates keep, and do they still move?", gate_use.sentence, gate_use.pictures),
+    "floats": Closer("What would plain float32 have seen?", floating.sentence, floating.pictures),
+    "update": Closer("What does the optimizer make of the gradient?", moves.sentence, moves.pictures),
+    "clipping": Closer("What does clipping change about the step?", clipping.sentence, clipping.pictures),
 }
 
 

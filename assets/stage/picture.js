@@ -1,7 +1,7 @@
 // One picture: the server's figure, dressed for the pixels that it has here. Zoom, hover and hidden curves are the reader's.
 
 import { apart, beside, sample } from './labels.js'
-import { bare, counts, decades, fill, html } from './text.js'
+import { bare, counts, decades, fill, html, reals } from './text.js'
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false }
 const inside = (at, length) => at > -0.5 && at < length + 0.5
@@ -108,9 +108,13 @@ export class Picture {
       return own
     })
     const axis = (name) => {
-      const given = layout[name + 'axis'], own = this.#zoom?.[name], range = own ?? given.range
+      const given = layout[name + 'axis'], own = this.#zoom?.[name], range = own ?? (meta.equal ? this.#equal(layout)[name] : given.range)
       const most = name === 'x' ? this.box.w / (fs * (range[1] > 9999 ? 4.6 : 3.2)) : this.box.h / (fs * 2.4)
-      const ticks = own && meta.ticks[name] === 'log' ? decades(...range, most) : name === 'x' || own ? counts(...range, Math.min(most, 6), !own) : {}
+      const kind = meta.ticks[name]
+      const ticks = kind === 'names' ? {}
+        : kind === 'log' && (own || name === 'x') ? decades(...range, most)
+        : kind === 'real' ? (own ? reals(...range, Math.min(most, 6)) : {})
+        : name === 'x' || own ? counts(...range, Math.min(most, 6), !own) : {}
       const { ticktext, ...lines } = { ...given, ...ticks }
       this.ticks[name] = lines.tickvals.map((value, i) => [value, ticktext[i]])
       return { ...lines, range: [...range], showticklabels: false, fixedrange: touch } // a word that stays is no work: see #ticks
@@ -124,6 +128,12 @@ export class Picture {
         dragmode: touch ? false : 'zoom', datarevision: this.#revision, uirevision: 'stage',
       },
     }
+  }
+
+  /** Ranges with one unit for both axes, so that an angle is an angle: at least those given, longer where there is room. */
+  #equal({ xaxis: { range: [x0, x1] }, yaxis: { range: [y0, y1] } }) {
+    const { w, h } = this.box, unit = Math.max((x1 - x0) / w, (y1 - y0) / h)
+    return { x: [x0, x0 + unit * w], y: [y0, y0 + unit * h] }
   }
 
   /** Is there room for a letter at every unit of the x axis? */
