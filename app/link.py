@@ -20,7 +20,7 @@ from engine.data import FEWEST_SEQUENCES
 
 PRESET = "preset"
 SIZES = ("seq_length", "batch_size", "hidden_size", "num_layers", "embedding_dim", "batching", "train_size")
-MOST_COMPLAINTS = 4
+MOST_COMPLAINTS = 50  # no link by mistake has more; one with thousands is not to fill the page
 MOST_WORK = 2**21  # numbers in the hidden states of one pass, which takes about a second at most
 MOST_DATA = 2**23  # numbers in the training set, which is held in memory
 
@@ -66,9 +66,12 @@ def read(query: Mapping[str, Iterable[str]]) -> Link:
                     field=name, text=_quote(texts[0]), allowed=settings.allowed(name), value=instead
                 )
             )
-    misfits: list[str] = []  # what changes most goes first: of many complaints only some are shown
+    misfits: list[str] = []  # what changes most goes first
     values = _fitting(values, preset, misfits)
-    return Link(preset, values, tuple([*misfits, *complaints][:MOST_COMPLAINTS]))
+    complaints = [*misfits, *complaints]
+    if (more := len(complaints) - MOST_COMPLAINTS) > 0:
+        complaints[MOST_COMPLAINTS:] = [_("And {n} more of the kind.").format(n=more)]
+    return Link(preset, values, tuple(complaints))
 
 
 def _preset(texts: list[str], complaints: list[str]) -> str:

@@ -116,15 +116,22 @@ class Viewer:
     def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
         self.news, self.free, self.themed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.stirred = asyncio.Event()  # either of the first two was set
         self.news.set()
         self.free.set()
         self.number, self.theme = 0, "light"
-        self.watcher = self.run.watch(partial(_call_soon, loop, self.news.set))
+        self.ahead = False  # was the last frame sent before the one before it was drawn?
+        self.watcher = self.run.watch(partial(_call_soon, loop, self.wake))
+
+    def wake(self) -> None:
+        self.news.set()
+        self.stirred.set()
 
     def drawn(self, number: int) -> None:
         if number == self.number:  # an old or a doubled "drawn" says nothing about the frame that is on its way
             self.watcher.drawn()
             self.free.set()
+            self.stirred.set()
 
     def paint(self, theme: str) -> None:
         self.themed.set()
@@ -138,9 +145,10 @@ class Viewer:
             await asyncio.wait_for(self.themed.wait(), FIRST_WORD)
         while True:
             await self.news.wait()
-            await self.free.wait()
+            await self.room(setting)
             await self.pause(last + EVERY, setting)
             self.news.clear()
+            self.ahead = not self.free.is_set()
             self.free.clear()
             self.number += 1
             last, setting = time.monotonic(), self.run.setting
@@ -151,6 +159,12 @@ class Viewer:
                 encoder, message = Encoder(), failed(self.run, self.number)
             self.watcher.sent(setting)
             await self.ws.send_bytes(message)
+
+    async def room(self, setting: int | None) -> None:
+        """Wait until the last frame was drawn; one of a control that moved since goes ahead of that, never two."""
+        while not self.free.is_set() and (self.ahead or self.run.setting == setting):
+            self.stirred.clear()
+            await self.stirred.wait()
 
     async def pause(self, until: float, setting: int | None) -> None:
         """Wait, but not when a control has moved: that is answered at once."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf, isnan, log, nan
 
 import numpy as np
 
@@ -50,13 +51,25 @@ class Snapshot:
     radii: tuple[engine.Radius, ...]  # of W_hh of the shown layer: each gate, and all together
     radii_at: int  # the step when they were measured
     truncation: tuple[float, float] | None  # truncated BPTT: cosine, ratio of norms against the full gradient
-    theory: float | None  # mean-field slope, decades gained by one step back; None when there is none
-    theory_note: str  # why it does not apply ("" when it does)
+    theory: float | None  # mean-field slope of the start, decades gained by one step back; None when there is none
+    theory_note: str  # why there is none, or which of its assumptions fails ("" when all hold)
     baseline: float  # loss of the best answer that ignores the inputs
     baseline_label: str
     references: tuple[tuple[str, float], ...]  # further losses to compare with: label, loss
     diverged: tuple[int, str] | None  # (step, tensor) where the first non-finite number appeared
     weights: Weights | None = None  # those kept nearest to `moment`
+
+    @property
+    def theory_fails(self) -> str:
+        """The assumption of the theory that does not hold at the step drawn, as a message id; "": all do."""
+        return self.theory_note or ("not for a trained network" if self.drawn > 0 else "")
+
+    @property
+    def memory_length(self) -> float:
+        """ξ = 1/|log χ| of the theory: the steps in which ‖δ‖² changes by a factor e. NaN when there is none."""
+        if self.theory is None or isnan(self.theory):
+            return nan
+        return inf if self.theory == 0 else 1 / (2 * log(10) * abs(self.theory))
 
     @property
     def end(self) -> int:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import isnan
 
 import engine
 from app.curves import Curves, curves_of
@@ -49,7 +50,7 @@ class Training:
         self._baseline, self._baseline_label = task.baseline(e), task.baseline_label
         references = ((label, losses.get(e.loss_name)) for label, losses in task.references.items())
         self._references = tuple((label, of(e.seq_length)) for label, of in references if of is not None)
-        self._theory, self._theory_note = theory.slope if theory.applies else None, theory.reason
+        self._theory, self._theory_note = None if isnan(theory.chi) else theory.slope, theory.reason
         self._worked = self._cost = 0.0
         self._recorded = time.monotonic()
         validation = self._trainer.validation_loss()

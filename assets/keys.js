@@ -27,4 +27,8 @@
     if (presses.push(key === 'y' || e.shiftKey ? 'redo' : 'undo') === 1) press()
   }
   document.addEventListener('keydown', window.__keys, true)
+  // On a phone the sidebar lies over the page: it goes when a page was chosen in it.
+  document.addEventListener('click', (e) => {
+    if (innerWidth < 768 && e.target.closest?.('[data-testid=stSidebarNavLink]')) document.querySelector('[data-testid=stSidebarCollapseButton] button')?.click()
+  })
 })()

@@ -350,9 +350,10 @@ def test_unknown_and_repeated_parameters():
     assert dict(at.query_params) == {}
 
 
-def test_a_flood_of_parameters_is_a_few_sentences():
+def test_a_flood_of_parameters_fills_no_page():
     at = page(**{f"x{i}": "y" * 1000 for i in range(200)})
-    assert len(messages(at)) == link.MOST_COMPLAINTS
+    assert len(messages(at)) == link.MOST_COMPLAINTS + 1
+    assert messages(at)[-1] == f"And {200 - link.MOST_COMPLAINTS} more of the kind."
     assert max(map(len, messages(at))) < 400
 
 

@@ -32,6 +32,18 @@ BLANK_FRAMES = """(n) => new Promise((done) => {
 })"""
 
 
+# Of one picture: the pixels of the numbers beside its axes, and of the values that Plotly has there.
+TICKS = """(id) => {
+    const plot = document.querySelector(`#${id} .graph`), { left, top } = plot.getBoundingClientRect()
+    const { xaxis, yaxis, _size } = plot._fullLayout, x0 = left + _size.l, y0 = top + _size.t, sorted = (a) => a.sort((a, b) => a - b)
+    const shown = (axis) => sorted(axis.tickvals.map((v) => axis.c2p(v)).filter((p) => p >= -1 && p <= axis._length + 1))
+    const words = [...document.querySelectorAll(`#${id} .words > [aria-hidden=true]`)].map((e) => e.getBoundingClientRect())
+    const below = words.filter((r) => r.top > y0 + _size.h).map((r) => (r.left + r.right) / 2 - x0)
+    const beside = words.filter((r) => r.right < x0).map((r) => (r.top + r.bottom) / 2 - y0)
+    return { words: words.length, below: sorted(below), beside: sorted(beside), x: shown(xaxis), y: shown(yaxis) }
+}"""  # noqa: E501
+
+
 class Visitor:
     """A tab, and what it shows."""
 
@@ -512,6 +524,21 @@ def test_two_tabs_do_not_disturb_each_other(visit):
     one.until(lambda: one.text("#stage .play").strip() == "Play")
     step = two.step
     two.until(lambda: two.step > step + 5)
+
+
+@pytest.mark.parametrize("zoomed", [False, True])
+def test_the_numbers_at_the_axes_stand_at_their_values(visit, zoomed):
+    """They are words of the page, not of Plotly's: which knows where each value lies."""
+    page = visit()
+    if zoomed:
+        there = "{'xaxis.range': [10, 30], 'yaxis.range': [-7, -2]}"
+        page.page.evaluate(f"Plotly.relayout(document.querySelector('#flow .graph'), {there})")
+        page.page.wait_for_selector("#flow .whole:not([hidden])")
+    for picture in ("flow", "state", "map"):
+        at = page.page.evaluate(TICKS, picture)
+        assert at["words"] == len(at["x"]) + len(at["y"]) >= 4
+        assert at["below"] == pytest.approx(at["x"], abs=1.5)
+        assert at["beside"] == pytest.approx(at["y"], abs=1.5)
 
 
 def test_zoom_survives_updates(visit):

@@ -22,6 +22,7 @@ from app.figures.words import player_words, verdict
 from app.frames import Encoder, decode
 from app.shown import MOST_CLASSES, Shown, run_free, shown_of
 from app.snapshot import Snapshot, axis_end
+from app.training import Training
 
 
 def snapshot(steps=100, reached=137, layers=1, units=32, slope=-0.05, **more: Any) -> Snapshot:
@@ -193,13 +194,72 @@ def test_a_lost_run_is_as_it_was_where_it_still_had_numbers() -> None:
     assert "at step 59" in FIGURES["flow"](CASES["diverged"], palette("light"))["layout"]["meta"]["answer"]
 
 
-def test_theory_is_drawn_where_it_applies_and_named_where_not() -> None:
-    dashed = [t for t in FIGURES["flow"](CASES["vanishing"], palette("light"))["data"] if "dash" in t.get("line", {})]
-    assert len(dashed) == 1
-    assert dashed[0]["y"][0] - dashed[0]["y"][1] == pytest.approx(-0.05 * 99, abs=1e-5)
-    without = FIGURES["flow"](CASES["healthy, no theory"], palette("light"))
-    assert not [t for t in without["data"] if "dash" in t.get("line", {})]
-    assert "<i>theory: not for orthogonal weights</i>" in without["layout"]["meta"]["answer"]
+def theory_of(s: Snapshot) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The line of the theory, if there is one, and the picture's layout."""
+    drawn = FIGURES["flow"](s, palette("light"))
+    found = [label["traces"][0] for label in drawn["layout"]["meta"]["labels"] if label["key"] == "theory"]
+    return (drawn["data"][found[0]] if found else None), drawn["layout"]
+
+
+def test_theory_is_solid_where_it_applies_dashed_where_not_and_absent_where_there_is_none() -> None:
+    applies, fails = CASES["before training"], dataclasses.replace(CASES["before training"], theory_note="not for 7")
+    for s, dashed, said in (
+        (applies, False, "theory: ×0.891 a step back, memory 4.3 steps"),
+        (fails, True, "theory, dashed: not for 7"),
+        (CASES["vanishing"], True, "theory, dashed: not for a trained network"),
+    ):
+        line, layout = theory_of(s)
+        assert line is not None
+        assert ("dash" in line["line"]) == dashed
+        assert ("dashed" in line["hovertemplate"]) == dashed
+        assert line["y"][0] - line["y"][-1] == pytest.approx(-0.05 * 99, abs=1e-5)
+        assert said in layout["meta"]["answer"]
+        assert "χ = 0.794;" in layout["meta"]["about"]
+    line, layout = theory_of(CASES["gru"])
+    assert line is None
+    assert not [label for label in layout["meta"]["labels"] if label["key"] == "memory"]
+    assert "<i>theory: not for gated cells</i>" in layout["meta"]["answer"]
+
+
+@pytest.mark.parametrize("slope", [-5.0, -0.3, 0.0, 0.3, 5.0])
+def test_theory_ends_where_it_leaves_the_picture(slope: float) -> None:
+    s = dataclasses.replace(CASES["before training"], theory=slope)
+    line, layout = theory_of(s)
+    assert line is not None
+    low, high = layout["yaxis"]["range"]
+    drawn = line["y"][:-2] if abs(slope) > 1 else line["y"]  # a line has two points at least
+    assert ((drawn >= low - 1e-6) & (drawn <= high + 1e-6)).all()
+    assert line["x"][-1] == 100
+    assert line["y"][-1] == pytest.approx(s.start[0, -1])
+    assert (line["x"][0] == 1) == (abs(slope) < 0.1)
+
+
+@pytest.mark.parametrize("chi", [0.3, 0.8, 0.99, 1.0, 1.2, 0.0, np.nan])
+def test_memory_length_stands_on_the_axis(chi: float) -> None:
+    """ξ = 1/|log χ| steps back from the loss, where the sequence is that long."""
+    theory = engine.MeanField(chi, 1.0)
+    s = dataclasses.replace(CASES["before training"], theory=theory.slope)
+    assert s.memory_length == pytest.approx(theory.memory_length, rel=1e-12, nan_ok=True)
+    _, layout = theory_of(s)
+    marks = [label for label in layout["meta"]["labels"] if label["key"] == "memory"]
+    lines = [shape for shape in layout["shapes"] if shape["x0"] == shape["x1"]]
+    assert len(marks) == len(lines) == (chi in (0.3, 0.8, 0.99, 1.2) and theory.memory_length < 99)
+    for mark, line in zip(marks, lines, strict=True):
+        assert mark["at"][0] == line["x0"] == pytest.approx(100 - 1 / abs(np.log(chi)))
+        assert mark["text"] == f"ξ = {short(1 / abs(np.log(chi)), 2)} steps"
+
+
+def test_a_run_knows_its_theory() -> None:
+    """Of its start: also where an assumption fails, and not where there is none."""
+    for changes, there, note in (
+        ({}, True, ""), ({"hidden_size": 8}, True, "not for so few units"),
+        ({"cell": "lstm"}, False, "not for gated cells"),
+    ):  # fmt: skip
+        e = engine.Experiment(**changes)
+        s = Training(e).snapshot(None, 0)
+        assert (s.theory is not None, s.theory_fails) == (there, note)
+        if there:
+            assert s.theory == engine.mean_field(e).slope
 
 
 def test_value_clipping_has_no_threshold_on_the_axis_of_the_norm() -> None:
@@ -374,13 +434,13 @@ def test_the_learning_rate_is_said_where_a_schedule_moves_it() -> None:
 def test_cuts_stand_where_the_engine_cuts() -> None:
     """Of a loss at the last step alone nothing flows past the last cut: there the gradient is exactly 0."""
     e = engine.Experiment(seq_length=20, hidden_size=4, batch_size=2, tbptt=6)
-    s = snapshot(steps=20, tbptt=6, truncation=(0.93, 0.71))
+    s = snapshot(steps=20, tbptt=6, truncation=(0.93, 0.71), theory=None)
     assert cut_before(s) == [7, 13, 19]
     there = np.flatnonzero(np.isfinite(engine.probe(e).log10_grad_norms[0])) + 1
     assert there[0] == cut_before(s)[-1]
     assert set(uprights("flow", s)) == {6.5, 12.5, 18.5}
     assert "Cosine 0.93, length 0.71" in words("flow", s)
-    assert len(uprights("flow", snapshot(steps=2000, tbptt=2, truncation=(1.0, 1.0)))) == 0
+    assert len(uprights("flow", snapshot(steps=2000, tbptt=2, truncation=(1.0, 1.0), theory=None))) == 0
 
 
 def test_cost_and_the_end_in_words() -> None:

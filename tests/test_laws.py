@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad, simpson
 from scipy.optimize import brentq
 
 import engine
@@ -262,18 +264,105 @@ def test_mean_field_is_what_a_wide_network_does(nonlinearity, gain):
     assert measured == pytest.approx(theory.slope, abs=0.012)
 
 
+# --- The mean field against networks of 1024 units, by the engine and by plain NumPy --------------------------------
+
+WIDE, LONG = 1024, 45
+
+
+def wide(nonlinearity: str, init: str, gain: float, deviation: float) -> tuple[engine.Experiment, dict, np.ndarray]:
+    """A network that hears points of a circle, and so at every step variance deviation² over the units."""
+    e = engine.Experiment(
+        nonlinearity=nonlinearity, init=init, gain=gain, hidden_size=WIDE, seq_length=LONG, batch_size=8
+    )
+    rng = np.random.default_rng(1)
+    weights = weights_of(e, weight_ih_l0=deviation * rng.normal(size=(WIDE, 2)))
+    weights |= {f"bias_{way}_l0": np.zeros(WIDE) for way in ("ih", "hh")}
+    angle = rng.uniform(0, 2 * np.pi, (LONG, 8))
+    return e, weights, np.stack([np.cos(angle), np.sin(angle)], axis=2)
+
+
+def factor(log_norms: np.ndarray) -> float:
+    """The factor of ‖δ‖² by one step back, away from both ends. log_norms: (T,) natural logarithms of ‖δ‖."""
+    t = np.arange(15, 40)
+    return float(np.exp(-2 * np.polyfit(t, log_norms[t], 1)[0]))
+
+
 @pytest.mark.parametrize(
-    "changes",
+    ("nonlinearity", "init", "gain", "deviation"),
     [
-        {"cell": "lstm"}, {"cell": "gru"}, {"init": "identity"}, {"num_layers": 2}, {"input_init": "zeros"},
-        {"task": "digits_rows"}, {"seq_length": 20}, {"task": "digits_pixels", "input_init": "normal"},
+        ("tanh", "normal", 0.8, 0.3), ("tanh", "normal", 1.3, 0.5), ("tanh", "normal", 2.0, 1.0),
+        ("tanh", "orthogonal", 1.3, 0.5), ("relu", "normal", 1.2, 0.5), ("relu", "orthogonal", 1.2, 0.5),
+        ("identity", "normal", 0.9, 0.5), ("identity", "normal", 1.2, 0.5),
+    ],
+)  # fmt: skip
+def test_wide_networks_keep_to_the_mean_field(nonlinearity, init, gain, deviation):
+    e, weights, inputs = wide(nonlinearity, init, gain, deviation)
+    theory = engine.mean_field(gain=gain, input_variance=deviation**2, nonlinearity=nonlinearity)
+    closed = {"relu": gain**2 / 2, "identity": gain**2}
+    assert theory.chi == pytest.approx(closed.get(nonlinearity, theory.chi), rel=1e-12)
+    engines = engine.probe(e, weights, inputs, np.ones((8, 1))).log10_grad_norms[0] * np.log(10)
+    # The same by hand: h_t = φ(W h_{t-1} + V x_t), δ_{t-1} = (δ_t ∘ φ'(a_t)) W.
+    act = {"tanh": np.tanh, "relu": lambda a: np.maximum(a, 0), "identity": lambda a: a}[nonlinearity]
+    slope = {"tanh": lambda a: 1 - np.tanh(a) ** 2, "relu": lambda a: a > 0, "identity": np.ones_like}[nonlinearity]
+    w, v, h, before = weights["weight_hh_l0"], weights["weight_ih_l0"], np.zeros((8, WIDE)), []
+    for x in inputs:
+        before.append(h @ w.T + x @ v.T)
+        h = act(before[-1])
+    delta, norms = np.tile(weights["head.weight"], (8, 1)), np.zeros(LONG)
+    for t in range(LONG - 1, -1, -1):
+        norms[t] = np.linalg.norm(delta, axis=1).mean()
+        delta = (delta * slope(before[t])) @ w
+    # Neither is exact at 1024 units: the size of W^k v wanders about that of the theory by some 1/√H a step.
+    assert factor(engines) == pytest.approx(theory.chi, rel=0.03)
+    assert factor(np.log(norms)) == pytest.approx(theory.chi, rel=0.03)
+
+
+@given(gain=st.floats(0.0, 30.0), variance=st.floats(0.0, 30.0))
+def test_the_variance_of_the_mean_field_is_a_fixed_point(gain, variance):
+    """q* = g² E tanh² + s² by Simpson's rule, and no greater one is: above it the variance shrinks."""
+    found = engine.mean_field(gain=gain, input_variance=variance)
+    z = np.linspace(-12, 12, 20_001)
+    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+
+    def after(q: float) -> float:
+        return gain**2 * float(simpson(density * np.tanh(np.sqrt(q) * z) ** 2, x=z)) + variance
+
+    assert after(found.q) == pytest.approx(found.q, rel=1e-9, abs=1e-12)
+    assert after(1.01 * found.q + 0.01) < 1.01 * found.q + 0.01
+    assert 0 <= found.chi <= gain**2
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"init": "identity"}, "identity"), ({"init": "smart_tanh"}, "smart_tanh"), ({"hidden_size": 8}, "units"),
+        ({"num_layers": 2}, "layers"), ({"input_init": "zeros", "init": "normal"}, "without input"),
+        ({"task": "digits_rows"}, "timesteps"), ({"seq_length": 20}, "timesteps"), ({"tbptt": 30}, "truncated"),
+        ({"task": "digits_pixels", "input_init": "normal"}, "size changes"),
     ],
     ids=str,
 )  # fmt: skip
-def test_mean_field_says_where_it_does_not_apply(changes):
+def test_mean_field_says_where_it_does_not_apply(changes, reason):
     found = engine.mean_field(engine.Experiment(**changes))
     assert not found.applies
-    assert found.reason
+    assert reason in found.reason
+    assert np.isfinite(found.chi), "what it would say all the same"
+
+
+@pytest.mark.parametrize("changes", [{"cell": "lstm"}, {"cell": "gru"}, {"nonlinearity": "sigmoid"}], ids=str)
+def test_there_is_no_mean_field_of_gates_and_other_activations(changes):
+    found = engine.mean_field(engine.Experiment(**changes))
+    assert not found.applies
+    assert found.reason.startswith("not for")
+    assert np.isnan([found.chi, found.slope, found.lyapunov, found.memory_length]).all()
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"init": "orthogonal"}, {"init": "keras"}, {"task": "parity"}, {"tbptt": 100}], ids=str
+)
+def test_mean_field_applies(changes):
+    found = engine.mean_field(engine.Experiment(**changes))
+    assert (found.applies, found.reason) == (True, "")
 
 
 @pytest.mark.parametrize("init", [name for name, row in engine.INITS.items() if row.spread is not None])

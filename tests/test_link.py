@@ -114,6 +114,15 @@ def test_a_name_close_to_a_setting_is_offered():
     assert "nearest" not in read({"qqqq": "3"}).complaints[0]
 
 
+@pytest.mark.parametrize("wrong", [1, 7, link.MOST_COMPLAINTS, link.MOST_COMPLAINTS + 1, 400])
+def test_every_mistake_is_said_or_counted(wrong):
+    said = read({f"x{i}": "1" for i in range(wrong)}).complaints
+    for i in range(min(wrong, link.MOST_COMPLAINTS)):
+        assert f"“x{i}”" in said[i]
+    if wrong > link.MOST_COMPLAINTS:
+        assert said[link.MOST_COMPLAINTS :] == (f"And {wrong - link.MOST_COMPLAINTS} more of the kind.",)
+
+
 DORMANT = [
     ("forget_bias", 3.0, {}), ("reset_after", False, {}), ("embedding_dim", 5, {"task": "adding"}),
     ("momentum", 0.5, {"optimizer": "adam"}), ("clip_threshold", 7.0, {"clip": "none"}),

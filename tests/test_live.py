@@ -202,6 +202,26 @@ def test_a_slow_client_gets_the_newest_only(place):
         assert client.receive()["run"]["step"] >= reached
 
 
+def test_a_control_that_moved_does_not_wait_for_a_picture_of_before(place):
+    with place.connect() as socket:
+        client = Client(socket)
+        client.say(do="speed", value=0)
+        client.say(do="play")
+        client.until(lambda head: head["run"]["step"] > 0)
+        before = client.receive(draw=False)
+        place.run.configure(SMALL.replace(gain=0.5))
+        ahead = client.receive(draw=False)
+        assert ahead["run"]["setting"] == before["run"]["setting"] + 1
+        place.run.configure(SMALL.replace(gain=0.6))
+        with pytest.raises(TimeoutError):  # two that are not drawn are enough
+            socket.recv(0.5)
+        client.say(do="drawn", frame=before["frame"])  # the newest counts
+        with pytest.raises(TimeoutError):
+            socket.recv(0.2)
+        client.say(do="drawn", frame=ahead["frame"])
+        assert client.until(lambda head: head["run"]["setting"] == ahead["run"]["setting"] + 1)
+
+
 def test_closing_in_mid_frame_lets_go_of_everything(place):
     place.run.speed(0)
     for _ in range(5):

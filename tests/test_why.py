@@ -17,6 +17,8 @@ import engine
 from app.figures import palette
 from app.figures.asked import Asked
 from app.figures.credit import reach
+from app.figures.exponents import fixed
+from app.figures.numbers import short
 from app.figures.why import WHY, closer_figure
 from app.frames import Encoder, decode
 from app.kept import Kept, Weights
@@ -248,6 +250,28 @@ def test_every_picture_is_valid(case, name, theme):
                 assert low < high
         _, figures = decode(Encoder().encode({}, drawn))
         assert set(figures) == set(drawn)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_names_of_powers_stand_on_their_lines_and_in_the_picture(case):
+    """Where a line is last seen: all of them begin in one point."""
+    drawn = WHY["spectrum"].pictures(ASKED[case, "spectrum"])["powers"](ASKED[case, "spectrum"], palette("light"))
+    spans = [drawn["layout"][axis]["range"] for axis in ("xaxis", "yaxis")]
+    for said in drawn["layout"]["meta"]["labels"]:
+        assert all(low <= at <= high for at, (low, high) in zip(said["at"], spans, strict=True)), said
+        line = drawn["data"][said["traces"][0]]
+        if np.isfinite(line["y"]).all():
+            assert np.interp(said["at"][0], line["x"], line["y"]) == pytest.approx(said["at"][1], abs=1e-4)
+
+
+def test_exponents_are_said_as_factors_too():
+    w = CASES["rnn"]
+    found = asked("exponents", w).found
+    first, alone = (f.exponents[0] for f in found)
+    text = WHY["exponents"].sentence(asked("exponents", w))
+    assert f"multiplies it by {short(np.exp(first))}" in text
+    assert f"λ₁ = {fixed(first, 3)}" in text
+    assert f"Without input it is multiplied by {short(np.exp(alone))}." in text
 
 
 def test_a_lost_layer_is_a_gap():

@@ -34,7 +34,7 @@ def spectrum(a: Asked, p: Palette) -> Part:
     theory = engine.mean_field(a.experiment) if a.step == 0 else None
     if theory is not None and theory.applies and np.isfinite(theory.lyapunov):
         ends = np.array([1, len(along_task.exponents)], np.int32)
-        data.append(line(ends, gaps(np.full(2, theory.lyapunov)), p.theory, 1.5, dash="5px,4px"))
+        data.append(line(ends, gaps(np.full(2, theory.lyapunov)), p.theory, 1.5))
         labels.append(label("theory", _("theory: ½ log χ"), p.theory, [len(data) - 1], "beside"))
     finite = np.concatenate([f.exponents[np.isfinite(f.exponents)] for f in a.found])
     low, top = max(DEEPEST, float(finite.min(initial=-0.05))), float(finite.max(initial=0.0))
@@ -42,6 +42,7 @@ def spectrum(a: Asked, p: Palette) -> Part:
     meta = {
         "question": _("Which directions grow, and how fast?"), "answer": _answer(a), "x": "i", "labels": labels,
         "ticks": {"x": "count", "y": "count"},
+        "about": _("Lyapunov exponents λ, natural logarithms a step (nats); the bars are ± one standard error."),
     }  # fmt: skip
     shapes = [across(0, p.ink, len(along_task.exponents) + 0.5, 0.5)]
     return {"data": data, "layout": layout(p, along(p, 1, len(along_task.exponents)), y_axis, meta, shapes, "closest")}
@@ -58,9 +59,10 @@ def fixed(x: float, digits: int = 4) -> str:
 def _answer(a: Asked) -> str:
     grow = sum(int((found.exponents > 2 * found.standard_errors).sum()) for found in a.found[:1])
     deeper = int((a.found[0].exponents < DEEPEST).sum())
-    text = _("λ<sub>i</sub> in nats a step, ± standard error: <b>{n}</b> grow").format(n=grow)
+    text = _("Each step multiplies direction i by e<sup>λ</sup>: <b>{n}</b> of {all} grow (λ above 0)")
     if a.experiment.num_layers > 1:
-        text = _("λ<sub>i</sub> of all layers, nats a step, ± standard error: <b>{n}</b> grow").format(n=grow)
+        text = _("Of all layers. Each step multiplies direction i by e<sup>λ</sup>: <b>{n}</b> of {all} grow")
+    text = text.format(n=grow, all=len(a.found[0].exponents))
     return text + (_("; {n} lie below the picture").format(n=deeper) if deeper else "")
 
 
@@ -85,7 +87,7 @@ def settling(a: Asked, p: Palette) -> Part:
     y = even_axis(p, min(low, -0.01), max(high, 0.01))
     value, error = float(found.exponents[0]), float(found.standard_errors[0])
     meta = {
-        "question": _("How sure is the largest?"),
+        "question": _("How sure is the largest, λ<sub>1</sub>?"),
         "answer": _("λ<sub>1</sub> = <b>{value}</b> ± {error}, over {n} steps of 4 sequences").format(
             value=fixed(value), error=_("less than 0.0001") if error < 5e-5 else fixed(error), n=len(local)
         ),
@@ -101,11 +103,18 @@ def sentence(a: Asked) -> str:
     alone = float(a.found[1].exponents[0])
     if not np.isfinite(first):
         return _("The states are not numbers here: a difference between two of them has no size.")
-    without = _("Without input λ₁ is {value}.").format(value=fixed(alone, 3))
+    without = _("Without input it is multiplied by {factor}.").format(factor=short(float(np.exp(alone))))
     if abs(first) <= 2 * error:
         what = _("A small difference neither grows nor dies: λ₁ is 0 within twice its standard error.")
     elif first < 0:
-        what = _("A small difference dies along the inputs, and a gradient with it: it falls to 1/e in {n} steps.")
+        what = _(
+            "A small difference dies along the inputs, and a gradient with it: each step multiplies it by {factor} "
+            "(e to the largest exponent, λ₁ = {first}), so that it falls to 1/e in {n} steps."
+        )
     else:
-        what = _("A small difference grows along the inputs, and a gradient with it: by a factor e in {n} steps.")
-    return f"{what.format(n=short(1 / abs(first), 2) if first else '∞')} {without}"
+        what = _(
+            "A small difference grows along the inputs, and a gradient with it: each step multiplies it by {factor} "
+            "(e to the largest exponent, λ₁ = {first}), a factor e in {n} steps."
+        )
+    steps = short(1 / abs(first), 2) if first else "∞"
+    return f"{what.format(factor=short(float(np.exp(first))), first=fixed(first, 3), n=steps)} {without}"

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from app.figures.numbers import short
+from app.figures.numbers import short, times
 from app.figures.palette import Palette
 from app.figures.scales import decades, gaps, grow, thin
 from app.figures.template import Part, across, axis, dots, label, layout, line, timesteps, upright
@@ -13,6 +13,8 @@ from app.words import _
 from engine import TASKS
 
 FEW = 20  # timesteps up to which each is marked
+POINTS = 100  # of the theory, so that it can be read everywhere
+MARK = 0.2  # height of the mark of ξ, as a share of the picture
 MOST_CUTS = 40  # and cuts of truncated backpropagation
 
 
@@ -38,10 +40,9 @@ def flow(s: Snapshot, p: Palette) -> Part:
     curve(s.start[s.layer], p.ghost, 3)
     if s.drawn > 0:
         name("start", _("at the start"), p.soft)
-    if s.theory is not None and np.isfinite(s.theory) and np.isfinite(s.start[s.layer, -1]):
-        ends = np.array([1, steps], np.int32)
-        data.append(line(ends, gaps(s.start[s.layer, -1] + s.theory * (steps - ends)), p.theory, 1.5, dash="5px,4px"))
-        name("theory", _("theory"), p.theory)
+    if line_of := _theory(s, p):
+        data.append(line_of)
+        name("theory", _("theory (wide network)"), p.theory)
     if every_step:
         curve(s.flow[s.layer], p.gradient, 1.5, hoverinfo="all", hovertemplate="10<sup>%{y:.2f}</sup><extra></extra>")
         name("last", _("of the last loss alone"), p.gradient)
@@ -63,15 +64,53 @@ def flow(s: Snapshot, p: Palette) -> Part:
         labels.append(label("loss", f"<b>{_('loss')}</b>", p.loss, [], "at", at=[steps, float(now[-1])]))
     back = {"text": _("← back in time"), "x": 1, "y": 1, "xanchor": "right", "yanchor": "top"}
     cuts = cut_before(s)
+    low, high = span(s)
     shapes = [across(0, p.faint, steps + 0.5, 0.5)]
     shapes += [upright(t - 0.5, p.threshold, dash="2px,3px") for t in cuts] if len(cuts) <= MOST_CUTS else []
+    if line_of and (reaches := steps - s.memory_length) >= 1:
+        text = _("ξ = {n} steps").format(n=short(s.memory_length, 2))
+        shapes.append(upright(reaches, p.theory, **_dash(s)) | {"y1": MARK})
+        place = [reaches, low + MARK / 2 * (high - low)]
+        labels.append(label("memory", text, p.theory, [], "at", at=place, loose=True))
     meta = {
-        "question": _("How much gradient reaches step t?"), "answer": _answer(s, every_step), "x": "t",
+        "question": _("How much gradient reaches step t?"), "answer": _answer(s), "x": "t",
         "labels": labels, "ticks": {"x": "count", "y": "log"}, "notes": [back] if steps > 3 else [],
+        "about": _about(s) if line_of else "",
     }  # fmt: skip
-    low, high = span(s)
     y = axis(p, (low, high), decades(low, high, 6), grid=True)
     return {"data": data, "layout": layout(p, timesteps(p, s), y, meta, shapes)}
+
+
+def _dash(s: Snapshot) -> Part:
+    """Dashed is a theory one of whose assumptions fails."""
+    return {"dash": "5px,4px"} if s.theory_fails else {}
+
+
+def _theory(s: Snapshot, p: Palette) -> Part | None:
+    """The mean field's line through the start's gradient at the last timestep; None where there is nothing to draw."""
+    steps, last = s.now.shape[1], s.start[s.layer, -1]
+    if s.theory is None or not np.isfinite([s.theory, last]).all() or steps < 2:
+        return None
+    end = span(s)[int(s.theory > 0)]  # where it leaves the picture there is nothing to point at
+    first = steps - (end - last) / s.theory if s.theory else 1.0
+    first = int(np.ceil(np.clip(first, 1, steps - 1)))
+    t = np.unique(np.linspace(first, steps, min(steps, POINTS)).round().astype(np.int32))
+    said = _("theory 10<sup>%{{y:.2f}}</sup>: ×{factor} a step back").format(factor=times(s.theory, 3))
+    if s.theory_fails:
+        said += "<br>" + _("dashed: {why}").format(why=_(s.theory_fails))
+    return line(
+        t, gaps(last + s.theory * (steps - t)), p.theory, 1.5, hoverinfo="all", hovertemplate=said + "<extra></extra>",
+        **_dash(s),
+    )  # fmt: skip
+
+
+def _about(s: Snapshot) -> str:
+    """What theory, ξ and dashes mean."""
+    return _(
+        "Theory: the mean field of a wide random network before training. Each step back multiplies ‖∂L/∂h‖² by χ = "
+        "{chi}; ξ = 1/|log χ| steps, the memory length, change it by a factor e = 2.7. The line is dashed where one of "
+        "the theory's assumptions fails."
+    ).format(chi=short(10 ** (2 * s.theory) if s.theory is not None else np.nan))
 
 
 def cut_before(s: Snapshot) -> list[int]:
@@ -80,7 +119,7 @@ def cut_before(s: Snapshot) -> list[int]:
     return [] if k is None else list(range(k + 1, s.now.shape[1] + 1, k))
 
 
-def _answer(s: Snapshot, every_step: bool) -> str:
+def _answer(s: Snapshot) -> str:
     now = s.now[s.layer]
     what = "‖∂L/∂h<sub>t</sub>‖"
     reached = np.flatnonzero(np.isfinite(now))
@@ -96,9 +135,11 @@ def _answer(s: Snapshot, every_step: bool) -> str:
     if np.isneginf(now[0]):
         text = _("{what}: <b>no gradient at all</b> before step t = {t} (an exact 0)")
         return text.format(what=what, t=reached[0] + 1)
-    if s.theory is None and s.theory_note:
-        text = _("{what}, mean over the batch").format(what=what)
-        return f"{text} · <i>{_('theory: {why}').format(why=_(s.theory_note))}</i>"
-    if every_step:
-        return _("{what}, mean over the batch. The loss enters at every step").format(what=what)
-    return _("{what}, mean over the batch. It enters at the loss and flows left").format(what=what)
+    text = _("{what}, mean over the batch").format(what=what)
+    if s.theory is None or not np.isfinite(s.theory):
+        return f"{text} · <i>{_('theory: {why}').format(why=_(s.theory_note))}</i>" if s.theory_note else text
+    if s.theory_fails:
+        return f"{text} · <i>{_('theory, dashed: {why}').format(why=_(s.theory_fails))}</i>"
+    pace = _("theory: ×{factor} a step back, memory {n} steps")
+    pace = pace.format(factor=times(s.theory, 3), n=short(s.memory_length, 2))
+    return f"{text} · <i>{pace}</i>"

@@ -22,7 +22,7 @@ class Palette:
     loss: str
     state: str
     threshold: str
-    theory: str  # always dashed
+    theory: str  # dashed where an assumption of it fails
     ghost: str  # the past, as a line only
     magnitude: Stops  # OKLCH hue 243, equal steps of lightness: little is near the paper, much is far from it
     signed: Stops  # centred on 0; the upper half alone serves states that are never negative

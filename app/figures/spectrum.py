@@ -25,6 +25,18 @@ def _geometric(x: float, k: np.ndarray) -> np.ndarray:
         return np.where(k == 0, 0.0, k * np.log10(x))
 
 
+def _leaves(x: np.ndarray, y: np.ndarray, span: list[float]) -> list[float]:
+    """The point where a line is last seen in the picture, on its way along `x`; its start where it is never seen."""
+    for n in range(len(x) - 1, -1, -1):
+        if not span[0] <= y[n] <= span[1]:
+            continue
+        if n + 1 < len(x) and np.isfinite(y[n + 1]):
+            edge = span[1] if y[n + 1] > span[1] else span[0]
+            return [float(x[n] + (x[n + 1] - x[n]) * (edge - y[n]) / (y[n + 1] - y[n])), edge]
+        return [float(x[n]), float(y[n])]
+    return [float(x[0]), min(max(float(np.nan_to_num(y[0])), span[0]), span[1])]
+
+
 def singular(a: Asked, p: Palette) -> Part:
     found = a.found
     values, at, steps = _log10(found.singular_values[a.layer]), found.at, a.experiment.steps
@@ -84,7 +96,7 @@ def product(a: Asked, p: Palette) -> Part:
     if np.isfinite(bound):
         ends = np.array([0, steps], np.int32)
         data.append(line(ends, gaps((steps - ends) * bound), p.theory, 1.5, dash="5px,4px"))
-        labels.append(label("bound", _("bound"), p.theory, [len(data) - 1], "beside"))
+        labels.append(label("bound", _("bound"), p.theory, [len(data) - 1], "at", at=[steps, 0.0], loose=True))
     top = values[np.isfinite(values[:, 0]), 0]
     floor = (float(top.min()) if top.size else 0.0) - DEEPEST
     y = log_axis(p, values[:, : min(FAN, values.shape[1])], floor, (-2.0, 1.0))
@@ -113,12 +125,13 @@ def powers(a: Asked, p: Palette) -> Part:
     data: list[Part] = []
     labels: list[Part] = []
 
-    place: Part = {"place": "beside"} if len(own) == 1 else {"place": "end", "start": 0, "lean": 0}
+    y_axis = log_axis(p, np.concatenate([w.log10_powers for w in own]), -40.0, (-1.0, 1.0))
 
     def curve(key: str, text: str, y: np.ndarray, width: float, color: str, **more: object) -> None:
         hover = f"{text} 10<sup>%{{y:.2f}}</sup><extra></extra>"
         data.append(line(k, gaps(y), color, width, hoverinfo="all", hovertemplate=hover, **more))
-        labels.append(label(key, text, color, [len(data) - 1], **place))
+        place = _leaves(k, y, y_axis["range"])  # all begin in one point: where they end they lie apart
+        labels.append(label(key, text, color, [len(data) - 1], "at", at=place, loose=True))
 
     for w in own[:-1] if len(own) > 1 else []:
         curve(f"gate{w.gate}", w.gate, w.log10_powers, 2, p.gradient, opacity=0.7)
@@ -128,14 +141,12 @@ def powers(a: Asked, p: Palette) -> Part:
         curve("rho", "ρ<sup>k</sup>", _geometric(last.rho, k), 1.5, p.theory, dash="5px,4px")
     name, width = (last.gate, 2.0) if last.gate else ("‖W<sup>k</sup>‖", 3.5)
     curve("powers", f"<b>{name}</b>", last.log10_powers, width, p.gradient)
-    every = np.concatenate([w.log10_powers for w in own])
     meta = {
         "question": _("Would the weights alone do it?"), "answer": _weights(own), "x": "k", "labels": labels,
         "ticks": {"x": "count", "y": "log"},
     }  # fmt: skip
-    y = log_axis(p, every, -40.0, (-1.0, 1.0))
     shapes = [across(0, p.faint, float(k[-1]) + 0.5, -0.5)]
-    return {"data": data, "layout": layout(p, along(p, 0, int(k[-1])), y, meta, shapes)}
+    return {"data": data, "layout": layout(p, along(p, 0, int(k[-1])), y_axis, meta, shapes)}
 
 
 def _weights(own: list) -> str:

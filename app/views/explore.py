@@ -21,8 +21,9 @@ def notice() -> None:
     if not sentences:
         return
     with st.container(key="notice", border=True):
-        for sentence in sentences:
-            st.text(sentence)
+        with st.container(key="sentences", gap=None):
+            for sentence in sentences:
+                st.text(sentence)
         with st.container(horizontal=True):
             if state.refusal:
                 st.button(

@@ -4,6 +4,7 @@ import { apart, beside, sample } from './labels.js'
 import { bare, counts, decades, fill, html, reals } from './text.js'
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false }
+const inside = (at, length) => at > -0.5 && at < length + 0.5
 const pen = document.createElement('canvas').getContext('2d')
 
 export class Picture {
@@ -17,6 +18,7 @@ export class Picture {
   #spots = new Map() // labels that can be pressed -> their boxes in the plot
   #figure = null
   #ready = false
+  ticks = {} // of both axes: [value, text]
 
   constructor(root, plotly, words, look) {
     Object.assign(this, { root, plotly, words, look })
@@ -76,7 +78,7 @@ export class Picture {
     html(this.title, meta.question)
     html(this.answer, meta.answer)
     if (meta.lines) this.answer.style.setProperty('--lines', meta.lines)
-    if (meta.about && this.title.title !== meta.about) this.title.title = meta.about
+    if (this.title.title !== (meta.about ?? '')) this.title.title = meta.about ?? ''
     const said = `${bare(meta.question)} ${bare(meta.answer)}`
     if (this.graph.getAttribute('aria-label') !== said) { this.graph.setAttribute('aria-label', said); this.answer.title = bare(meta.answer) }
     const { width, height } = this
@@ -113,7 +115,9 @@ export class Picture {
         : kind === 'log' && (own || name === 'x') ? decades(...range, most)
         : kind === 'real' ? (own ? reals(...range, Math.min(most, 6)) : {})
         : name === 'x' || own ? counts(...range, Math.min(most, 6), !own) : {}
-      return { ...given, ...ticks, range: [...range], tickfont: { ...given.tickfont, size: fs }, ticklabelstandoff: Math.round(fs * 0.3), fixedrange: touch }
+      const { ticktext, ...lines } = { ...given, ...ticks }
+      this.ticks[name] = lines.tickvals.map((value, i) => [value, ticktext[i]])
+      return { ...lines, range: [...range], showticklabels: false, fixedrange: touch } // a word that stays is no work: see #ticks
     }
     return {
       data: traces,
@@ -187,9 +191,17 @@ export class Picture {
       taken.push({ x: n.xanchor === 'right' ? x - wide : x, y: y - (n.yanchor === 'top' ? high / 2 : -high / 2), w: wide, h: high })
     }
     put('x', meta.x, w + fs * 1.6, -fs * 1.02, { color: undefined })
+    this.#ticks(px, py, put, fs)
     this.#bar(meta.bar, put, fs)
     this.#direct(meta, { px, py, full, taken, put, fs, high, r })
     for (const [key, element] of this.#elements) if (!seen.has(key)) { element.remove(); this.#elements.delete(key) }
+  }
+
+  /** Plotly would take every number at an axis away and set it anew at each drawing. */
+  #ticks(px, py, put, fs) {
+    const { w, h } = this.box
+    this.ticks.x.forEach(([value, text], i) => { if (inside(px(value), w)) put('x' + i, text, px(value), -fs * 1.02, { dx: -50 }) })
+    this.ticks.y.forEach(([value, text], i) => { if (inside(py(value), h)) put('y' + i, text, -fs * 0.5, py(value), { dx: -100 }) })
   }
 
   #direct(meta, { px, py, full, taken, put, fs, high, r }) {
@@ -261,6 +273,7 @@ export class Picture {
         element.type = 'button'
         element.onclick = () => { this.#hidden.has(key) ? this.#hidden.delete(key) : this.#hidden.add(key); this.draw() }
       }
+      element.ariaHidden = /^[xy]\d/.test(key) ? 'true' : null // the numbers at the axes are no sentence
       this.over.append(element)
       this.#elements.set(key, element)
     }

@@ -12,7 +12,9 @@ const PROFILE = { // the profile along the sequence, so that the badge's colour 
   vanishing: 'M2 14C13 14 19 11 22 2', exploding: 'M2 2C5 11 11 14 22 14', healthy: 'M2 9C8 6 16 10 22 7', none: 'M2 14H22',
   diverged: 'M5 2L19 14M19 2L5 14', waiting: 'M4 8h.1M12 8h.1M20 8h.1',
 }
+const SOON = 150 // ms in which a control that was touched gets its picture: one of before it would only be in the way
 const SPOKEN = 5000 // ms between two announcements of the verdict
+const TOUCHES = ['input', 'keydown', 'pointerdown']
 const FRAMEWORK = `
   <section class="verdict">
     <span class="badge" tabindex="0" aria-describedby="stage-rule"><svg viewBox="0 0 24 16" aria-hidden="true"><path/></svg><b></b><span class="rule" id="stage-rule" role="tooltip"></span></span>
@@ -35,6 +37,8 @@ class Stage {
   painted = { frames: 0, painted: null, step: null, draws: [], status: 'connecting' }
   #spoken = 0
   #later = 0
+  #touched = -Infinity // when a control was touched last
+  #put = 0 // the timer of a picture that was put off
   #news = {} // figures that came and are not drawn yet: {id: did arrays change}
 
   constructor(root, data, change) {
@@ -52,6 +56,8 @@ class Stage {
     })
     this.seen = () => { if (!document.hidden) this.#draw() }
     document.addEventListener('visibilitychange', this.seen)
+    this.touch = (e) => { if (e.target.closest?.('.st-key-controls')) this.#touched = performance.now() }
+    for (const type of TOUCHES) document.addEventListener(type, this.touch, true)
     this.size = new ResizeObserver(() => this.#resize())
     this.watch = setInterval(() => { if (!root.isConnected) this.close() }, 500)
     this.player.idle(false)
@@ -88,7 +94,9 @@ class Stage {
     this.size.disconnect()
     clearInterval(this.watch)
     clearTimeout(this.#later)
+    clearTimeout(this.#put)
     document.removeEventListener('visibilitychange', this.seen)
+    for (const type of TOUCHES) document.removeEventListener(type, this.touch, true)
     for (const picture of Object.values(this.pictures ?? {})) picture.close()
   }
 
@@ -98,7 +106,10 @@ class Stage {
     const { head, changed } = this.frames.apply(bytes)
     this.head = head
     for (const [id, arrays] of Object.entries(changed)) this.#news[id] ||= arrays
-    if (!document.hidden) this.#draw()
+    clearTimeout(this.#put)
+    const left = this.#touched + SOON - performance.now(), before = head.run?.playing && head.run.setting === this.painted.painted
+    if (before && left > 0) this.#put = setTimeout(this.seen, left)
+    else this.seen()
   }
 
   #draw() {

@@ -2,21 +2,24 @@
 
 W_ij ~ N(0, g²/H), input of variance s² on the pre-activation. Its variance settles at
 q* = g² E[φ(√q* z)²] + s², z ~ N(0, 1); then ‖δ‖² changes by χ = g² E[φ'(√q* z)²] at each step back.
-E is a trapezoid sum for tanh, exact for relu and linear.
+E is a trapezoid sum for tanh, exact for relu and linear: χ = g²/2 and g². A random rotation times g has the same χ
+(Chen, Pennington & Schoenholz 2018). With a loss at every step, δ is what the last one sends back.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import inf, log, log10, sqrt
+from math import inf, log, log10, nan, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
 from engine.data import batch
 from engine.experiment import Experiment
 from engine.initializers import INITS
-from engine.tasks import TASKS
 from engine.weights import blank, initialise
 
+ROTATIONS = ("orthogonal", "keras")  # entries that are not independent, with the same χ; of one block they are the same
+FEWEST_UNITS = 16
 FEWEST_STEPS = 30  # by then the variance of the states has settled
 STEADY = 2.0  # the upper quartile of the input's variance over time is at most so many times the lower
 
@@ -25,7 +28,8 @@ STEADY = 2.0  # the upper quartile of the input's variance over time is at most 
 class MeanField:
     """chi: factor of ‖δ‖² a step; q: variance of the pre-activation; lyapunov: ½ log χ; memory_length: 1/|log χ| steps.
 
-    applies: do the theory's assumptions hold; reason: which does not. slope: decades of ‖δ‖ gained by one step back.
+    applies: do the theory's assumptions hold; reason: which does not. Where there is no theory at all chi is NaN, else
+    it is what the theory would say. slope: decades of ‖δ‖ gained by one step back.
     """
 
     chi: float
@@ -35,15 +39,15 @@ class MeanField:
 
     @property
     def lyapunov(self) -> float:
-        return 0.5 * log(self.chi) if self.chi > 0 else -inf
+        return -inf if self.chi == 0 else 0.5 * log(self.chi)
 
     @property
     def memory_length(self) -> float:
-        return inf if self.chi == 1 else 1 / abs(log(self.chi)) if self.chi > 0 else 0.0
+        return inf if self.chi == 1 else 0.0 if self.chi == 0 else 1 / abs(log(self.chi))
 
     @property
     def slope(self) -> float:
-        return 0.5 * log10(self.chi) if self.chi > 0 else -inf
+        return -inf if self.chi == 0 else 0.5 * log10(self.chi)
 
 
 def mean_field(
@@ -56,12 +60,14 @@ def mean_field(
     1.1393
     """
     if e is not None:
-        reason = _why_not(e)
-        if reason:
-            return MeanField(float("nan"), float("nan"), False, reason)
-        spread = INITS[e.init].spread
-        assert spread is not None  # or there were a reason
-        return _solve(e.gain * sqrt(spread(e.hidden_size)), _input_variances(e.replace(gain=1.0))[1], e.nonlinearity)
+        if e.cell != "rnn":
+            return MeanField(nan, nan, False, "not for gated cells")
+        if e.nonlinearity not in SLOPES:
+            return MeanField(nan, nan, False, f"not for {e.nonlinearity}")
+        start = _start(e.replace(gain=1.0))
+        found = _solve(e.gain * sqrt(start.spread), start.middle, e.nonlinearity)
+        reason = _why_not(e, start)
+        return replace(found, applies=not reason, reason=reason)
     if gain is None or input_variance is None or gain < 0 or input_variance < 0:
         raise ValueError(f"gain={gain}, input_variance={input_variance}; allowed: both given, 0 or more")
     if nonlinearity not in SLOPES:
@@ -69,41 +75,45 @@ def mean_field(
     return _solve(gain, input_variance, nonlinearity)
 
 
-def _why_not(e: Experiment) -> str:
-    if e.cell != "rnn":
-        return "not for gated cells"
-    if e.nonlinearity not in SLOPES:
-        return f"not for {e.nonlinearity}"
-    if INITS[e.init].spread is None:
+class Start(NamedTuple):
+    """Of a network's initial weights, and a batch of its task."""
+
+    spread: float  # variance of √H·W_hh
+    low: float  # quartiles over the timesteps of the mean square of what inputs and biases add to the pre-activation
+    middle: float
+    high: float
+
+
+def _why_not(e: Experiment, start: Start) -> str:
+    """The first assumption that does not hold; "": all of them do."""
+    if INITS[e.init].spread is None and e.init not in ROTATIONS:
         return f"not for {e.init} weights"
-    if e.hidden_size < 16:
-        return "too few units"
+    if e.hidden_size < FEWEST_UNITS:
+        return "not for so few units"
     if e.num_layers > 1:
-        return "one layer only"
-    if TASKS[e.task].every_step:
-        return "the loss is read at every step"
+        return "not for several layers"
+    if e.tbptt is not None and e.tbptt < e.steps:
+        return "not for truncated backpropagation"
     if e.steps < FEWEST_STEPS:
-        return "too few timesteps"
-    low, middle, high = _input_variances(e.replace(gain=1.0))
-    if middle == 0:
-        return "no input"
-    if high > STEADY * low:
-        return "the inputs' size changes along the sequence"
+        return "not for so few timesteps"
+    if start.middle == 0:
+        return "not without input"
+    if start.high > STEADY * start.low:
+        return "not for inputs whose size changes along the sequence"
     return ""
 
 
 @lru_cache(maxsize=256)
-def _input_variances(e: Experiment) -> tuple[float, float, float]:
-    """Quartiles over the timesteps of the mean square of what inputs and biases add to the pre-activation."""
+def _start(e: Experiment) -> Start:
     e = e.replace(dtype="float64", train_size=None, batching="mini")  # a batch, without drawing a whole training set
     inputs, parameters = batch(e, 0)[0], blank(e)
     initialise(parameters, e)
     if e.embedding_dim is not None:
         inputs = parameters["embedding.weight"][inputs.argmax(axis=2)]
-    first = parameters.layers[0]
+    first, of = parameters.layers[0], INITS[e.init].spread
+    spread = e.hidden_size * float(np.mean(first.weight_hh**2)) if of is None else of(e.hidden_size)
     added = inputs @ first.weight_ih.T + first.bias_ih + first.bias_hh
-    low, middle, high = np.percentile(np.mean(added**2, axis=(1, 2)), (25, 50, 75))
-    return float(low), float(middle), float(high)
+    return Start(spread, *map(float, np.percentile(np.mean(added**2, axis=(1, 2)), (25, 50, 75))))
 
 
 @lru_cache(maxsize=8)
@@ -118,8 +128,8 @@ def _nodes(finer: int) -> tuple[np.ndarray, np.ndarray]:
 def _tanh_moments(q: float) -> tuple[float, float]:
     """E φ² and E φ'² of tanh(√q z)."""
     nodes, weights = _nodes(1 << max(0, int(sqrt(q) / 20).bit_length()))
-    x = sqrt(q) * nodes
-    return float(weights @ np.tanh(x) ** 2), float(weights @ np.cosh(np.clip(x, -80, 80)) ** -4)
+    squares = np.tanh(sqrt(q) * nodes) ** 2
+    return float(weights @ squares), float(weights @ (1 - squares) ** 2)
 
 
 SLOPES = {"tanh": None, "relu": 0.5, "identity": 1.0}  # E φ'², where it does not depend on q
@@ -131,11 +141,14 @@ def _solve(gain: float, input_variance: float, nonlinearity: str) -> MeanField:
     if slope is not None:  # E φ² = slope · q as well, so q* = χ q* + s²
         chi = gain**2 * slope
         return MeanField(chi, input_variance / (1 - chi) if chi < 1 else inf)
-    low, high = input_variance, gain**2 + input_variance
     if input_variance == 0 and gain <= 1:  # below the critical gain nothing stirs
-        high = 0.0
-    low = max(low, 1e-12 * high)
-    for _ in range(80):  # g² E φ² + s² − q is positive below q* and negative above
-        q = 0.5 * (low + high)
-        low, high = (q, high) if gain**2 * _tanh_moments(q)[0] + input_variance > q else (low, q)
-    return MeanField(gain**2 * _tanh_moments(high)[1], high)
+        return MeanField(gain**2, 0.0)
+    q, square = gain**2 + input_variance, 0.0
+    for _ in range(200):  # Newton from above: g² E φ² + s² − q is concave in q, so that no step goes past its zero
+        square, steep = _tanh_moments(q)
+        rise = gain**2 * (3 * steep - 2 * (1 - square)) - 1  # d/dq E φ² = E [3 sech⁴ − 2 sech²]
+        step = (gain**2 * square + input_variance - q) / rise
+        q = max(q - step, input_variance)
+        if abs(step) <= 1e-14 * q:
+            break
+    return MeanField(gain**2 * _tanh_moments(q)[1], q)
