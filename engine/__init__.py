@@ -10,9 +10,11 @@ from engine.initializers import INITS
 from engine.instruments.gates import Gate, Gates, gates
 from engine.instruments.gradient_flow import GradientFlow, gradient_flow
 from engine.instruments.jacobian_spectrum import JacobianSpectrum, Recurrent, jacobian_spectrum, recurrent_weights
+from engine.instruments.landscape import Landscape, landscape
 from engine.instruments.lyapunov import Lyapunov, lyapunov
 from engine.instruments.mean_field import MeanField, mean_field
 from engine.instruments.verdict import Verdict, verdict
+from engine.instruments.weight_gradient import WeightGradient, weight_gradient_by_step
 from engine.losses import LOSSES
 from engine.optimizers import OPTIMIZERS
 from engine.presets import PRESETS
@@ -26,8 +28,9 @@ from engine.weights import Radius, radii, sigma_max, spectral_radius
 
 __all__ = [
     "ACTIVATIONS", "BATCHINGS", "CELLS", "CLIPS", "INITS", "LIVE", "LOSSES", "OPTIMIZERS", "PRESETS", "SCHEDULES",
-    "TASKS", "Change", "Experiment", "Gate", "Gates", "GradientFlow", "History", "JacobianSpectrum", "Lyapunov",
-    "MeanField", "Radius", "Recurrent", "Trace", "Trainer", "Verdict", "gates", "generate", "gradient_flow",
-    "is_compiled", "jacobian_spectrum", "lyapunov", "mean_field", "probe", "radii", "recurrent_weights", "sigma_max",
-    "spectral_radius", "train", "verdict", "warm_up",
+    "TASKS", "Change", "Experiment", "Gate", "Gates", "GradientFlow", "History", "JacobianSpectrum", "Landscape",
+    "Lyapunov", "MeanField", "Radius", "Recurrent", "Trace", "Trainer", "Verdict", "WeightGradient", "gates",
+    "generate", "gradient_flow", "is_compiled", "jacobian_spectrum", "landscape", "lyapunov", "mean_field", "probe",
+    "radii", "recurrent_weights", "sigma_max", "spectral_radius", "train", "verdict", "warm_up",
+    "weight_gradient_by_step",
 ]  # fmt: skip

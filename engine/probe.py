@@ -22,6 +22,14 @@ def probe(e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: An
     classes (B,) or (T, B). Where your inputs and targets differ from the task's in T, B, I or O, yours are used.
     Raises ValueError that names what is wrong with an argument. Dropout is off, as in torch's eval mode.
     """
+    network, x, y = network_of(e, state_dict, inputs, targets)
+    return trace(network, run_pass(network, e, x, y))
+
+
+def network_of(
+    e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: Any = None, targets: Any = None
+) -> tuple[Network, np.ndarray, np.ndarray]:
+    """The network that probe() looks at, and its batch: inputs (T, B, I) and targets. Raises ValueError as it does."""
     check_experiment(e)
     if (inputs is None) != (targets is None):
         raise ValueError("inputs and targets: one is given without the other; allowed: both or neither")
@@ -41,8 +49,7 @@ def probe(e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: An
         initialise(parameters, e)
     else:
         load(parameters, state_dict)
-    network = Network(e.kind, e.nonlinearity, parameters, len(x), x.shape[1], every_step)
-    return trace(network, run_pass(network, e, x, y))
+    return Network(e.kind, e.nonlinearity, parameters, len(x), x.shape[1], every_step), x, y
 
 
 def _output_size(e: Experiment, classes: np.ndarray, state_dict: Mapping[str, Any] | None) -> int:
