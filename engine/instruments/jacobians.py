@@ -208,6 +208,7 @@ class Path:
 
     def state(self, layer: int, t: int, chosen: slice = slice(None)) -> State:
         """Before and after step t + 1 of the chosen sequences."""
+
         def at(x: Array | None, step: int) -> Array | None:
             return None if x is None else np.asarray(x[layer, step, chosen], np.float64)
 

@@ -1,7 +1,7 @@
 """Which timesteps shape the weights? ∂L/∂W is a sum over time; here each of its terms by itself.
 
 ∂L/∂W_hh = Σ_t C_t, C_t = Σ_b ∂L/∂(W_hh h_{t−1} + b_hh)[b] ⊗ h_{t−1}[b]: what step t would change if W_hh were a matrix
-of its own there. W_ih in the same way, with x_t. The sum hides that a few steps may make all of it (Bengio et al. 1994).
+of its own there. W_ih in the same way, with x_t. The sum hides that a few steps may make all of it.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.experiment import Experiment
-from engine.instruments.gradient_flow import LOG10_2, NOTHING, losses_of, normalise, power
+from engine.instruments.gradient_flow import BAND, LOG10_2, NOTHING, losses_of, normalise, power
 from engine.instruments.jacobians import Path
 from engine.instruments.pieces import Pieces, finish
 from engine.instruments.pullbacks import PULLBACKS, Pulled
@@ -83,8 +83,10 @@ def _from_losses(e: Experiment, t: Trace, path: Path) -> tuple[np.ndarray, np.nd
     """∂L/∂h of the top layer by the losses alone, (T, B, H), times 2^exponents (T, B)."""
     at, entering = losses_of(e, t, False)
     whole = np.zeros((path.steps, path.batch, path.units))
-    whole[at - 1] = entering
-    return whole, np.zeros((path.steps, path.batch), np.int64)
+    exponents = np.zeros((path.steps, path.batch), np.int64)
+    exponents[at - 1] = [[_exponent(g) for g in step] for step in entering]
+    whole[at - 1] = np.ldexp(entering, -exponents[at - 1, :, None])
+    return whole, exponents
 
 
 def _back(
@@ -116,30 +118,38 @@ def _terms(
     cosines: dict[str, np.ndarray], total: dict[str, np.ndarray],
 ) -> Pieces[None]:  # fmt: skip
     """Norm and cosine of C_t at every step: the sum of all of them first, then each against it."""
-    top = int(at.max())
-    sums: dict[str, np.ndarray] = {}
+    own = at.max(axis=1)
+    exponents = {"weight_hh": own + [_exponent(p.before) for p in steps], "weight_ih": own + [_exponent(y) for y in x]}
+    top = {name: int(e.max()) for name, e in exponents.items()}
+    sums = {name: np.zeros(()) for name in NAMES}
     for turn in (0, 1):
         for k, p in enumerate(steps):
-            own = int(at[k].max())
             with np.errstate(all="ignore"):
-                weight = power(at[k] - own)[:, None]
-                for name, c in zip(NAMES, _matrices(p, weight, x[k]), strict=True):
+                apart = (exponents[name][k] - own[k] for name in NAMES)
+                matrices = _matrices(p, power(at[k] - own[k])[:, None], x[k], *apart)
+                for name, c in zip(NAMES, matrices, strict=True):
                     if turn == 0:
-                        added = c * power(np.array(own - top))
-                        sums[name] = sums[name] + added if k else added
+                        sums[name] = sums[name] + c * power(exponents[name][k] - top[name])
                         continue
                     size, whole = float(np.linalg.norm(c)), float(np.linalg.norm(sums[name]))
-                    norms[name][layer, k] = np.log10(size) + (own * LOG10_2 if size else 0.0)
+                    norms[name][layer, k] = np.log10(size) + (exponents[name][k] * LOG10_2 if size else 0.0)
                     if size and whole:
                         cosines[name][layer, k] = np.clip(np.sum(c / size * (sums[name] / whole)), -1.0, 1.0)
             yield 0.5 * turn + 0.5 * (k + 1) / len(steps)
     for name in NAMES:
         with np.errstate(all="ignore"):
-            total[f"{name}_l{layer}"] = np.ldexp(sums[name], np.int32(np.clip(top, -5000, 5000)))
+            total[f"{name}_l{layer}"] = np.ldexp(sums[name], np.int32(np.clip(top[name], -5000, 5000)))
 
 
-def _matrices(p: Pulled, weight: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """C_t of W_hh (kH, H) and of W_ih (kH, I), of sequences that count `weight` (B, 1)."""
+def _exponent(x: np.ndarray) -> int:
+    """Of the largest number, where the square of a product with it may leave the range of float64; else 0."""
+    largest = float(np.abs(x).max())
+    return int(np.frexp(largest)[1]) if largest and not 2.0**-BAND < largest < 2.0**BAND else 0
+
+
+def _matrices(p: Pulled, weight: np.ndarray, x: np.ndarray, of_h: int, of_x: int) -> tuple[np.ndarray, np.ndarray]:
+    """C_t of W_hh (kH, H) · 2^−of_h and of W_ih (kH, I) · 2^−of_x, of sequences that count `weight` (B, 1)."""
     d_hh, units = weight * p.d_hh, p.before.shape[1]
-    last = d_hh[:, -units:].T @ p.through
-    return np.concatenate([d_hh[:, :-units].T @ p.before, last]), (weight * p.d_ih).T @ x
+    first = d_hh[:, :-units].T @ np.ldexp(p.before, -of_h)
+    last = d_hh[:, -units:].T @ np.ldexp(p.through, -of_h)
+    return np.concatenate([first, last]), (weight * p.d_ih).T @ np.ldexp(x, -of_x)
