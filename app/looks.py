@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
 
 import engine
 from app.figures.asked import Asked
@@ -13,13 +15,14 @@ from app.kept import Weights
 from app.pool import Pool
 from engine.cells import KINDS
 from engine.data import batch
-from engine.instruments import gradient_flow, jacobian_spectrum, lyapunov
+from engine.instruments import gradient_flow, jacobian_spectrum, landscape, lyapunov
 from engine.instruments.pieces import Pieces
 
 SLICE = 0.025  # seconds of work before others have their turn
 GRACE = 5.0  # seconds that it works on when nobody waits for it any more
 NUMBERS = 1 << 20  # of the states of all sequences that are looked at: a few of a large batch say the same
 LOSSES, LAGS, EXPONENTS = 200, 100, 32  # rows of the matrix, timesteps of the spectra, exponents: what one can see
+CELLS = 31  # of the landscape's grid, along each side
 log = logging.getLogger(__name__)
 
 
@@ -46,16 +49,44 @@ def _exponents(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]
     return tuple(found)
 
 
+class Around(NamedTuple):
+    """A landscape, and the training steps of the states that are projected onto it."""
+
+    landscape: engine.Landscape
+    steps: np.ndarray  # (P,)
+    seed: int
+    lone: bool  # was a plane through the run asked for, and are there no three states that make one?
+
+
+def _landscape(
+    e: engine.Experiment, t: engine.Trace, w: Weights, path: Sequence[Weights] = (), directions: str = "random",
+    seed: int = 0, extent: float = 1.0,
+) -> Pieces[Any]:  # fmt: skip
+    states = [state.state_dict for state in path]
+    about: dict[str, Any] = {"path": states, "seed": seed, "extent": extent, "size": CELLS}
+    steps = np.array([state.step for state in path])
+    if directions == "path":
+        try:
+            found = yield from landscape.in_pieces(e, w.state_dict, t.inputs, t.targets, directions="path", **about)
+            return Around(found, steps, seed, False)
+        except ValueError:  # fewer than three states, or on one line
+            pass
+    found = yield from landscape.in_pieces(e, w.state_dict, t.inputs, t.targets, **about)
+    return Around(found, steps, seed, directions == "path")
+
+
 def _gates(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
     yield 0.0
     return engine.gates(t)
 
 
-INSTRUMENTS: Mapping[str, Callable[[engine.Experiment, engine.Trace, Weights], Pieces[Any]]] = {
+# (experiment, pass, weights, whatever else the page has asked for, by name)
+INSTRUMENTS: Mapping[str, Callable[..., Pieces[Any]]] = {
     "credit": _credit,
     "spectrum": _spectrum,
     "exponents": _exponents,
     "gates": _gates,
+    "landscape": _landscape,
 }
 
 
@@ -79,6 +110,7 @@ class Look:
 
     name: str
     weights: Weights
+    options: Mapping[str, Any] = field(default_factory=dict)  # what its instrument is asked for beside
 
     def __post_init__(self) -> None:
         self.share = 0.0  # how much is done, 0 to 1
@@ -125,7 +157,7 @@ class Look:
         w, begin = self.weights, time.monotonic()
         if self._pieces is None and not self.cancelled:
             self._trace = probe(w)
-            self._pieces = INSTRUMENTS[self.name](w.experiment, self._trace, w)
+            self._pieces = INSTRUMENTS[self.name](w.experiment, self._trace, w, **self.options)
         while not self.cancelled and time.monotonic() - begin < SLICE:
             assert self._pieces is not None
             try:

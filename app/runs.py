@@ -15,7 +15,7 @@ import engine
 from app.compiler import Compiler
 from app.pool import Pool
 from app.snapshot import Snapshot, axis_end
-from app.training import LAST_STEP, Training
+from app.training import LAST_STEP, Past, Training
 from app.watching import Watcher, Watching
 from app.words import _
 
@@ -128,6 +128,10 @@ class Run:
         """Somebody looks: `wake` is called whenever there is something new."""
         return self._watching.watch(wake)
 
+    def look_on(self) -> None:
+        """Somebody is there without a picture of the run: it goes on a little longer."""
+        self._watching.resume()
+
     def unused(self, now: float) -> bool:
         return self._watching.unused(now)
 
@@ -188,6 +192,11 @@ class Run:
         """Head and snapshot of one and the same moment; no snapshot before the first pass."""
         with self._lock:
             return self.head(), self._training.snapshot(self._show, self._layer) if self._training else None
+
+    def past(self) -> Past | None:
+        """All that is kept of it; None before the first pass."""
+        training = self._training
+        return training.past if training else None
 
     def _can_train(self) -> bool:
         if not self._settled.is_set():  # the run is about to begin

@@ -22,6 +22,7 @@ def turn_to(page: str) -> None:
     state = st.session_state
     if state.setdefault("page", page) != page:
         state.page = page
+        state.pop("why_held", None)  # a closer look holds its step as long as its page is open
         command()
 
 

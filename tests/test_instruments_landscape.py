@@ -149,6 +149,7 @@ def test_a_state_is_as_far_as_pythagoras_says(directions):
     plane = random_plane(parameters_of(e, states[2]), 0)
     if directions == "path":
         plane = plane_through(here, points[0], [here, *points[1:]])
+    np.testing.assert_allclose(found.distance, [np.linalg.norm(point - here) for point in points])
     np.testing.assert_allclose(found.lengths, [np.linalg.norm(plane.u), np.linalg.norm(plane.v)])
     for point, place, off in zip(points, found.path, found.off_plane, strict=True):
         inside = plane.at(*place) - here

@@ -6,7 +6,8 @@ them (the stage; `standalone` for a notebook):
   labels   direct labels, see `label`
   notes    words inside the plot, at a place in paper fractions
   bar      colour bar: range, and ticks as [value, text]
-  ticks    {"x": "count", "y": "log" | "count"}: how to make new ticks where the reader has zoomed in
+  ticks    {"x": "count", "y": "log" | "count"}: how to make new ticks where the reader has zoomed in; "number" for an
+           axis that is not of whole numbers
 """
 
 from typing import Any

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from app.figures import credit, exponents, gate_use, spectrum
+from app.figures import credit, exponents, gate_use, spectrum, surface
 from app.figures.asked import Asked, Draw
 from app.figures.palette import palette
 from app.figures.template import standalone
@@ -34,6 +34,7 @@ WHY: dict[str, Closer] = {
         exponents.sentence,
         lambda a: {"spectrum": exponents.spectrum, "settling": exponents.settling},
     ),
+    "landscape": Closer("What does the loss look like around here?", surface.sentence, surface.pictures),
     "gates": Closer("How long do the gates keep, and do they still move?", gate_use.sentence, gate_use.pictures),
 }
 

@@ -39,6 +39,13 @@ export function counts(low, high, most, ends) {
   return { tickvals: values, ticktext: values.map(plain) }
 }
 
+/** Round ticks between two ends, whole numbers or not. */
+export function numbers(low, high, most) {
+  const step = nice((high - low) / Math.max(1, most)), values = []
+  for (let n = Math.ceil(low / step - 1e-9); n * step <= high * (1 + 1e-9); n++) values.push(n * step)
+  return { tickvals: values, ticktext: values.map(plain) }
+}
+
 /** Ticks of a log axis that the reader zoomed into (data are log10): decades, then 1 2 5, then powers with decimals. */
 export function decades(low, high, most) {
   const power = (e) => `10<sup>${minus(Number(e.toFixed(2)))}</sup>`, name = (e) => (Math.abs(e) < 3 ? plain(10 ** e) : power(e))

@@ -36,7 +36,8 @@ class Landscape:
     here: float  # the loss at the weights themselves
     lengths: np.ndarray  # (2,) of both directions: ‖u‖, ‖v‖
     path: np.ndarray  # (P, 2) where the states of the path come to lie on the plane: the points next to them
-    off_plane: np.ndarray  # (P,) ‖Δθ‖₂ from there to the states
+    off_plane: np.ndarray  # (P,) ‖Δθ‖₂ from there to the states, and
+    distance: np.ndarray  # (P,) from the weights that are looked at to the states
     path_loss: np.ndarray  # (P,) at the states themselves, not at these points
     steps_in_plane: np.ndarray  # (P−1,) ‖Δθ‖₂ between two points on the plane, and
     steps: np.ndarray  # (P−1,) between the states themselves
@@ -110,11 +111,16 @@ def in_pieces(
     moved = np.diff(places, axis=0)
     return Landscape(
         frozen(axes[0]), frozen(axes[1]), frozen(losses), here, frozen(lengths), frozen(places),
-        frozen(np.array([off for _, off in found])), frozen(np.array(along)),
+        frozen(np.array([off for _, off in found])), frozen(np.array([_length(s - plane.origin) for s in states])),
+        frozen(np.array(along)),
         frozen(np.sqrt(np.maximum(np.einsum("ni,ij,nj->n", moved, plane.gram, moved), 0.0))),
-        frozen(np.array([np.linalg.norm(b - a) for a, b in pairwise(states)])),
+        frozen(np.array([_length(b - a) for a, b in pairwise(states)])),
         directions if isinstance(directions, str) else "points",
     )  # fmt: skip
+
+
+def _length(x: np.ndarray) -> float:
+    return float(np.linalg.norm(x))
 
 
 def _check(directions: Any, seed: Any, extent: Any, size: Any) -> None:
@@ -152,6 +158,7 @@ def _axes(places: np.ndarray, directions: Any, plane: Plane, extent: float, size
         low, high = np.minimum(places.min(axis=0), 0.0), np.maximum(places.max(axis=0), 0.0)
         middle, half = (low + high) / 2, (high - low) / 2
     reach = extent * MARGIN * np.maximum(half, SLIM * half.max())
+    middle = min(1.0, extent) * middle  # nearer than all of the path is nearer to these weights
     return middle[0] + reach[0] * steps, middle[1] + reach[1] * steps
 
 

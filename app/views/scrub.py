@@ -1,0 +1,113 @@
+"""The head of the Why page: which training step is looked at. It holds until another is asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from app import session
+from app.kept import Weights, spread
+from app.runs import Run
+from app.words import _
+
+OFTEN = 1.0  # seconds between two looks at a run in training
+STATES = 24  # of the run that are looked at together, about
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What is looked at: the state at one training step of a run, and the run's states around it."""
+
+    of: tuple[str, int]  # the run's token, and which of its settings
+    step: int  # the step that Explore shows
+    lost: bool
+    weights: Weights  # those kept nearest to it
+    path: tuple[Weights, ...]  # states of the run, spread over it
+
+
+def held(run: Run) -> Held | None:
+    """The state that the page was opened with, or that was asked for since; None before the first pass."""
+    state, of = st.session_state, (run.token, run.setting)
+    found: Held | None = state.get("why_held")
+    if found is None or found.of != of:
+        snapshot, past = run.picture()[1], run.past()
+        if snapshot is None or snapshot.weights is None or past is None:
+            return None
+        path = spread(past.weights.moments, STATES)
+        found = state.why_held = Held(of, snapshot.step, snapshot.lost, snapshot.weights, path)
+    return found
+
+
+def draw(run: Run, now: Held) -> None:
+    """Say which step it is; a slider over the steps that are kept, play and pause, and a way to the newest."""
+    text = _("The network that Explore shows, at step {n}: its weights, and the batch of that step.")
+    if now.lost:
+        text = _("The run is lost at step {step}; this is the network at step {n}, the last one kept with numbers.")
+    elif now.weights.step != now.step:
+        text = _("The network at step {n}, the nearest to step {step} whose weights are kept.")
+    st.html(f"<p class='state'>{text.format(n=now.weights.step, step=now.step)}</p>")
+    with st.container(horizontal=True, vertical_alignment="center", key="why_film"):
+        _every(OFTEN if run.head()["run"]["playing"] else None, partial(_player, run, now))
+        _slider(run, now)
+
+
+def _every(seconds: float | None, draw: Callable[[], None]) -> None:
+    fragment: Any = st.fragment(draw, run_every=seconds)
+    fragment()
+
+
+def _slider(run: Run, now: Held) -> None:
+    past = run.past()
+    steps = sorted({now.weights.step, *(past.steps() if past else ())})
+    if len(steps) == 1:
+        st.html(f"<p class='state'>{_('Train it, and every step can be brought back here.')}</p>")
+        return
+    if st.session_state.get("why_step") != now.weights.step:
+        st.session_state.why_step = now.weights.step
+    st.select_slider(
+        _("Training step"), steps, key="why_step", format_func=lambda n: _("step {n}").format(n=n),
+        on_change=_scrub, args=(run,), label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def _player(run: Run, now: Held) -> None:
+    """Play or pause, where training is, and a way there."""
+    head = run.head()["run"]
+    playing, reached = head["playing"], head["reached"]
+    if playing:
+        run.look_on()
+    elif st.session_state.get("why_played"):  # it has ended by itself: the page as a whole draws another button
+        st.session_state.why_played = False
+        st.rerun()
+    st.session_state.why_played = playing
+    with st.container(horizontal=True, vertical_alignment="center", key="why_player"):
+        over = head["diverged"] is not None or head["stopped"] is not None
+        st.button(
+            _("Pause") if playing else _("Play"), key="why_play", disabled=over,
+            icon=":material/pause:" if playing else ":material/play_arrow:", on_click=_play, args=(run, not playing),
+        )  # fmt: skip
+        if reached > now.weights.step and not now.lost:
+            word = _("Show the newest, step {n}") if not playing else _("In training: show the newest, step {n}")
+            if st.button(word.format(n=reached), key="why_newest", on_click=_newest, args=(run,)):
+                st.rerun()
+
+
+def _scrub(run: Run) -> None:
+    """The run itself shows the step: Explore does too, when one comes back."""
+    session.command()
+    step, head = int(st.session_state.why_step), run.head()["run"]
+    run.show(None if step >= head["reached"] and not head["playing"] else step)
+    st.session_state.pop("why_held", None)
+
+
+def _newest(run: Run) -> None:
+    session.command()
+    run.show(None)
+    st.session_state.pop("why_held", None)
+
+
+def _play(run: Run, on: bool) -> None:
+    session.command()
+    run.play() if on else run.pause()
