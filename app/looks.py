@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import gcd
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -15,19 +17,38 @@ from app.kept import Weights
 from app.pool import Pool
 from engine.cells import KINDS
 from engine.data import batch
-from engine.instruments import gradient_flow, jacobian_spectrum, landscape, lyapunov
+from engine.instruments import gradient_flow, jacobian_spectrum, landscape, lyapunov, weight_gradient
 from engine.instruments.pieces import Pieces
 
 SLICE = 0.025  # seconds of work before others have their turn
 GRACE = 5.0  # seconds that it works on when nobody waits for it any more
 NUMBERS = 1 << 20  # of the states of all sequences that are looked at: a few of a large batch say the same
 LOSSES, LAGS, EXPONENTS = 200, 100, 32  # rows of the matrix, timesteps of the spectra, exponents: what one can see
+STEPS = 200  # timesteps whose growth makes an exponent, of each of many states
+SAMPLE = 4000  # values of a layer's states that say how they are distributed
 CELLS = 31  # of the landscape's grid, along each side
 log = logging.getLogger(__name__)
 
 
+class Credit(NamedTuple):
+    """Which steps the losses feel, and which steps shape the weights."""
+
+    flow: engine.GradientFlow
+    weights: engine.WeightGradient
+
+
 def _credit(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
-    return gradient_flow.in_pieces(e, t, everywhere=True, most=LOSSES)
+    flow = yield from _part(0.0, 0.7, gradient_flow.in_pieces(e, t, everywhere=True, most=LOSSES))
+    return Credit(flow, (yield from _part(0.7, 0.3, weight_gradient.in_pieces(e, t))))
+
+
+def _part(before: float, share: float, pieces: Pieces[Any]) -> Pieces[Any]:
+    """These pieces as a share of a longer work."""
+    while True:
+        try:
+            yield before + share * next(pieces)
+        except StopIteration as done:
+            return done.value
 
 
 def _spectrum(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
@@ -39,13 +60,7 @@ def _exponents(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]
     count, found = min(EXPONENTS, e.hidden_size * KINDS[e.kind].states * e.num_layers), []
     for half, inputs in enumerate(lyapunov.INPUTS):
         pieces = lyapunov.in_pieces(e, count=count, inputs=inputs, state_dict=w.state_dict)
-        while True:
-            try:
-                share = next(pieces)
-            except StopIteration as done:
-                found.append(done.value)
-                break
-            yield (half + share) / 2
+        found.append((yield from _part(half / 2, 0.5, pieces)))
     return tuple(found)
 
 
@@ -75,18 +90,77 @@ def _landscape(
     return Around(found, steps, seed, directions == "path")
 
 
+class State(NamedTuple):
+    """What is known of one kept state of a run; L layers."""
+
+    step: int
+    lyapunov: float  # the largest exponent along the task's inputs, of the whole network, nats a step
+    error: float  # its standard error
+    radii: tuple[engine.Radius, ...]
+    hidden: np.ndarray  # (L, n) float32: states h of every so many units, timesteps and sequences
+    keep: np.ndarray  # (L, bins): the share of the values of the gate that keeps in each bin of 0 … 1; (L, 0): no gate
+    closed: np.ndarray  # (L,): the share of them below 0.1; and
+    open: np.ndarray  # (L,) above 0.9; NaN without a gate
+    constants: np.ndarray  # (L, H) the units' time constants, in steps; (L, 0)
+
+
+class Film(NamedTuple):
+    """The states of a run, in the order of training; `of`: how many there will be."""
+
+    states: tuple[State, ...]
+    of: int
+
+
+KNOWN: WeakKeyDictionary[Weights, State] = WeakKeyDictionary()  # as long as a run or a page keeps the weights
+
+
+def _over_training(
+    e: engine.Experiment, t: engine.Trace, w: Weights, path: Sequence[Weights] = ()
+) -> Generator[Any, None, Any]:
+    """Of every state of the path, and this one; those that are known are not computed again. With what there is."""
+    states = sorted({state.step: state for state in (*path, w)}.values(), key=lambda state: state.step)
+    for n, state in enumerate(states):
+        if state not in KNOWN:
+            pieces = lyapunov.in_pieces(state.experiment, STEPS, 1, state_dict=state.state_dict)
+            KNOWN[state] = _state(state, (yield from _part(n / len(states), 1 / len(states), pieces)))
+        found = Film(tuple(KNOWN[known] for known in states[: n + 1]), len(states))
+        yield (n + 1) / len(states), found
+    return found
+
+
+def _state(w: Weights, found: engine.Lyapunov) -> State:
+    t = probe(w)
+    values, opened = t.hidden[:, 1:].reshape(len(t.hidden), -1), engine.gates(t)
+    stride = max(1, values.shape[1] // SAMPLE)
+    while gcd(stride, w.experiment.hidden_size) > 1:  # or some units would never be looked at
+        stride += 1
+    hidden = values[:, ::stride]
+    with np.errstate(over="ignore"):
+        hidden = hidden.astype(np.float32)
+    keep, none = opened.gates.get(opened.keep or ""), np.full(len(hidden), np.nan)
+    return State(
+        w.step, float(found.exponents[0]), float(found.standard_errors[0]),
+        engine.radii(w.experiment.kind, w.state_dict), hidden,
+        np.zeros((len(hidden), 0)) if keep is None else keep.density.mean(axis=1),
+        none if keep is None else keep.left.mean(axis=1), none if keep is None else keep.right.mean(axis=1),
+        opened.time_constants,
+    )  # fmt: skip
+
+
 def _gates(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
     yield 0.0
     return engine.gates(t)
 
 
 # (experiment, pass, weights, whatever else the page has asked for, by name)
-INSTRUMENTS: Mapping[str, Callable[..., Pieces[Any]]] = {
+# … -> shares that are done, or (share, what is found so far)
+INSTRUMENTS: Mapping[str, Callable[..., Generator[Any, None, Any]]] = {
     "credit": _credit,
     "spectrum": _spectrum,
     "exponents": _exponents,
     "gates": _gates,
     "landscape": _landscape,
+    "over_training": _over_training,
 }
 
 
@@ -114,10 +188,10 @@ class Look:
 
     def __post_init__(self) -> None:
         self.share = 0.0  # how much is done, 0 to 1
-        self.asked: Asked | None = None  # the result, when there is one
+        self.asked: Asked | None = None  # the result, when there is one; a part of it before, where parts are shown
         self.failed = self.cancelled = False
         self.done = threading.Event()
-        self._pieces: Pieces[Any] | None = None
+        self._pieces: Generator[Any, None, Any] | None = None
         self._trace: engine.Trace | None = None
         self._pool: Pool | None = None
         self._wanted = time.monotonic()  # when somebody was last waiting for it
@@ -161,7 +235,10 @@ class Look:
         while not self.cancelled and time.monotonic() - begin < SLICE:
             assert self._pieces is not None
             try:
-                self.share = next(self._pieces)
+                said = next(self._pieces)
+                self.share, found = said if isinstance(said, tuple) else (said, None)
+                if found is not None:  # so far
+                    self.asked = Asked(w.experiment, w.step, sequences(w.experiment), found)
             except StopIteration as done:
                 self.asked = Asked(w.experiment, w.step, sequences(w.experiment), done.value)
                 self._end()

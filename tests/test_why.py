@@ -105,8 +105,11 @@ def test_a_look_finds_what_the_engine_says(name, pool):
     e, t = w.experiment, engine.probe(w.experiment)
     if name == "credit":
         np.testing.assert_array_equal(
-            look.asked.found.log10_norms, engine.gradient_flow(e, everywhere=True).log10_norms
+            look.asked.found.flow.log10_norms, engine.gradient_flow(e, everywhere=True).log10_norms
         )
+        by_step = engine.weight_gradient_by_step(e, t)
+        for kind, norms in look.asked.found.weights.log10_norms.items():
+            np.testing.assert_array_equal(norms, by_step.log10_norms[kind])
     if name == "spectrum":
         np.testing.assert_array_equal(look.asked.found.log10_product, engine.jacobian_spectrum(t).log10_product)
     if name == "exponents":

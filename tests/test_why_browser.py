@@ -46,7 +46,7 @@ def test_every_question_is_answered_for_the_network_that_was_trained(visit):
     v.page.wait_for_function("window.__stage.step >= 30")
     v.page.click("[data-do=play]")
     v.ask("credit", "spectrum", "exponents", "gates")
-    for name, pictures in (("credit", 2), ("spectrum", 3), ("exponents", 2), ("gates", 6)):
+    for name, pictures in (("credit", 3), ("spectrum", 3), ("exponents", 2), ("gates", 6)):
         v.until(lambda name=name, n=pictures: v.painted(name) == n)
     said = v.text(".st-key-why p.state")
     step = int("".join(c for c in said if c.isdigit()))
@@ -63,7 +63,7 @@ def test_every_question_is_answered_for_the_network_that_was_trained(visit):
 def test_the_pictures_follow_the_theme_and_fit_a_phone(visit):
     v = visit("?hidden_size=8&batch_size=4&seq_length=20", color_scheme="dark")
     v.ask("credit")
-    v.until(lambda: v.painted("credit") == 2)
+    v.until(lambda: v.painted("credit") == 3)
     assert v.page.locator(".still.dark").count() == 1
     ink = "getComputedStyle(document.querySelector('.still h2')).color"
     v.until(lambda: v.page.evaluate(ink) == "rgb(232, 234, 237)")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from app.figures import credit, exponents, gate_use, spectrum, surface
+from app.figures import credit, exponents, film, gate_use, spectrum, surface
 from app.figures.asked import Asked, Draw
 from app.figures.palette import palette
 from app.figures.template import standalone
@@ -22,7 +22,7 @@ WHY: dict[str, Closer] = {
     "credit": Closer(
         "Which step of the past does the loss still feel?",
         credit.sentence,
-        lambda a: {"matrix": credit.matrix, "by_lag": credit.by_lag},
+        lambda a: {"matrix": credit.matrix, "by_lag": credit.by_lag, "by_step": credit.by_step},
     ),
     "spectrum": Closer(
         "What does a step back do to a gradient, and what do many?",
@@ -34,6 +34,7 @@ WHY: dict[str, Closer] = {
         exponents.sentence,
         lambda a: {"spectrum": exponents.spectrum, "settling": exponents.settling},
     ),
+    "over_training": Closer("Does training move it to the edge?", film.sentence, film.pictures),
     "landscape": Closer("What does the loss look like around here?", surface.sentence, surface.pictures),
     "gates": Closer("How long do the gates keep, and do they still move?", gate_use.sentence, gate_use.pictures),
 }

@@ -25,7 +25,7 @@ OFTEN, SELDOM = 0.25, 40.0  # seconds between two looks at what is computed, and
 KEPT = 8  # results that a session keeps
 FIRST_LOOK = 0.6  # seconds to wait for a result: most are there by then, and nothing has to blink
 OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {"landscape": around.options}  # what a panel lets choose
-OF_THE_RUN = {"landscape"}  # those that look at other states of the run, too
+OF_THE_RUN = {"landscape", "over_training"}  # those that look at other states of the run, too
 
 
 def page() -> None:
@@ -106,7 +106,7 @@ def _look(name: str, held: Held) -> Look:
 
 def _panel(name: str, look: Look, layer: int) -> None:
     if not look.done.is_set():
-        _every(OFTEN, partial(_waiting, name, look))
+        _every(OFTEN, partial(_waiting, name, look, layer))
     elif look.failed:
         st.html(f"<p class='answer'>{_('Something went wrong in the computation.')}</p>")
         st.button(_("Try again"), key=f"why_again_{name}", on_click=_forget, args=(look,))
@@ -117,13 +117,15 @@ def _panel(name: str, look: Look, layer: int) -> None:
         _draw(name, look.asked.of_layer(layer))
 
 
-def _waiting(name: str, look: Look) -> None:
+def _waiting(name: str, look: Look, layer: int) -> None:
     if look.done.is_set():
         st.rerun()
     look.want()
     with st.container(horizontal=True, vertical_alignment="center", key=f"why_wait_{name}"):
         st.progress(min(1.0, look.share), _("{n} % computed").format(n=round(100 * look.share)))
         st.button(_("Cancel"), key=f"why_cancel_{name}", on_click=_cancel, args=(look,))
+    if look.asked is not None:
+        _draw(name, look.asked.of_layer(layer))
 
 
 def _cancel(look: Look) -> None:
