@@ -98,7 +98,9 @@ def by_step(a: Asked, p: Palette) -> Part:
         hover = "t = %{x}: cos %{customdata:.2f}<extra></extra>"
         more = {"hoverinfo": "all", "hovertemplate": hover, "customdata": gaps(cosines[at])}
         data.append(dots(at + 1, gaps(y[at]), p.threshold, 7) | more)
-        labels.append(label("against", _("against the sum"), p.threshold, [len(data) - 1], "corner", at=[1, 0], row=0))
+        labels.append(
+            label("against", f"● {_('against the sum')}", p.threshold, [len(data) - 1], "corner", at=[1, 0], row=0)
+        )
     everything = np.concatenate([norms[a.layer] for norms in found.log10_norms.values()])
     top = float(everything[np.isfinite(everything)].max(initial=-np.inf))
     top = ceil(top) if np.isfinite(top) else 0

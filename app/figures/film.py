@@ -32,7 +32,12 @@ def _frame(a: Asked, p: Palette, y: Part, meta: Part, data: list[Part], shapes: 
 
 
 def _curve(x: np.ndarray, y: np.ndarray, color: str, width: float, hover: str, **more: object) -> Part:
-    said = {"mode": "lines+markers", "hoverinfo": "all", "hovertemplate": hover + "<extra></extra>"}
+    said = {
+        "mode": "lines+markers",
+        "cliponaxis": False,
+        "hoverinfo": "all",
+        "hovertemplate": hover + "<extra></extra>",
+    }
     return line(x, gaps(y), color, width, **said, marker={"size": 2.2 * width, "color": color}, **more)
 
 
@@ -212,16 +217,14 @@ def sentence(a: Asked) -> str:
     nearer = abs(first.lyapunov) - abs(last.lyapunov)
     crossed = first.lyapunov * last.lyapunov < 0 and abs(last.lyapunov) > 2 * _or_0(last.error)
     if not np.isfinite(first.lyapunov) or not np.isfinite(last.lyapunov) or abs(nearer) <= apart:
-        what = _(
-            "No nearer to the edge and no farther, within the error: λ₁ was {a} at step {m} and is {b} at step {n}."
-        )
+        what = _("No nearer to the edge and no farther: λ₁ was {a} at step {m} and is {b} ± {error} at step {n}.")
     elif crossed:
-        what = _("Training has moved it across the edge: λ₁ was {a} at step {m} and is {b} at step {n}.")
+        what = _("Training has moved it across the edge: λ₁ was {a} at step {m} and is {b} ± {error} at step {n}.")
     elif nearer > 0:
-        what = _("Training moves it towards the edge: λ₁ was {a} at step {m} and is {b} at step {n}.")
+        what = _("Training moves it towards the edge: λ₁ was {a} at step {m} and is {b} ± {error} at step {n}.")
     else:
-        what = _("Training moves it away from the edge: λ₁ was {a} at step {m} and is {b} at step {n}.")
-    said = what.format(a=_value(first), m=first.step, b=_value(last), n=last.step)
+        what = _("Training moves it away from the edge: λ₁ was {a} at step {m} and is {b} ± {error} at step {n}.")
+    said = what.format(a=_value(first), m=first.step, b=_value(last), n=last.step, error=_error(last))
     if _near(last):
         said += " " + _("That is the edge, within twice its standard error.")
     return said
