@@ -37,8 +37,7 @@ def surface(a: Asked, p: Palette) -> Part:
             hovertemplate=_("no finite loss") + "<extra></extra>",
         ),
     ]  # fmt: skip
-    if np.isfinite(z).sum() > 3 and high > low:
-        data.append(_lines(z, (float(found.x[0]), dx), (float(found.y[0]), dy), low, high, p))
+    data += _lines(z, (float(found.x[0]), dx), (float(found.y[0]), dy), low, high, p)
     labels: list[Part] = []
     if len(a.found.steps) > 1 and np.isfinite(found.path).all():
         data += _way(a, p)
@@ -78,17 +77,22 @@ def _scale(loss: np.ndarray) -> tuple[np.ndarray, tuple[float, float], Ticks, bo
     return values, (float(low), float(high)), decades(low, high, 4), True
 
 
-def _lines(z: np.ndarray, x: tuple[float, float], y: tuple[float, float], low: float, high: float, p: Palette) -> Part:
-    """Lines of equal loss."""
+def _lines(
+    z: np.ndarray, x: tuple[float, float], y: tuple[float, float], low: float, high: float, p: Palette
+) -> list[Part]:
+    """Lines of equal loss; none where all losses are one."""
     there = z[np.isfinite(z)]
-    low, high = max(low, float(there.min())), min(high, float(there.max()))
+    low, high = max(low, float(there.min(initial=np.inf))), min(high, float(there.max(initial=-np.inf)))
     size = (high - low) / LEVELS
-    return {
+    if not size > 1e-6 * abs(high):
+        return []
+    lines = {
         "type": "contour", "z": z, "x0": x[0], "dx": x[1], "y0": y[0], "dy": y[1], "showscale": False,
         "autocontour": False,
         "contours": {"start": low + size, "end": high - size / 2, "size": size, "coloring": "none"},
         "line": {"width": 1, "color": p.ink}, "opacity": 0.28, "hoverinfo": "skip", "connectgaps": False,
     }  # fmt: skip
+    return [lines]
 
 
 def _way(a: Asked, p: Palette) -> list[Part]:

@@ -153,7 +153,7 @@ def _axes(places: np.ndarray, directions: Any, plane: Plane, extent: float, size
         steps[size // 2] = 0.0
     if directions == "random":
         return extent * steps, extent * steps
-    middle, half = np.zeros(2), np.ones(2)
+    middle, half, places = np.zeros(2), np.ones(2), places[np.isfinite(places).all(axis=1)]
     if len(places):
         low, high = np.minimum(places.min(axis=0), 0.0), np.maximum(places.max(axis=0), 0.0)
         middle, half = (low + high) / 2, (high - low) / 2
