@@ -22,6 +22,7 @@ from engine.instruments.pieces import Pieces
 
 SLICE = 0.025  # seconds of work before others have their turn
 GRACE = 5.0  # seconds that it works on when nobody waits for it any more
+FORGOTTEN = 60.0  # seconds after which it lets go of what it has so far
 NUMBERS = 1 << 20  # of the states of all sequences that are looked at: a few of a large batch say the same
 LOSSES, LAGS, EXPONENTS = 200, 100, 32  # rows of the matrix, timesteps of the spectra, exponents: what one can see
 STEPS = 200  # timesteps whose growth makes an exponent, of each of many states
@@ -215,8 +216,14 @@ class Look:
         if self._pool is not None:
             self._pool.wake(self)  # it may be resting
 
+    def let_go(self) -> None:
+        """Nobody will come back to it: the result goes, too, whoever still holds the look."""
+        self.cancel()
+        self.asked = None
+
     def work(self) -> float | None:
-        """A slice; asks to be called again until it is done, or nobody waits for it."""
+        """A slice; asks to be called again until it is done. While nobody waits for it, it rests; it begins anew for
+        whoever comes back late."""
         if self.done.is_set():
             return None
         try:
@@ -229,6 +236,9 @@ class Look:
 
     def _work(self) -> float | None:
         w, begin = self.weights, time.monotonic()
+        if begin - self._wanted > FORGOTTEN and not self.cancelled:
+            self._pieces, self._trace, self.asked, self.share = None, None, None, 0.0
+            return None
         if self._pieces is None and not self.cancelled:
             self._trace = probe(w)
             self._pieces = INSTRUMENTS[self.name](w.experiment, self._trace, w, **self.options)
@@ -247,7 +257,7 @@ class Look:
             self._end()
             return None
         now = time.monotonic()
-        return now if now - self._wanted < GRACE else None
+        return now if now - self._wanted < GRACE else self._wanted + FORGOTTEN + 1
 
     def _end(self) -> None:
         self._pieces = self._trace = None

@@ -13,6 +13,7 @@ from typing import Any
 
 import engine
 from app.compiler import Compiler
+from app.looks import Look
 from app.pool import Pool
 from app.snapshot import Snapshot, axis_end
 from app.training import LAST_STEP, Past, Training
@@ -47,6 +48,7 @@ class Run:
         self._shown_setting = 0
         self._status, self._message = "ready", ""
         self._stepped = 0.0  # when the last slice began
+        self.looks: dict[tuple[Any, ...], Look] = {}  # closer looks at it, by name and what was asked for
 
     # Commands: from any thread, at once, harmless when repeated.
 
@@ -140,9 +142,13 @@ class Run:
         return self._watching.saw(self._setting, timeout)
 
     def close(self) -> None:
+        """No more work; and the memory is free at once, whoever still holds the run (a page that was closed may)."""
         with self._lock:
             self._closed = True
-            self._playing, self._goal, self._begin_with = False, None, None
+            self._playing, self._goal, self._begin_with, self._training = False, None, None, None
+        for look in list(self.looks.values()):
+            look.let_go()
+        self.looks.clear()
 
     @property
     def setting(self) -> int:
@@ -263,6 +269,8 @@ class Run:
     def _begin(self, e: engine.Experiment, setting: int) -> None:
         training = Training(e)
         with self._lock:
+            if self._closed:
+                return
             self._training, self._shown_setting = training, setting
             self._status, self._message = "ready", ""
             if training.ended:

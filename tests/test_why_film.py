@@ -2,6 +2,7 @@
 
 import gc
 import time
+import weakref
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +21,7 @@ from app.figures.why import WHY, closer_figure
 from app.frames import Encoder, decode
 from app.kept import Weights, spread
 from app.looks import KNOWN, Look, probe, sequences
+from app.memory import give_back
 from app.pool import Pool
 from app.registry import RUNS
 from app.training import Training
@@ -424,3 +426,80 @@ def test_the_panels_options_ask_anew(name):
         at.segmented_control(key="why_plane").set_value("path").run()
         assert "why_other" not in {button.key for button in at.button}
     assert not at.exception
+
+
+# --- memory
+
+
+def test_a_run_that_is_freed_holds_nothing(registry, monkeypatch):
+    run = registry.open()
+    run.configure(engine.Experiment(**SMALL))
+    assert run.settle(60)
+    trainer = weakref.ref(run._training._trainer)
+    look = Look("credit", run.picture()[1].weights).start(registry.pool)
+    run.looks["credit",] = look
+    assert look.done.wait(30)
+    monkeypatch.setattr("app.watching.UNUSED", -1.0)
+    registry.sweep()
+    assert trainer() is None  # though the run itself is still held here, as a page that was closed holds it
+    assert not run.looks
+    assert run.picture()[1] is None
+    run.configure(engine.Experiment(**SMALL, seed=1))
+    run.play()
+    time.sleep(0.2)
+    assert run._training is None  # and nothing begins any more
+
+
+def test_circles_are_given_back():
+    class Circle:
+        def __init__(self) -> None:
+            self.me = self
+
+    gc.disable()
+    try:
+        found = weakref.ref(Circle())
+        assert found() is not None
+        give_back()
+        assert found() is None
+    finally:
+        gc.enable()
+
+
+def test_work_that_nobody_comes_back_to_lets_go_of_its_pass(pool, monkeypatch):
+    def endless(e: Any, t: Any, w: Any) -> Any:
+        while True:
+            time.sleep(0.005)
+            yield 0.5
+
+    monkeypatch.setitem(app.looks.INSTRUMENTS, "gates", endless)
+    monkeypatch.setattr(app.looks, "GRACE", 0.1)
+    monkeypatch.setattr(app.looks, "FORGOTTEN", 0.3)
+    look = Look("gates", weights()).start(pool)
+    comes(lambda: look._trace is not None)
+    trace = weakref.ref(look._trace)
+    comes(lambda: trace() is None)
+    assert not look.done.is_set()
+    look.want()
+    comes(lambda: look.share == 0.5)
+    look.cancel()
+    assert look.done.wait(30)
+
+
+def comes(true: Any) -> None:
+    assert any(true() or time.sleep(0.02) for _ in range(1000))
+
+
+def test_a_closed_tab_keeps_no_results(monkeypatch):
+    at = page("gates", cell="gru", **{field: str(value) for field, value in SMALL.items()})
+    (look,) = at.session_state["looks"].values()
+    assert look.done.wait(30)
+    found = weakref.ref(look.asked)
+    del look
+    monkeypatch.setattr("app.watching.UNUSED", -1.0)
+    RUNS.sweep()
+    assert found() is None
+    assert not at.session_state["looks"]
+    monkeypatch.undo()
+    at.run()  # somebody comes back to it after all
+    assert not at.exception
+    comes(lambda: at.run() and len(at.session_state["looks"]) == 1)

@@ -49,7 +49,7 @@ def draw(run: Run, now: Held) -> None:
         text = _("The network at step {n}, the nearest to step {step} whose weights are kept.")
     st.html(f"<p class='state'>{text.format(n=now.weights.step, step=now.step)}</p>")
     with st.container(horizontal=True, vertical_alignment="center", key="why_film"):
-        _every(OFTEN if run.head()["run"]["playing"] else None, partial(_player, run, now))
+        _every(OFTEN if run.head()["run"]["playing"] else None, partial(_player, now))
         _slider(run, now)
 
 
@@ -68,12 +68,13 @@ def _slider(run: Run, now: Held) -> None:
         st.session_state.why_step = now.weights.step
     st.select_slider(
         _("Training step"), steps, key="why_step", format_func=lambda n: _("step {n}").format(n=n),
-        on_change=_scrub, args=(run,), label_visibility="collapsed",
+        on_change=_scrub, label_visibility="collapsed",
     )  # fmt: skip
 
 
-def _player(run: Run, now: Held) -> None:
-    """Play or pause, where training is, and a way there."""
+def _player(now: Held) -> None:
+    """Play or pause, where training is, and a way there. (What is drawn holds no run: a closed tab would keep it.)"""
+    run = session.run()
     head = run.head()["run"]
     playing, reached = head["playing"], head["reached"]
     if playing:
@@ -86,28 +87,30 @@ def _player(run: Run, now: Held) -> None:
         over = head["diverged"] is not None or head["stopped"] is not None
         st.button(
             _("Pause") if playing else _("Play"), key="why_play", disabled=over,
-            icon=":material/pause:" if playing else ":material/play_arrow:", on_click=_play, args=(run, not playing),
+            icon=":material/pause:" if playing else ":material/play_arrow:", on_click=_play, args=(not playing,),
         )  # fmt: skip
         if reached > now.weights.step and not now.lost:
             word = _("Show the newest, step {n}") if not playing else _("In training: show the newest, step {n}")
-            if st.button(word.format(n=reached), key="why_newest", on_click=_newest, args=(run,)):
+            if st.button(word.format(n=reached), key="why_newest", on_click=_newest):
                 st.rerun()
 
 
-def _scrub(run: Run) -> None:
+def _scrub() -> None:
     """The run itself shows the step: Explore does too, when one comes back."""
     session.command()
+    run = session.run()
     step, head = int(st.session_state.why_step), run.head()["run"]
     run.show(None if step >= head["reached"] and not head["playing"] else step)
     st.session_state.pop("why_held", None)
 
 
-def _newest(run: Run) -> None:
+def _newest() -> None:
     session.command()
-    run.show(None)
+    session.run().show(None)
     st.session_state.pop("why_held", None)
 
 
-def _play(run: Run, on: bool) -> None:
+def _play(on: bool) -> None:
     session.command()
+    run = session.run()
     run.play() if on else run.pause()

@@ -31,6 +31,7 @@ OF_THE_RUN = {"landscape", "over_training"}  # those that look at other states o
 def page() -> None:
     notice()
     run = session.run()
+    st.session_state.looks = run.looks  # they end with their run
     with st.container(key="why"):
         held = scrub.held(run) if run.settle(FIRST_LOOK) else None
         if held is None:
@@ -88,7 +89,7 @@ def _layer(w: Weights) -> int:
 
 def _look(name: str, held: Held) -> Look:
     """The look at these weights, with what is chosen in the panel: one that there is, or one that begins now."""
-    looks: dict[tuple[Any, ...], Look] = st.session_state.setdefault("looks", {})
+    looks: dict[tuple[Any, ...], Look] = st.session_state.looks
     w, options = held.weights, OPTIONS[name]() if name in OPTIONS else {}
     key = (name, id(w.state_dict), *options.values())
     if name in OF_THE_RUN:
