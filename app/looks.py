@@ -27,7 +27,8 @@ NUMBERS = 1 << 20  # of the states of all sequences that are looked at: a few of
 LOSSES, LAGS, EXPONENTS = 200, 100, 32  # rows of the matrix, timesteps of the spectra, exponents: what one can see
 STEPS = 200  # timesteps whose growth makes an exponent, of each of many states
 SAMPLE = 4000  # values of a layer's states that say how they are distributed
-CELLS = 31  # of the landscape's grid, along each side
+CELLS, FEW_CELLS = 31, 21  # of the landscape's grid, along each side; where a pass takes long
+PASS, FEWEST = 40_000_000, 8  # weights × timesteps × sequences of each of its passes; but so many sequences
 log = logging.getLogger(__name__)
 
 
@@ -71,6 +72,7 @@ class Around(NamedTuple):
     landscape: engine.Landscape
     steps: np.ndarray  # (P,)
     seed: int
+    sequences: int  # of the batch whose loss it is
     lone: bool  # was a plane through the run asked for, and are there no three states that make one?
 
 
@@ -79,16 +81,21 @@ def _landscape(
     seed: int = 0, extent: float = 1.0,
 ) -> Pieces[Any]:  # fmt: skip
     states = [state.state_dict for state in path]
-    about: dict[str, Any] = {"path": states, "seed": seed, "extent": extent, "size": CELLS}
+    weights = sum(value.size for value in w.state_dict.values())
+    few = max(FEWEST, min(t.inputs.shape[1], PASS // (weights * e.steps)))
+    x, y = _first(e, few, t.inputs, t.targets)
+    few = x.shape[1]
+    cells = CELLS if weights * e.steps * few <= PASS else FEW_CELLS
+    about: dict[str, Any] = {"path": states, "seed": seed, "extent": extent, "size": cells}
     steps = np.array([state.step for state in path])
     if directions == "path":
         try:
-            found = yield from landscape.in_pieces(e, w.state_dict, t.inputs, t.targets, directions="path", **about)
-            return Around(found, steps, seed, False)
+            found = yield from landscape.in_pieces(e, w.state_dict, x, y, directions="path", **about)
+            return Around(found, steps, seed, few, False)
         except ValueError:  # fewer than three states, or on one line
             pass
-    found = yield from landscape.in_pieces(e, w.state_dict, t.inputs, t.targets, **about)
-    return Around(found, steps, seed, directions == "path")
+    found = yield from landscape.in_pieces(e, w.state_dict, x, y, **about)
+    return Around(found, steps, seed, few, directions == "path")
 
 
 class State(NamedTuple):
@@ -130,7 +137,7 @@ def _over_training(
 
 
 def _state(w: Weights, found: engine.Lyapunov) -> State:
-    t = probe(w)
+    t = probe(w, FEWEST)
     values, opened = t.hidden[:, 1:].reshape(len(t.hidden), -1), engine.gates(t)
     stride = max(1, values.shape[1] // SAMPLE)
     while gcd(stride, w.experiment.hidden_size) > 1:  # or some units would never be looked at
@@ -171,12 +178,15 @@ def sequences(e: engine.Experiment) -> int:
     return max(1, min(e.sequences, NUMBERS // each))
 
 
-def probe(w: Weights) -> engine.Trace:
-    """The pass at these weights on the batch that the run saw there, or the first sequences of it."""
-    e, few = w.experiment, slice(0, sequences(w.experiment))
-    inputs, targets = batch(e, w.step)
-    targets = targets[:, few] if engine.TASKS[e.task].every_step else targets[few]
-    return engine.probe(e, w.state_dict, inputs[:, few].copy(), targets)
+def probe(w: Weights, most: int | None = None) -> engine.Trace:
+    """The pass at these weights on the batch that the run saw there, or on the first (at most so many) of it."""
+    e = w.experiment
+    return engine.probe(e, w.state_dict, *_first(e, min(sequences(e), most or e.sequences), *batch(e, w.step)))
+
+
+def _first(e: engine.Experiment, few: int, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first sequences of a batch."""
+    return inputs[:, :few].copy(), targets[:, :few] if engine.TASKS[e.task].every_step else targets[:few]
 
 
 @dataclass

@@ -117,6 +117,20 @@ def test_a_look_at_the_landscape_finds_what_the_engine_says(pool):
     assert not found.lone
 
 
+def test_a_wide_network_is_asked_with_fewer_sequences():
+    w = weights(batch_size=32, hidden_size=64, seq_length=500)
+    a = asked("landscape", w, extent=0.1)
+    assert a.found.sequences == 8
+    assert a.found.landscape.here == engine.probe(a.experiment, w.state_dict, *first(w, 8)).loss
+    surface = WHY["landscape"].pictures(a)["surface"](a, palette("light"))
+    assert "Loss of 8 sequences" in surface["layout"]["meta"]["answer"]
+
+
+def first(w: Weights, few: int) -> tuple[Any, Any]:
+    x, y = batch(w.experiment, w.step)
+    return x[:, :few].copy(), y[:few]
+
+
 def test_a_run_of_one_state_has_no_plane_of_its_own():
     (w, *_) = run_of()
     a = asked("landscape", w, path=(w,), directions="path")
@@ -198,7 +212,7 @@ def test_every_state_is_what_the_engine_says(fields):
         exponent = engine.lyapunov(w.experiment, 200, 1, state_dict=w.state_dict)
         assert (state.lyapunov, state.error) == (exponent.exponents[0], exponent.standard_errors[0])
         np.testing.assert_equal(state.radii, engine.radii(w.experiment.kind, w.state_dict))
-        t = probe(w)
+        t = probe(w, 8)
         gates = engine.gates(t)
         np.testing.assert_array_equal(state.constants, gates.time_constants)
         if gates.keep:

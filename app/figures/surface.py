@@ -1,5 +1,6 @@
 """What does the loss look like around here? A slice of the landscape, the run's way over it, and how far off it is."""
 
+from dataclasses import replace
 from math import ceil, floor, log10
 
 import numpy as np
@@ -128,7 +129,7 @@ def _unit(directions: str) -> str:
 
 
 def _plane(a: Asked) -> str:
-    found = a.found.landscape
+    found, a = a.found.landscape, replace(a, sequences=a.found.sequences)
     if found.directions == "random":
         return _("Loss of {n}; at ±1 each unit's weights have moved by their length").format(n=sequences(a))
     return _("Loss of {n} in the plane of the run's first, last and this state").format(n=sequences(a))
