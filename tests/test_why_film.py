@@ -118,9 +118,9 @@ def test_a_look_at_the_landscape_finds_what_the_engine_says(pool):
 
 
 def test_a_wide_network_is_asked_with_fewer_sequences():
-    w = weights(batch_size=32, hidden_size=64, seq_length=500)
+    w = weights(batch_size=32, hidden_size=100, seq_length=500)
     a = asked("landscape", w, extent=0.1)
-    assert a.found.sequences == 8
+    assert (a.found.sequences, a.found.landscape.loss.shape) == (8, (21, 21))
     assert a.found.landscape.here == engine.probe(a.experiment, w.state_dict, *first(w, 8)).loss
     surface = WHY["landscape"].pictures(a)["surface"](a, palette("light"))
     assert "Loss of 8 sequences" in surface["layout"]["meta"]["answer"]
