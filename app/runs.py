@@ -199,6 +199,12 @@ class Run:
         with self._lock:
             return self.head(), self._training.snapshot(self._show, self._layer) if self._training else None
 
+    @property
+    def rests(self) -> bool:
+        """It is not in training, and the step at which it stopped can be seen."""
+        training = self._training
+        return training is not None and not self.head()["run"]["playing"] and not training.unrecorded
+
     def past(self) -> Past | None:
         """All that is kept of it; None before the first pass."""
         training = self._training

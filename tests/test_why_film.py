@@ -364,6 +364,20 @@ def test_the_step_holds_until_the_newest_is_asked_for():
     assert at.session_state["why_held"].path[-1].step == 20
 
 
+def test_a_run_that_was_just_paused_is_held_where_it_stopped():
+    at = page(**{name: str(value) for name, value in SMALL.items()})
+    run = RUNS.get(at.session_state["token"])
+    run.speed(0)
+    for _ in range(5):
+        run.play()
+        before = run._training.step
+        wait(lambda before=before: run._training.step > before + 20, at)
+        run.pause()
+        del at.session_state["why_held"]
+        at.run()
+        assert step_of(at) == run._training.step == run.picture()[1].step
+
+
 def test_the_slider_scrubs_the_run_itself():
     at = trained_page()
     at.run()

@@ -1,5 +1,6 @@
 """The head of the Why page: which training step is looked at. It holds until another is asked for."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from app.runs import Run
 from app.words import _
 
 OFTEN = 1.0  # seconds between two looks at a run in training
+STOPS = 0.5  # seconds that a paused run needs at most to come to rest
 STATES = 24  # of the run that are looked at together, about
 
 
@@ -32,6 +34,9 @@ def held(run: Run) -> Held | None:
     state, of = st.session_state, (run.token, run.setting)
     found: Held | None = state.get("why_held")
     if found is None or found.of != of:
+        end = time.monotonic() + STOPS
+        while not (run.rests or run.head()["run"]["playing"]) and time.monotonic() < end:
+            time.sleep(0.01)  # it has just been paused: where it stopped comes in a moment
         snapshot, past = run.picture()[1], run.past()
         if snapshot is None or snapshot.weights is None or past is None:
             return None
