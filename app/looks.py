@@ -126,7 +126,7 @@ def _over_training(
     e: engine.Experiment, t: engine.Trace, w: Weights, path: Sequence[Weights] = ()
 ) -> Generator[Any, None, Any]:
     """Of every state of the path, and this one; those that are known are not computed again. With what there is."""
-    states = sorted({state.step: state for state in (*path, w)}.values(), key=lambda state: state.step)
+    states = sorted({state.step: state for state in (w, *path)}.values(), key=lambda state: state.step)
     for n, state in enumerate(states):
         if state not in KNOWN:
             pieces = lyapunov.in_pieces(state.experiment, STEPS, 1, state_dict=state.state_dict)

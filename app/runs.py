@@ -49,6 +49,7 @@ class Run:
         self._status, self._message = "ready", ""
         self._stepped = 0.0  # when the last slice began
         self.looks: dict[tuple[Any, ...], Look] = {}  # closer looks at it, by name and what was asked for
+        self.held: Any = None  # what the page of closer looks has in view; it goes with the run, too
 
     # Commands: from any thread, at once, harmless when repeated.
 
@@ -149,6 +150,7 @@ class Run:
         for look in list(self.looks.values()):
             look.let_go()
         self.looks.clear()
+        self.held = None
 
     @property
     def setting(self) -> int:

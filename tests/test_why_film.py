@@ -352,6 +352,10 @@ def step_of(at: AppTest) -> int:
     return next(int("".join(c for c in text if c.isdigit())) for text in said(at) if "at step" in text)
 
 
+def held(at: AppTest) -> Any:
+    return RUNS.get(at.session_state["token"]).held
+
+
 def test_the_step_holds_until_the_newest_is_asked_for():
     at = trained_page()
     at.run()
@@ -360,8 +364,8 @@ def test_the_step_holds_until_the_newest_is_asked_for():
     at.button(key="why_newest").click().run()
     at.run()
     assert step_of(at) == 20
-    assert at.session_state["why_held"].path[0].step == 0
-    assert at.session_state["why_held"].path[-1].step == 20
+    assert held(at).path[0].step == 0
+    assert held(at).path[-1].step == 20
 
 
 def test_a_run_that_was_just_paused_is_held_where_it_stopped():
@@ -373,7 +377,7 @@ def test_a_run_that_was_just_paused_is_held_where_it_stopped():
         before = run._training.step
         wait(lambda before=before: run._training.step > before + 20, at)
         run.pause()
-        del at.session_state["why_held"]
+        run.held = None
         at.run()
         assert step_of(at) == run._training.step == run.picture()[1].step
 
@@ -388,7 +392,7 @@ def test_the_slider_scrubs_the_run_itself():
     at.select_slider(key="why_step").set_value(chosen).run()
     assert step_of(at) == chosen
     assert run.picture()[1].step == chosen  # what Explore shows
-    assert run.picture()[1].weights is at.session_state["why_held"].weights
+    assert run.picture()[1].weights.state_dict is run.held.weights.state_dict
     at.select_slider(key="why_step").set_value(20).run()
     assert run.head()["run"]["following"]
 
@@ -417,7 +421,7 @@ def test_a_control_that_moves_lets_go_of_the_step():
     at.run()
     assert RUNS.get(at.session_state["token"]).settle(30)
     at.run()
-    assert at.session_state["why_held"].weights.experiment.gain == 1.5
+    assert held(at).weights.experiment.gain == 1.5
 
 
 def test_before_training_there_is_nothing_to_scrub():
@@ -445,7 +449,7 @@ def test_steps_that_come_back_have_pictures_and_weights(monkeypatch):
 def test_the_panels_options_ask_anew(name):
     at = page(name, **{field: str(value) for field, value in SMALL.items()})
     (first,) = at.session_state["looks"].values()
-    assert first.options["path"] == at.session_state["why_held"].path
+    assert first.options["path"] == held(at).path
     if name == "landscape":
         at.button(key="why_other").click().run()
         *_, second = at.session_state["looks"].values()
@@ -465,12 +469,13 @@ def test_a_run_that_is_freed_holds_nothing(registry, monkeypatch):
     assert run.settle(60)
     trainer = weakref.ref(run._training._trainer)
     look = Look("credit", run.picture()[1].weights).start(registry.pool)
-    run.looks["credit",] = look
+    run.looks["credit",], run.held = look, look.weights
     assert look.done.wait(30)
     monkeypatch.setattr("app.watching.UNUSED", -1.0)
     registry.sweep()
     assert trainer() is None  # though the run itself is still held here, as a page that was closed holds it
     assert not run.looks
+    assert run.held is None
     assert run.picture()[1] is None
     run.configure(engine.Experiment(**SMALL, seed=1))
     run.play()

@@ -22,26 +22,27 @@ STATES = 24  # of the run that are looked at together, about
 class Held:
     """What is looked at: the state at one training step of a run, and the run's states around it."""
 
-    of: tuple[str, int]  # the run's token, and which of its settings
+    setting: int  # which of the run's settings it is of
     step: int  # the step that Explore shows
     lost: bool
     weights: Weights  # those kept nearest to it
-    path: tuple[Weights, ...]  # states of the run, spread over it
+    path: tuple[Weights, ...]  # states of the run, spread over it, this one among them
 
 
 def held(run: Run) -> Held | None:
     """The state that the page was opened with, or that was asked for since; None before the first pass."""
-    state, of = st.session_state, (run.token, run.setting)
-    found: Held | None = state.get("why_held")
-    if found is None or found.of != of:
+    found: Held | None = run.held
+    if found is None or found.setting != run.setting:
         end = time.monotonic() + STOPS
         while not (run.rests or run.head()["run"]["playing"]) and time.monotonic() < end:
             time.sleep(0.01)  # it has just been paused: where it stopped comes in a moment
         snapshot, past = run.picture()[1], run.past()
         if snapshot is None or snapshot.weights is None or past is None:
             return None
-        path = spread(past.weights.moments, STATES)
-        found = state.why_held = Held(of, snapshot.step, snapshot.lost, snapshot.weights, path)
+        kept = past.weights
+        path = {w.step: w for w in (*spread(kept.moments, STATES), kept.nearest(snapshot.weights.step))}
+        states = tuple(path[step] for step in sorted(path))
+        found = run.held = Held(run.setting, snapshot.step, snapshot.lost, snapshot.weights, states)
     return found
 
 
@@ -54,7 +55,7 @@ def draw(run: Run, now: Held) -> None:
         text = _("The network at step {n}, the nearest to step {step} whose weights are kept.")
     st.html(f"<p class='state'>{text.format(n=now.weights.step, step=now.step)}</p>")
     with st.container(horizontal=True, vertical_alignment="center", key="why_film"):
-        _every(OFTEN if run.head()["run"]["playing"] else None, partial(_player, now))
+        _every(OFTEN if run.head()["run"]["playing"] else None, partial(_player, now.weights.step, now.lost))
         _slider(run, now)
 
 
@@ -77,8 +78,11 @@ def _slider(run: Run, now: Held) -> None:
     )  # fmt: skip
 
 
-def _player(now: Held) -> None:
-    """Play or pause, where training is, and a way there. (What is drawn holds no run: a closed tab would keep it.)"""
+def _player(step: int, lost: bool) -> None:
+    """Play or pause, where training is, and a way there.
+
+    What is drawn again and again holds no run and none of its states: a closed tab would keep them.
+    """
     run = session.run()
     head = run.head()["run"]
     playing, reached = head["playing"], head["reached"]
@@ -94,7 +98,7 @@ def _player(now: Held) -> None:
             _("Pause") if playing else _("Play"), key="why_play", disabled=over,
             icon=":material/pause:" if playing else ":material/play_arrow:", on_click=_play, args=(not playing,),
         )  # fmt: skip
-        if reached > now.weights.step and not now.lost:
+        if reached > step and not lost:
             word = _("Show the newest, step {n}") if not playing else _("In training: show the newest, step {n}")
             if st.button(word.format(n=reached), key="why_newest", on_click=_newest):
                 st.rerun()
@@ -106,13 +110,14 @@ def _scrub() -> None:
     run = session.run()
     step, head = int(st.session_state.why_step), run.head()["run"]
     run.show(None if step >= head["reached"] and not head["playing"] else step)
-    st.session_state.pop("why_held", None)
+    run.held = None
 
 
 def _newest() -> None:
     session.command()
-    session.run().show(None)
-    st.session_state.pop("why_held", None)
+    run = session.run()
+    run.show(None)
+    run.held = None
 
 
 def _play(on: bool) -> None:
