@@ -26,7 +26,7 @@ def _steps(a: Asked) -> np.ndarray:
 def _frame(a: Asked, p: Palette, y: Part, meta: Part, data: list[Part], shapes: list[Part]) -> Part:
     """A picture along training, with the step that the page shows marked."""
     steps = _steps(a)
-    meta = {"x": _("step"), "labels": [], "ticks": {"x": "count", "y": "number"}} | meta
+    meta = {"x": _("step"), "labels": [], "ticks": {"x": "count", "y": "real"}} | meta
     x = along(p, int(steps[0]), max(int(steps[-1]), int(steps[0]) + 1))
     return {"data": data, "layout": layout(p, x, y, meta, [upright(a.step, p.soft), *shapes], "closest")}
 

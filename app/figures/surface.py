@@ -54,7 +54,7 @@ def surface(a: Asked, p: Palette) -> Part:
     labels.append(label("here", here, p.ink, [], "at", at=[0.0, 0.0], loose=True))
     meta = {
         "question": _("What lies around the network?"), "answer": _plane(a), "x": _unit(found.directions),
-        "labels": labels, "ticks": {"x": "number", "y": "number"},
+        "labels": labels, "ticks": {"x": "real", "y": "real"},
         "bar": {"range": [low, high], "ticks": [list(tick) for tick in zip(*ticks, strict=True)]},
     }  # fmt: skip
     return {"data": data, "layout": layout(p, _side(p, found.x, dx), _side(p, found.y, dy), meta, [], "closest")}
@@ -150,7 +150,7 @@ def off(a: Asked, p: Palette) -> Part:
     meta = {
         "question": _("How far from this slice is the run?"),
         "answer": _("‖Δθ‖ of the states kept: from here, and from the nearest point of the plane"),
-        "x": _("step"), "labels": labels, "ticks": {"x": "count", "y": "number"},
+        "x": _("step"), "labels": labels, "ticks": {"x": "count", "y": "real"},
     }  # fmt: skip
     x = along(p, int(steps[0]), int(max(steps[-1], steps[0] + 1)))
     return {"data": data, "layout": layout(p, x, even_axis(p, 0.0, 1.08 * top), meta, [upright(a.step, p.soft)])}

@@ -6,7 +6,7 @@ them (the stage; `standalone` for a notebook):
   labels   direct labels, see `label`
   notes    words inside the plot, at a place in paper fractions
   bar      colour bar: range, and ticks as [value, text]
-  ticks    {"x": "count", "y": "log" | "count"}: how to make new ticks where the reader has zoomed in; "number" for an
+  ticks    {"x": "count", "y": "log" | "count"}: how to make new ticks where the reader has zoomed in; "real" for an
            axis that is not of whole numbers
 """
 

@@ -1,7 +1,7 @@
 // One picture: the server's figure, dressed for the pixels that it has here. Zoom, hover and hidden curves are the reader's.
 
 import { apart, beside, sample } from './labels.js'
-import { bare, counts, decades, fill, html, numbers } from './text.js'
+import { bare, counts, decades, fill, html, reals } from './text.js'
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false }
 const pen = document.createElement('canvas').getContext('2d')
@@ -108,7 +108,7 @@ export class Picture {
     const axis = (name) => {
       const given = layout[name + 'axis'], own = this.#zoom?.[name], range = own ?? given.range
       const most = name === 'x' ? this.box.w / (fs * (range[1] > 9999 ? 4.6 : 3.2)) : this.box.h / (fs * 2.4)
-      const kind = meta.ticks[name], ticks = own && kind === 'log' ? decades(...range, most) : kind === 'number' ? numbers(...range, Math.min(most, 6)) : name === 'x' || own ? counts(...range, Math.min(most, 6), !own) : {}
+      const ticks = own && meta.ticks[name] === 'log' ? decades(...range, most) : meta.ticks[name] === 'real' ? (own ? reals(...range, Math.min(most, 6)) : {}) : name === 'x' || own ? counts(...range, Math.min(most, 6), !own) : {}
       return { ...given, ...ticks, range: [...range], tickfont: { ...given.tickfont, size: fs }, ticklabelstandoff: Math.round(fs * 0.3), fixedrange: touch }
     }
     return {

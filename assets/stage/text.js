@@ -39,10 +39,10 @@ export function counts(low, high, most, ends) {
   return { tickvals: values, ticktext: values.map(plain) }
 }
 
-/** Round ticks between two ends, whole numbers or not. */
-export function numbers(low, high, most) {
+/** Round ticks of a real axis that the reader zoomed into. */
+export function reals(low, high, most) {
   const step = nice((high - low) / Math.max(1, most)), values = []
-  for (let n = Math.ceil(low / step - 1e-9); n * step <= high * (1 + 1e-9); n++) values.push(n * step)
+  for (let n = Math.ceil(low / step); n * step <= high; n++) values.push(n * step)
   return { tickvals: values, ticktext: values.map(plain) }
 }
 
