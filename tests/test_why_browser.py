@@ -133,4 +133,4 @@ def test_the_landscape_and_the_film_of_a_run(visit):
     v.page.click(".st-key-why_other button")
     v.until(lambda: v.text(".st-key-why_landscape p.answer") != said)
     v.page.get_by_text("the run's own plane").click()
-    v.until(lambda: "plane of the run" in v.text("#still-surface p"))
+    v.until(lambda: "plane holds the run" in v.text("#still-surface p"))

@@ -121,7 +121,7 @@ def _reach(found: Landscape) -> float:
 
 def _side(p: Palette, at: np.ndarray, step: float) -> Part:
     ends = float(at[0] - step / 2), float(at[-1] + step / 2)
-    return even_axis(p, *ends) | {"range": list(ends), "showgrid": False}
+    return even_axis(p, *ends, most=7) | {"range": list(ends), "showgrid": False}
 
 
 def _unit(directions: str) -> str:
@@ -132,7 +132,7 @@ def _plane(a: Asked) -> str:
     found, a = a.found.landscape, replace(a, sequences=a.found.sequences)
     if found.directions == "random":
         return _("Loss of {n}; at ±1 each unit's weights have moved by their length").format(n=sequences(a))
-    return _("Loss of {n} in the plane of the run's first, last and this state").format(n=sequences(a))
+    return _("Loss of {n}; the plane holds the run's first, last and this state").format(n=sequences(a))
 
 
 def off(a: Asked, p: Palette) -> Part:
