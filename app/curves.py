@@ -33,7 +33,7 @@ def curves_of(trainer: engine.Trainer, trace: engine.Trace | None, validation: f
     parts = [h.loss, h.validation_loss, h.grad_norm, h.clipped, h.lr]
     rows, at = h.log10_grad_norms, h.grad_norms_at
     if trace is not None:
-        now = trace.loss, validation, trace.grad_norm, _clipped(trainer.experiment, trace), learning_rate(trainer)
+        now = trace.loss, validation, trace.grad_norm, _clipped(trainer.experiment, trace), trainer.lr
         parts = [np.append(part, value) for part, value in zip(parts, now, strict=True)]
         rows, at = np.concatenate([rows, trace.log10_grad_norms[None]]), np.append(at, trainer.step)
     elif h.diverged_at is not None:  # updates may have gone on after the pass that was not finite
@@ -44,13 +44,6 @@ def curves_of(trainer: engine.Trainer, trace: engine.Trace | None, validation: f
     loss, validation_loss, grad_norm, clipped, lr = parts
     diverged = None if h.diverged_at is None else (h.diverged_at, str(h.diverged_tensor))
     return Curves(loss, validation_loss, grad_norm, clipped, lr, rows, at, diverged, h.changes)
-
-
-def learning_rate(trainer: engine.Trainer) -> float:
-    """That of the next update. A schedule that was changed in training began anew then."""
-    e, changes = trainer.experiment, trainer.history.changes
-    since = max((change.step for change in changes if change.field.startswith("schedule")), default=0)
-    return e.lr * engine.SCHEDULES[e.schedule].factor(trainer.step - since, e.schedule_steps, e.schedule_factor)
 
 
 def _clipped(e: engine.Experiment, trace: engine.Trace) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from app import controls, session
-from app.views import explore, why
+from app.views import explore, small, why
 from app.words import _
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -16,11 +16,13 @@ page = st.navigation(
     [
         st.Page(explore.page, title=_("Explore"), url_path="explore", default=True),
         st.Page(why.page, title=_("Why"), url_path="why"),
+        st.Page(small.page, title=_("Small worlds"), url_path="small"),
     ],
     position="top",
 )
 session.turn_to(page.url_path)
 session.read_link()
+session.read_beside()
 session.take()
 session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints
 session.write_link()
@@ -28,6 +30,9 @@ st.html(ASSETS / "chrome.css")
 st.html(f"<script>{(ASSETS / 'keys.js').read_text()}</script>", unsafe_allow_javascript=True)
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
 
-controls.draw()
+if page.url_path == "small":
+    small.controls()
+else:
+    controls.draw()
 session.delivered()
 page.run()

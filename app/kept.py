@@ -9,10 +9,11 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 import engine
+from app.curves import Curves
 from app.shown import Shown, run_free, shown_of
 
 BUDGET = 12_000_000  # bytes for the kept steps of one run: 900 of the default, more than a scrubber has pixels
-WEIGHTS_BUDGET = 4_000_000  # bytes for the weights kept of one run: 400 times those of the default
+WEIGHTS_BUDGET = 4_000_000  # bytes for the weights kept of one run, with Adam 130 times those of the default
 RADII_SHARE = 0.03  # of the time that eigenvalues may take
 
 
@@ -30,6 +31,7 @@ class Moment:
     radii_at: int  # the step when they were measured: of a wide network not at every one
     truncation: tuple[float, float] | None  # truncated BPTT: cosine and ratio of norms against the full gradient
     shown: Shown
+    parts: np.ndarray  # (3, blocks) ‖g‖, ‖Δθ‖ and ‖θ‖ of each block of weights, of the update that follows
     examples: int  # sequences seen before this step
     seconds: float  # of training before this step
 
@@ -46,10 +48,15 @@ class Weights:
     step: int
     experiment: engine.Experiment  # the settings in use there
     state_dict: Mapping[str, np.ndarray]
+    optimizer_state: np.ndarray | None = None  # None: zero, as before the first step
+    lr: float | None = None  # of the update that followed; None: that of the experiment
+    curves: Curves | None = None  # of the run so far; this and the next are given to those that are shown, not kept
+    moments: "Kept[Moment] | None" = None
 
     @property
     def size(self) -> int:
-        return sum(value.nbytes for value in self.state_dict.values())
+        state = 0 if self.optimizer_state is None else self.optimizer_state.nbytes
+        return state + sum(value.nbytes for value in self.state_dict.values())
 
 
 class Sized(Protocol):
@@ -133,6 +140,18 @@ class Radii:
         return cls(found, step, time.monotonic() - begin, begin)
 
 
+def weights_of(trainer: engine.Trainer, trace: engine.Trace) -> Weights:
+    """What is kept of a trainer at its current step, whose pass is `trace`."""
+    state = trainer.optimizer_state if trainer.step else None
+    return Weights(trainer.step, trainer.experiment, trace.state_dict, state, trainer.lr)
+
+
+def parts_of(trainer: engine.Trainer, trace: engine.Trace) -> np.ndarray:
+    """‖g‖, ‖Δθ‖ and ‖θ‖ of each block, (3, blocks), of the update that a trainer will make of the pass `trace`."""
+    u = engine.update(trainer.experiment, trace, trainer.optimizer_state, trainer.step, trainer.lr)
+    return np.stack([u.gradient_norms, u.change_norms, u.weight_norms])
+
+
 def moment_of(
     trainer: engine.Trainer, trace: engine.Trace, validation: float, radii: Radii, before: Moment | None
 ) -> Moment:
@@ -153,6 +172,7 @@ def moment_of(
         radii=radii.found,
         radii_at=radii.step,
         truncation=trace.truncation,
+        parts=parts_of(trainer, trace),
         shown=shown_of(e, trace, run_free(trainer, trace.inputs), None if before is None else before.shown),
         examples=trainer.examples,
         seconds=trainer.seconds,

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import gcd
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -16,8 +16,8 @@ from app.figures.asked import Asked
 from app.kept import Weights
 from app.pool import Pool
 from engine.cells import KINDS
-from engine.data import batch
-from engine.instruments import gradient_flow, jacobian_spectrum, landscape, lyapunov, weight_gradient
+from engine.data import batch, dropout_masks
+from engine.instruments import clip, floats, gradient_flow, jacobian_spectrum, landscape, lyapunov, weight_gradient
 from engine.instruments.pieces import Pieces
 
 SLICE = 0.025  # seconds of work before others have their turn
@@ -160,6 +160,25 @@ def _gates(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
     return engine.gates(t)
 
 
+def _update(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    """(the update at this step, the kept steps up to it, (3, blocks) norms at each of them)"""
+    yield 0.0
+    before = [] if w.moments is None else [moment for moment in w.moments.moments if moment.step <= w.step]
+    steps, parts = np.array([moment.step for moment in before], np.int32), [moment.parts for moment in before]
+    return engine.update(e, t, w.optimizer_state, w.step, w.lr), steps, np.array(parts)
+
+
+def _clipping(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    """(at this step, lr, ‖g‖ and ‖clip(g)‖ of all steps up to it)"""
+    curves, steps = w.curves, slice(0, w.step + 1)
+    past = () if curves is None else (curves.lr[steps], curves.grad_norm[steps], curves.clipped[steps])
+    return (yield from clip.in_pieces(t, e.clip_threshold)), *past
+
+
+def _floats(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
+    return floats.in_pieces(e, t)
+
+
 # (experiment, pass, weights, whatever else the page has asked for, by name)
 # … -> shares that are done, or (share, what is found so far)
 INSTRUMENTS: Mapping[str, Callable[..., Generator[Any, None, Any]]] = {
@@ -169,7 +188,13 @@ INSTRUMENTS: Mapping[str, Callable[..., Generator[Any, None, Any]]] = {
     "gates": _gates,
     "landscape": _landscape,
     "over_training": _over_training,
+    "floats": _floats,
+    "update": _update,
+    "clipping": _clipping,
 }
+
+
+WHOLE = ("update", "clipping")  # of the gradient that training uses, and no part of it
 
 
 def sequences(e: engine.Experiment) -> int:
@@ -178,10 +203,15 @@ def sequences(e: engine.Experiment) -> int:
     return max(1, min(e.sequences, NUMBERS // each))
 
 
-def probe(w: Weights, most: int | None = None) -> engine.Trace:
-    """The pass at these weights on the batch that the run saw there, or on the first (at most so many) of it."""
-    e = w.experiment
-    return engine.probe(e, w.state_dict, *_first(e, min(sequences(e), most or e.sequences), *batch(e, w.step)))
+def probe(w: Weights, most: int | None = None, whole: bool = False) -> engine.Trace:
+    """The pass at these weights on the batch that the run saw there, or on the first (at most so many) of it.
+
+    `whole`: on all of it and with the step's dropout, for what has to be the very gradient of training.
+    """
+    e, (inputs, targets) = w.experiment, batch(w.experiment, w.step)
+    if whole:
+        return engine.probe(e, w.state_dict, inputs, targets, dropout_masks(e, w.step, inputs.shape[1]))
+    return engine.probe(e, w.state_dict, *_first(e, min(sequences(e), most or e.sequences), inputs, targets))
 
 
 def _first(e: engine.Experiment, few: int, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -250,7 +280,7 @@ class Look:
             self._pieces, self._trace, self.asked, self.share = None, None, None, 0.0
             return None
         if self._pieces is None and not self.cancelled:
-            self._trace = probe(w)
+            self._trace = probe(w, whole=self.name in WHOLE)
             self._pieces = INSTRUMENTS[self.name](w.experiment, self._trace, w, **self.options)
         while not self.cancelled and time.monotonic() - begin < SLICE:
             assert self._pieces is not None
@@ -271,4 +301,5 @@ class Look:
 
     def _end(self) -> None:
         self._pieces = self._trace = None
+        self.weights = replace(self.weights, curves=None, moments=None)  # a look is kept longer than they need to be
         self.done.set()

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import link, settings
+from app import link, settings, small
 from app.history import Choice, History
 from app.registry import RUNS
 from app.runs import Run
@@ -41,6 +41,38 @@ def read_link() -> None:
         state.history = History(Choice(found.preset, found.values))
 
 
+def read_beside() -> None:
+    """Set what Small worlds has of its own, from the link where it says something new."""
+    state, query = st.session_state, _query(beside=True)
+    now = state.get("beside")
+    if now is not None:
+        moved = any(name not in state or state[name] != value for name, value in now.items())
+        if moved or state.commanded or query == state.linked_beside or state.page != "small":
+            _check_beside(now)
+            return
+    values, complaints = small.read(query)
+    command()
+    set_beside(values)
+    state.beside, state.linked_beside = values, query
+    state.complaints = [*complaints, *state.complaints][: link.MOST_COMPLAINTS]
+
+
+def _check_beside(now: dict[str, Any]) -> None:
+    """Take what its controls say; a widget may say None for a moment, or be gone."""
+    state = st.session_state
+    for name, value in now.items():
+        if not small.FIELDS[name].accepts(state.get(name)):
+            state[name] = value
+    state.beside = {name: state[name] for name in now}
+
+
+def set_beside(values: Mapping[str, Any]) -> None:
+    """Set some of its controls."""
+    for name, value in values.items():
+        st.session_state.undelivered[name] = value
+        st.session_state[name] = value
+
+
 def take() -> None:
     """Take what the controls say as the experiment; one that is refused leaves the old one."""
     state = st.session_state
@@ -67,10 +99,12 @@ def write_link() -> None:
     """Write the link of the experiment into the address."""
     state = st.session_state
     wanted = link.write(state.experiment, state.history.now.preset)
-    lists = {name: [text] for name, text in wanted.items()}
-    if not lists == _query() == state.linked:  # the address may be older than what was written there last
-        st.query_params.from_dict(wanted)
-    state.linked = lists
+    beside = small.write(state.beside) if state.page == "small" else {}
+    lists, others = ({name: [text] for name, text in texts.items()} for texts in (wanted, beside))
+    said, said_beside = lists == _query() == state.linked, others == _query(beside=True) == state.linked_beside
+    if not (said and said_beside):  # the address may be older than what was written there last
+        st.query_params.from_dict(beside | wanted)
+    state.linked, state.linked_beside = lists, others
 
 
 def delivered() -> None:
@@ -159,8 +193,9 @@ def _set(preset: str, values: Mapping[str, Any]) -> None:
             state[field] = value
 
 
-def _query() -> dict[str, list[str]]:
-    return {name: st.query_params.get_all(name) for name in st.query_params}
+def _query(beside: bool = False) -> dict[str, list[str]]:
+    """What the address says of the experiment, or `beside` it of Small worlds."""
+    return {name: st.query_params.get_all(name) for name in st.query_params if (name in small.FIELDS) == beside}
 
 
 def _went_back(query: dict[str, list[str]]) -> bool:

@@ -10,6 +10,7 @@ from app.figures.template import Part
 from app.figures.words import player_words
 from app.frames import Encoder
 
+WORDS = ("hide", "whole", "player", "play", "pause", "step", "step_back", "replay_scrubber", "of_steps", "no_solid")
 _component = st.components.v2.component(
     "still",
     html='<div class="still"></div>',
@@ -27,11 +28,11 @@ def theme() -> str:
     return said if said in ("light", "dark") else "dark" if st.context.theme.type == "dark" else "light"
 
 
-def still(key: str, figures: Mapping[str, Part], painted: str) -> None:
-    """Place figures, made for the theme `painted`."""
+def still(key: str, figures: Mapping[str, Part], painted: str, steps: int = 0) -> None:
+    """Place figures, made for the theme `painted`; where they hold paths of so many `steps`, under a player."""
     frame = base64.b64encode(Encoder().encode({}, dict(figures))).decode()
-    words = {name: player_words()[name] for name in ("hide", "whole")}
-    data = {"frame": frame, "ids": list(figures), "words": words, "theme": painted}
+    words = {name: player_words()[name] for name in WORDS}
+    data = {"frame": frame, "ids": list(figures), "words": words, "theme": painted, "steps": steps}
 
     def repaint() -> None:
         session.command()

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import engine
 from app.curves import Curves, curves_of
-from app.kept import WEIGHTS_BUDGET, Kept, Moment, Radii, Weights, moment_of
+from app.kept import WEIGHTS_BUDGET, Kept, Moment, Radii, Weights, moment_of, weights_of
 from app.snapshot import Snapshot
 
 SLICE = 0.025  # seconds of training before others have their turn
@@ -63,7 +63,7 @@ class Training:
         moment = moment_of(self._trainer, trace, validation, self._radii, None)
         curves, weights = (
             curves_of(self._trainer, trace, validation),
-            Kept((Weights(0, e, trace.state_dict),), WEIGHTS_BUDGET),
+            Kept((weights_of(self._trainer, trace),), WEIGHTS_BUDGET),
         )
         self.past = Past(curves, Kept((moment,)), weights, e, self._trainer.stopped)
 
@@ -120,7 +120,7 @@ class Training:
             rests = rests or self.ended
             self._radii = Radii.of(self.experiment, trainer.step, trace, None if rests else self._radii)
             kept = kept.add(moment_of(trainer, trace, validation, self._radii, kept.newest))
-            weights = weights.add(Weights(trainer.step, self.experiment, trace.state_dict))
+            weights = weights.add(weights_of(trainer, trace))
         curves = curves_of(trainer, trace, validation)
         if curves.diverged is not None:
             kept, weights = self._with_last_finite(kept, weights, curves.diverged[0] - 1)
@@ -143,7 +143,7 @@ class Training:
         trace = again.trace()
         radii = Radii.of(self.first, step, trace)
         moment = moment_of(again, trace, again.validation_loss(), radii, kept.newest)
-        return kept.add(moment), weights.add(Weights(step, again.experiment, trace.state_dict))
+        return kept.add(moment), weights.add(weights_of(again, trace))
 
     def snapshot(self, step: int | None, layer: int) -> Snapshot:
         """All that a picture of `step` (None: the newest) needs."""
@@ -185,5 +185,5 @@ class Training:
             baseline_label=self._baseline_label,
             references=self._references,
             diverged=past.curves.diverged,
-            weights=past.weights.nearest(moment.step),
+            weights=replace(past.weights.nearest(moment.step), curves=past.curves, moments=past.kept),
         )

@@ -43,11 +43,12 @@ ABOVE = {
 }  # fmt: skip
 LOG2_E = 1.4426950408889634
 LN2 = {64: (0.693147180369123816490, 1.90821492927058770002e-10), 32: (0.693359375, -2.12194440e-4)}  # high, low part
-MAGIC = {64: 1.5 * 2.0**52, 32: 1.5 * 2.0**23}  # adding it rounds to an integer, in the low bits
 MANTISSA = {64: 52, 32: 23}
-SIGMOID_TOP = {64: 708.39, 32: 87.33}  # beyond −this it is 0, and not a subnormal number
-TANH_TOP = {64: 18.71, 32: 8.66}  # beyond it tanh is ±1 but for one unit of the last bit
+MAGIC = {64: 1.5 * 2.0**52 + 1023, 32: 1.5 * 2.0**23 + 127}  # k + this has in its low bits the exponent of 2^k
+SIGMOID_LEAST = {64: -708.39, 32: -87.33}  # below it is 0, and not a subnormal number
 INFINITE = {64: 710.0, 32: 89.0}  # rounds to k = 1024, 128: 2^k as computed is infinity
+SIGMOID_MOST = 40.0  # above it is 1
+TANH_TOP = {64: 18.71, 32: 8.66}  # beyond it tanh is ±1 but for one unit of the last bit
 
 
 @cache
@@ -197,50 +198,55 @@ class Lanes:
         r = rest - small
         return self._power(t), r, (rest - r) - small
 
-    def _below(self, x: Value) -> tuple[Value, Value]:
-        """e^x = s e^r with s = 2^k, 0 ≤ r ≤ ln 2 up to rounding: e^x − 1 then has no cancellation for x ≥ 0."""
-        t = x * LOG2_E - 0.5 + MAGIC[self.bits]
-        k = t - MAGIC[self.bits]
-        high, low = LN2[self.bits]
-        return self._power(t), (x - k * high) - k * low
-
-    def _polynomial(self, r: Value, of: dict[int, list[float]]) -> Value:
+    def _polynomial(self, r: Value, coefficients: list[float]) -> Value:
         """r² q(r), by Horner's rule."""
-        *rest, last = of[self.bits]
+        *rest, last = coefficients
         q = r * last + rest[-1]
         for c in rest[-2::-1]:
             q = q * r + c
         return r * r * q
 
     def _power(self, t: Value) -> Value:
-        """2^k, with k in the low bits of t."""
+        """2^k of t = k + MAGIC."""
         shift = ir.Constant(self.integers, [MANTISSA[self.bits]] * self.lanes)
-        power = self.b.shl(self.b.bitcast(t.v, self.integers), shift)
-        one = self.b.bitcast(self.constant(1.0), self.integers)
-        return Value(self, self.b.bitcast(self.b.add(one, power), self.vector))
+        return Value(self, self.b.bitcast(self.b.shl(self.b.bitcast(t.v, self.integers), shift), self.vector))
 
     def expm1(self, x: Value) -> Value:
         """e^x − 1 for x ≤ 40, exact near 0 too."""
         x = self.where(x > 40.0, 40.0, x)  # both comparisons are false for NaN, which therefore stays
         s, r, low = self._nearest(self.where(x < -40.0, -40.0, x))
-        return s * ((self._polynomial(r, NEAR) + low) + r) + (s - 1.0)
+        return s * ((self._polynomial(r, NEAR[self.bits]) + low) + r) + (s - 1.0)
 
     def tanh(self, x: Value) -> Value:
-        """e/(e + 2) with e = e^{2|x|} − 1, and the sign of x."""
+        """e/(e + 1) with e = (e^{2|x|} − 1)/2, and the sign of x.
+
+        2|x| = k ln 2 + 2r with 0 ≤ r ≤ ½ ln 2 up to rounding, so that e has no cancellation.
+        """
         size = self.abs(x)
-        s, r = self._below(size * 2.0)
-        e = s * (self._polynomial(r, ABOVE) + r) + (s - 1.0)
-        d = e + 2.0
+        t = size * (2 * LOG2_E) - 0.4999 + MAGIC[self.bits]
+        k = t - MAGIC[self.bits]
+        high, low = LN2[self.bits]
+        r = (size - k * (high / 2)) - k * (low / 2)
+        s = self._power(t)
+        of_2r = [c * 2.0 ** (n + 1) for n, c in enumerate(ABOVE[self.bits])]  # (e^{2r} − 1)/2 = r + r² q(r)
+        e = s * (self._polynomial(r, of_2r) + r) + (s * 0.5 - 0.5)
+        d = e + 1.0
         y = e / d
-        y = y - y * (0.5 - 0.5 * y) * (e - (d - 2.0))  # what rounding took from d, exact; and 1/d = (1 − y)/2
+        y = y - (y - y * y) * (e - (d - 1.0))  # what rounding took from d, exact; and y/d = y − y²
         return self.with_sign(self.where(size > TANH_TOP[self.bits], 1.0, y), x)
 
     def sigmoid(self, x: Value) -> Value:
-        """w = 1/(1 + e^{|x|}), or 1 − w for x ≥ 0: the relative precision is kept on both sides."""
-        size, top = self.abs(x), SIGMOID_TOP[self.bits]
-        s, r, _ = self._nearest(self.where(size > top, INFINITE[self.bits], size))
-        w = 1.0 / ((s * (self._polynomial(r, NEAR) + r) + 1.0) + s)
-        return self.where(x < 0.0, w, 1.0 - w)
+        """1/(1 + s e^r), the larger of 1 and s added last, so that one rounding counts."""
+        bits = self.bits
+        x = self.where(x > SIGMOID_MOST, SIGMOID_MOST, x)
+        x = self.where(x < SIGMOID_LEAST[bits], -INFINITE[bits], x)
+        t = x * -LOG2_E + MAGIC[bits]
+        k = t - MAGIC[bits]
+        high, low = LN2[bits]
+        r = (-x - k * high) - k * low
+        s = self._power(t)
+        smaller, larger = self.where(s < 1.0, s, 1.0), self.where(s > 1.0, s, 1.0)
+        return 1.0 / ((s * (self._polynomial(r, NEAR[bits]) + r) + smaller) + larger)
 
     def phi(self, x: Value) -> Value:
         """The experiment's activation, chosen at run time by its number; tanh where none is given."""

@@ -6,25 +6,40 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine._jit import jit
+from engine.matmul import once
 from engine.rows import Row
 
 
 @dataclass(frozen=True)
 class Clip(Row):
-    apply: Callable[[np.ndarray, np.ndarray, float, float], None] | None
-    """(gradient, where in it each tensor starts and the last one ends, its norm, threshold), in place"""
+    apply: Callable[[np.ndarray, np.ndarray, float, float], float] | None
+    """(gradient, where in it each tensor starts and the last one ends, its norm, threshold) -> norm after; in place"""
 
 
 @jit
 def global_norm(gradient):
     """‖g‖₂ over all parameters, accumulated in float64; scaled where the squares would leave the range of float64.
 
-    np.float64, because float() of a float32 stays one in Numba.
+    np.float64, because float() of a float32 stays one in Numba. Four sums: an addition need not wait for the last one.
     """
-    total = 0.0
-    for i in range(gradient.size):
-        g = np.float64(gradient[i])
-        total += g * g
+    once()
+    first, second, third, total = 0.0, 0.0, 0.0, 0.0
+    rest = gradient.size % 4
+    for i in range(0, gradient.size - rest, 4):
+        a, b, c, d = (
+            np.float64(gradient[i]),
+            np.float64(gradient[i + 1]),
+            np.float64(gradient[i + 2]),
+            np.float64(gradient[i + 3]),
+        )
+        first += a * a
+        second += b * b
+        third += c * c
+        total += d * d
+    for i in range(gradient.size - rest, gradient.size):
+        a = np.float64(gradient[i])
+        total += a * a
+    total += first + second + third
     if 1e-200 < total < 1e200:
         return np.sqrt(total)
     largest = 0.0
@@ -47,9 +62,11 @@ def global_norm(gradient):
 def clip_norm(gradient, starts, norm, threshold):
     """g ← g · min(1, c/(‖g‖ + 1e-6))."""
     factor = gradient.dtype.type(min(1.0, threshold / (norm + 1e-6)))
-    if factor < 1:
-        for i in range(gradient.size):
-            gradient[i] *= factor
+    if not factor < 1:  # NaN too
+        return norm
+    for i in range(gradient.size):
+        gradient[i] *= factor
+    return global_norm(gradient)
 
 
 @jit
@@ -61,6 +78,7 @@ def clip_value(gradient, starts, norm, threshold):
             gradient[i] = top
         elif gradient[i] < -top:
             gradient[i] = -top
+    return global_norm(gradient)
 
 
 @jit
@@ -72,6 +90,7 @@ def clip_param_norm(gradient, starts, norm, threshold):
         if size > threshold:
             for i in range(tensor.size):  # g/‖g‖ first, in float64: c/‖g‖ may leave the range of the type
                 tensor[i] = np.float64(tensor[i]) / size * threshold
+    return global_norm(gradient)
 
 
 @jit
@@ -82,6 +101,7 @@ def clip_unit(gradient, starts, norm, threshold):
         g = np.float64(gradient[i])
         size = abs(g)
         gradient[i] = g / (size if size > epsilon else epsilon)
+    return global_norm(gradient)
 
 
 CLIPS: dict[str, Clip] = {

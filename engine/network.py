@@ -59,6 +59,18 @@ class Network:
         shapes = {name: view.shape for name, view in self.parameters.items()}
         return Parameters(self._cell_name, shapes, self.parameters.flat.dtype)
 
+    @cached_property
+    def _of_gradient(self) -> tuple[list[tuple[Any, ...]], list[tuple[np.ndarray, np.ndarray]], np.ndarray | None]:
+        """What `_add_up` adds, by shard: arguments of `split`; (whole, part) of the head; the embedding or None."""
+        g, apart = self.gradient, int(self.cell.apart)
+        splits = [
+            (*dw, add, apart, *tensors)
+            for add, shard in enumerate(self.shards)
+            for dw, tensors in zip(shard.dw, g.layers, strict=True)
+        ]
+        heads = [pair for s in self.shards for pair in zip((g["head.weight"], g["head.bias"]), s.head, strict=True)]
+        return splits, heads, g.get("embedding.weight")
+
     def forward(self, inputs: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """outputs (S, B, O) of inputs (T, B, I), of the network's type; one-hot where embedded.
 
@@ -110,19 +122,18 @@ class Network:
 
     def _add_up(self) -> None:
         """The gradient of the batch, from that of the shards."""
-        g = self.gradient
-        for add, shard in enumerate(self.shards):
-            for dw, tensors in zip(shard.dw, g.layers, strict=True):
-                unroll.split(*dw, add, int(self.cell.apart), *tensors)
-        first, *others = (shard.head for shard in self.shards)
-        for k, name in enumerate(("head.weight", "head.bias")):
-            g[name][...] = first[k]
-            for other in others:
-                g[name][...] += other[k]
-        if "embedding.weight" in g:
-            g["embedding.weight"][...] = 0
+        splits, heads, embedding = self._of_gradient
+        for arguments in splits:
+            unroll.split(*arguments)
+        for k, (into, part) in enumerate(heads):
+            if k < 2:
+                into[...] = part
+            else:
+                into += part
+        if embedding is not None:
+            embedding[...] = 0
             for shard in self.shards:
-                shard.add_embedded(g["embedding.weight"])
+                shard.add_embedded(embedding)
 
     def _by_step(self, targets: np.ndarray) -> np.ndarray:
         """Targets (S, B, O), or classes (S, B): those of the last step only get their axis."""

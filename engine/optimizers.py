@@ -12,6 +12,8 @@ import numpy as np
 from engine._jit import jit
 from engine.rows import Row
 
+EPSILON, ADAGRAD_EPSILON, ADADELTA_EPSILON = 1e-8, 1e-10, 1e-6
+
 
 @dataclass(frozen=True)
 class Optimizer(Row):
@@ -19,6 +21,7 @@ class Optimizer(Row):
     update: Callable[[np.ndarray, np.ndarray, np.ndarray, float, float, int], None]
     uses_momentum: bool = False
     decoupled: bool = False  # weight decay shrinks θ by the factor 1 − ηλ, and is not part of the gradient
+    epsilon: float | None = None  # where gradients stay below it, steps are smaller than elsewhere
 
     def init(self, params: np.ndarray) -> np.ndarray:
         """The state before the first step: (slots, n), zero."""
@@ -72,7 +75,7 @@ def nesterov(params, gradient, state, lr, momentum, step):
 @jit
 def adagrad(params, gradient, state, lr, momentum, step):
     """s ← s + g²;  θ ← θ − η g/(√s + ε),  ε = 1e-10."""
-    eta, epsilon = params.dtype.type(lr), params.dtype.type(1e-10)
+    eta, epsilon = params.dtype.type(lr), params.dtype.type(ADAGRAD_EPSILON)
     total = state[0]
     for i in range(params.size):
         total[i] += gradient[i] * gradient[i]
@@ -83,7 +86,7 @@ def adagrad(params, gradient, state, lr, momentum, step):
 def rmsprop(params, gradient, state, lr, momentum, step):
     """v ← α v + (1−α) g²;  θ ← θ − η g/(√v + ε),  α = 0.99, ε = 1e-8."""
     eta, alpha, beta = params.dtype.type(lr), params.dtype.type(0.99), params.dtype.type(0.01)
-    epsilon = params.dtype.type(1e-8)
+    epsilon = params.dtype.type(EPSILON)
     square = state[0]
     for i in range(params.size):
         square[i] = alpha * square[i] + beta * gradient[i] * gradient[i]
@@ -94,7 +97,7 @@ def rmsprop(params, gradient, state, lr, momentum, step):
 def adadelta(params, gradient, state, lr, momentum, step):
     """v ← ρ v + (1−ρ) g²;  Δ = g √(u + ε)/√(v + ε);  u ← ρ u + (1−ρ) Δ²;  θ ← θ − η Δ,  ρ = 0.9, ε = 1e-6."""
     eta, rho, rest = params.dtype.type(lr), params.dtype.type(0.9), params.dtype.type(1 - 0.9)
-    epsilon = params.dtype.type(1e-6)
+    epsilon = params.dtype.type(ADADELTA_EPSILON)
     square, moved = state[0], state[1]
     for i in range(params.size):
         square[i] = rho * square[i] + rest * gradient[i] * gradient[i]
@@ -107,7 +110,7 @@ def adadelta(params, gradient, state, lr, momentum, step):
 def dynamic(params, gradient, state, lr, momentum, step):
     """v ← β v + (1−β) g²;  θ ← θ − η g/(√v + ε),  β = 0.9, ε = 1e-8."""
     eta, beta, rest = params.dtype.type(lr), params.dtype.type(0.9), params.dtype.type(1 - 0.9)
-    epsilon = params.dtype.type(1e-8)
+    epsilon = params.dtype.type(EPSILON)
     square = state[0]
     for i in range(params.size):
         square[i] = beta * square[i] + rest * gradient[i] * gradient[i]
@@ -119,7 +122,7 @@ def adam_uncorrected(params, gradient, state, lr, momentum, step):
     """m ← β₁ m + (1−β₁) g;  v ← β₂ v + (1−β₂) g²;  θ ← θ − η m/(√v + ε)."""
     beta1, beta2 = params.dtype.type(0.9), params.dtype.type(0.999)
     rest1, rest2 = params.dtype.type(1 - 0.9), params.dtype.type(1 - 0.999)
-    eta, epsilon = params.dtype.type(lr), params.dtype.type(1e-8)
+    eta, epsilon = params.dtype.type(lr), params.dtype.type(EPSILON)
     mean, square = state[0], state[1]
     for i in range(params.size):
         mean[i] = beta1 * mean[i] + rest1 * gradient[i]
@@ -134,7 +137,7 @@ def adam(params, gradient, state, lr, momentum, step):
     rest1, rest2 = params.dtype.type(1 - 0.9), params.dtype.type(1 - 0.999)
     rate = params.dtype.type(lr / (1 - 0.9**step))
     scale = params.dtype.type(1 / np.sqrt(1 - 0.999**step))
-    epsilon = params.dtype.type(1e-8)
+    epsilon = params.dtype.type(EPSILON)
     mean, square = state[0], state[1]
     for i in range(params.size):
         mean[i] = beta1 * mean[i] + rest1 * gradient[i]
@@ -175,6 +178,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         "Duchi, Hazan & Singer 2011; torch.optim.Adagrad",
         1,
         adagrad,
+        epsilon=ADAGRAD_EPSILON,
     ),
     "rmsprop": Optimizer(
         "RMSprop",
@@ -182,6 +186,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         "Tieleman & Hinton 2012; torch.optim.RMSprop",
         1,
         rmsprop,
+        epsilon=EPSILON,
     ),
     "adadelta": Optimizer(
         "Adadelta",
@@ -190,6 +195,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         "Zeiler 2012, algorithm 1; torch.optim.Adadelta",
         2,
         adadelta,
+        epsilon=ADADELTA_EPSILON**0.5,
     ),
     "dynamic": Optimizer(
         "dynamic rate",
@@ -198,6 +204,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         "RMSprop's form with β = 0.9",
         1,
         dynamic,
+        epsilon=EPSILON,
     ),
     "adam": Optimizer(
         "Adam",
@@ -205,6 +212,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         "Kingma & Ba 2015, algorithm 1; torch.optim.Adam",
         2,
         adam,
+        epsilon=EPSILON,
     ),
     "adam_uncorrected": Optimizer(
         "Adam, uncorrected",
@@ -212,6 +220,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         "Kingma & Ba 2015, without the corrections of §3",
         2,
         adam_uncorrected,
+        epsilon=EPSILON,
     ),
     "adamw": Optimizer(
         "AdamW",
@@ -220,5 +229,6 @@ OPTIMIZERS: dict[str, Optimizer] = {
         2,
         adam,
         decoupled=True,
+        epsilon=EPSILON,
     ),
 }

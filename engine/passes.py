@@ -1,5 +1,6 @@
 """A pass: forward, loss, backward, at fixed weights on one batch."""
 
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -34,5 +35,5 @@ def run_pass(
         for layer, gradient in enumerate(gradients):
             network.gradient[f"weight_hh_l{layer}"][...] += e.omega * gradient
     norm = global_norm(network.gradient.flat)
-    non_finite = None if np.isfinite(loss) and np.isfinite(norm) else first_non_finite(network, loss)
+    non_finite = None if isfinite(loss) and isfinite(norm) else first_non_finite(network, loss)
     return Pass(loss, norm, non_finite, inputs, targets, d_outputs, cut, keeps)

@@ -78,25 +78,25 @@ class _Arrays:
 
 
 def _over_row(b: ir.IRBuilder, bits: int, units: Any, activation: Any, body: Callable[[Lanes, Any], None]) -> None:
-    """Run body(m, j) for the units from j on, a whole register of them, and then for those that are left."""
-    if activation is not None:  # twice: tanh is what nearly all use, and needs no call
+    """Run body(m, j) for the units from j on, a whole register of them, and then for those that are left.
+
+    Twice where there is an activation: tanh is what nearly all use, and needs no call. The others always look what is
+    left, which costs less than compiling the body once more.
+    """
+    lanes = register_bits() // bits
+    if activation is not None:
         with b.if_else(b.icmp_signed("==", activation, I64(NUMBERS["tanh"]))) as (tanh, other):
             with tanh:
                 _over_row(b, bits, units, None, body)
-            with other:
-                _registers(b, bits, units, activation, body)
-    else:
-        _registers(b, bits, units, None, body)
-
-
-def _registers(b: ir.IRBuilder, bits: int, units: Any, activation: Any, body: Callable[[Lanes, Any], None]) -> None:
-    lanes = register_bits() // bits
+            with other, cgutils.for_range_slice(b, I64(0), units, I64(lanes), inc=True) as (j, _):
+                body(Lanes(b, bits, activation, columns=b.sub(units, j)), j)
+        return
     rest = b.urem(units, I64(lanes))
     whole = b.sub(units, rest)
     with cgutils.for_range_slice(b, I64(0), whole, I64(lanes), inc=True) as (j, _):
-        body(Lanes(b, bits, activation), j)
+        body(Lanes(b, bits), j)
     with b.if_then(b.icmp_signed(">", rest, I64(0))):
-        body(Lanes(b, bits, activation, columns=rest), whole)
+        body(Lanes(b, bits, columns=rest), whole)
 
 
 def _constant(typingctx: Any, cell: Any, value: Callable[[Cell], int]) -> Any:
@@ -206,7 +206,7 @@ def step(typingctx, cell, activation, z, rows, memory, saved, units, t):
 def pullback(typingctx, cell, activation, saved, rows, memory, dh, dc, dz, t, slot):
     """dh, dc at state t+1 -> dz[slot]; and dh, dc at state t, as far as not through W_hh, in place.
 
-    Returns (Σ over the batch of ‖dh‖₂, the same of ‖dc‖₂), float64, of the gradients that came in.
+    Returns (Σ over the batch of ‖dh‖₂, ‖dc‖₂ of the whole batch), float64, of the gradients that came in.
     """
     row = BY_CLASS[cell.instance_class]
     sig = types.UniTuple(types.float64, 2)(cell, types.intp, saved, rows, memory, dh, dc, dz, types.intp, types.intp)
@@ -219,21 +219,25 @@ def pullback(typingctx, cell, activation, saved, rows, memory, dh, dc, dz, t, sl
         double = ir.DoubleType()
         wide = ir.VectorType(double, register_bits() // bits)
         root = b.module.declare_intrinsic("llvm.sqrt", [double])
-        totals = [cgutils.alloca_once_value(b, ir.Constant(double, 0.0)) for _ in range(2)]
-        squares = [cgutils.alloca_once(b, wide) for _ in gradients]
+        none = ir.Constant(wide, [0.0] * wide.count)
+        total = cgutils.alloca_once_value(b, ir.Constant(double, 0.0))
+        squares = [cgutils.alloca_once_value(b, none) for _ in range(2)]
+
+        def norm(square: Any) -> Any:
+            return b.call(root, [Lanes(b, bits).total(b.load(square))])
+
         with cgutils.for_range(b, batch) as loop:
             r = loop.index
             old = b.add(b.mul(a.value("t"), batch), r)
             new = b.add(old, batch)
             into = b.add(b.mul(a.value("slot"), batch), r)
-            for total in squares:
-                b.store(ir.Constant(wide, [0.0] * wide.count), total)
+            b.store(none, squares[0])
 
             def body(m: Lanes, j: Any) -> None:
                 arriving = tuple(a.load(m, name, r, j) for name in gradients)
-                for x, total in zip(arriving, squares, strict=True):  # squares in float64: no underflow
+                for x, square in zip(arriving, squares, strict=False):  # squares in float64: no underflow
                     y = x.v if bits == 64 else b.fpext(x.v, wide)
-                    b.store(b.fadd(b.fmul(y, y, flags=("contract",)), b.load(total), flags=("contract",)), total)
+                    b.store(b.fadd(b.fmul(y, y, flags=("contract",)), b.load(square), flags=("contract",)), square)
                 values, carried = row.pullback(
                     m,
                     a.saved(m, old, j, len(row.saved)),
@@ -247,10 +251,8 @@ def pullback(typingctx, cell, activation, saved, rows, memory, dh, dc, dz, t, sl
                         a.store(m, name, r, j, x)
 
             _over_row(b, bits, units, a.value("activation"), body)
-            m = Lanes(b, bits)
-            for total, square in zip(totals, squares, strict=False):
-                b.store(b.fadd(b.load(total), b.call(root, [m.total(b.load(square))])), total)
-        return context.make_tuple(b, sig.return_type, [b.load(total) for total in totals])
+            b.store(b.fadd(b.load(total), norm(squares[0])), total)
+        return context.make_tuple(b, sig.return_type, [b.load(total), norm(squares[1])])
 
     return sig, codegen
 

@@ -15,15 +15,21 @@ from engine.trace import Trace, trace
 from engine.weights import initialise
 
 
-def probe(e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: Any = None, targets: Any = None) -> Trace:
+def probe(
+    e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: Any = None, targets: Any = None,
+    masks: Any = None,
+) -> Trace:  # fmt: skip
     """One pass at the initial weights on the first batch, or on your weights, or on your data.
 
     state_dict: arrays with PyTorch's names and shapes; inputs: (T, B, I); targets: (B,), (B, O) or (T, B, O) real, or
     classes (B,) or (T, B). Where your inputs and targets differ from the task's in T, B, I or O, yours are used.
-    Raises ValueError that names what is wrong with an argument. Dropout is off, as in torch's eval mode.
+    Raises ValueError that names what is wrong with an argument. Dropout is off, as in torch's eval mode, unless `masks`
+    are given: those of a training step (engine.data.dropout_masks).
     """
     network, x, y = network_of(e, state_dict, inputs, targets)
-    return trace(network, run_pass(network, e, x, y))
+    if masks is not None:
+        masks = _as_masks(e, masks, *x.shape[:2])
+    return trace(network, run_pass(network, e, x, y, masks))
 
 
 def network_of(
@@ -50,6 +56,16 @@ def network_of(
     else:
         load(parameters, state_dict)
     return Network(e.kind, e.nonlinearity, parameters, len(x), x.shape[1], every_step), x, y
+
+
+def _as_masks(e: Experiment, value: Any, steps: int, batch: int) -> np.ndarray:
+    masks = as_array("masks", value)
+    allowed = [(e.num_layers - 1, n, batch, e.hidden_size) for n in (steps, 1)]
+    if masks.shape not in allowed or masks.dtype.kind not in "fiub":
+        raise ValueError(
+            f"masks: shape {masks.shape}, {masks.dtype}; allowed: {allowed[0]} or {allowed[1]}, real numbers"
+        )
+    return np.ascontiguousarray(masks, e.dtype)
 
 
 def _output_size(e: Experiment, classes: np.ndarray, state_dict: Mapping[str, Any] | None) -> int:

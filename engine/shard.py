@@ -120,6 +120,16 @@ class Shard:
         """The gradient of the head's weight and bias."""
         return tuple(np.zeros_like(self._parameters[f"head.{name}"]) for name in ("weight", "bias"))  # type: ignore[return-value]
 
+    @cached_property
+    def _of_layer(self) -> list[tuple[np.ndarray, ...]]:
+        """A layer's buffers in the order of unroll.backward."""
+        above, embedded = self._dx
+        return [
+            (layer.back, layer.back_x, self.rows[k], self.memory[k], self.saved[k], *self._scratch, *self.dw[k],
+             above if k else embedded)
+            for k, layer in enumerate(self._layers)
+        ]  # fmt: skip
+
     def forward(self, inputs: np.ndarray, masks: np.ndarray | None = None) -> None:
         """Fill rows, memory, saved and outputs from the batch's inputs (T, B, I), one-hot where embedded."""
         inputs = inputs[:, self.part]
@@ -144,8 +154,7 @@ class Shard:
 
     def loss(self, name: str, targets: np.ndarray) -> tuple[float, np.ndarray]:
         """This shard's part of the batch's loss, and ∂L/∂outputs (S, b, O); targets (S, B, O) or (S, B)."""
-        with np.errstate(all="ignore"):
-            return LOSSES[name].value_and_gradient(self.outputs, targets[:, self.part], self.share)
+        return LOSSES[name].value_and_gradient(self.outputs, targets[:, self.part], self.share)
 
     def backward(self, d_outputs: np.ndarray, cut: int = 0) -> None:
         """Fill head, dw, norms and exponents from the shard's ∂L/∂outputs."""
@@ -160,16 +169,14 @@ class Shard:
         want_weights: bool = True,
     ) -> None:  # fmt: skip
         """From the gradient that arrives at the last states of the top layer, (n, b, H), down through all layers."""
-        from_above, embedded = self._dx
         for k in range(len(self._layers) - 1, -1, -1):
-            layer, below = self._layers[k], from_above if k else embedded
             unroll.normalise(arriving, of_arriving)
             unroll.backward(
-                layer.weights, self._activation, cut, int(want_weights), arriving, of_arriving, layer.back,
-                layer.back_x, self.rows[k], self.memory[k], self.saved[k], *self._scratch, *self.dw[k], below,
-                norms[k], exponents[k],
+                self._layers[k].weights, self._activation, cut, int(want_weights), arriving, of_arriving,
+                *self._of_layer[k], norms[k], exponents[k],
             )  # fmt: skip
             if k:
+                below = self._dx[0]
                 if self._masks is not None:
                     below *= self._masks[k - 1]
                 arriving, of_arriving = below, exponents[k].copy()

@@ -4,16 +4,15 @@ from time import perf_counter
 
 import numpy as np
 
-from engine.clipping import CLIPS, global_norm
+from engine import updating
 from engine.data import batches, dropout_masks, validation_batches
 from engine.experiment import Experiment, check_experiment
 from engine.generate import generate
 from engine.network import Network
-from engine.optimizers import OPTIMIZERS, decay_weights, shrink_weights
+from engine.optimizers import OPTIMIZERS
 from engine.parameters import frozen
 from engine.passes import Pass, run_pass
 from engine.record import Curves, Rows
-from engine.schedules import SCHEDULES
 from engine.tasks import TASKS
 from engine.trace import Change, History, Trace, trace
 from engine.weights import blank, initialise
@@ -45,8 +44,7 @@ class Trainer:
         self._parameters = blank(e)
         initialise(self._parameters, e)
         self._networks: dict[tuple[int, int, str], Network] = {}
-        self._optimizer, self._clip = OPTIMIZERS[e.optimizer], CLIPS[e.clip]
-        self._state = self._optimizer.init(self._parameters.flat)
+        self._state = OPTIMIZERS[e.optimizer].init(self._parameters.flat)
         self._validation: list[tuple[np.ndarray, np.ndarray]] | None = None
         self._pass: Pass | None = None
         self._batches = batches(e)
@@ -81,7 +79,7 @@ class Trainer:
         if fixed := [name for name in changed if name not in LIVE]:
             raise ValueError(f"{', '.join(fixed)}: cannot change in training; allowed: {', '.join(LIVE)}")
         self._changes += tuple(Change(self.step, name, getattr(before, name), getattr(e, name)) for name in changed)
-        self.experiment, self._clip = e, CLIPS[e.clip]
+        self.experiment = e
         if any(name.startswith("schedule") for name in changed):
             self._schedule_since = self.step
         if "omega" in changed:  # it is part of the gradient
@@ -125,6 +123,16 @@ class Trainer:
     def state_dict(self) -> dict[str, np.ndarray]:
         """The weights by PyTorch's names: read-only copies."""
         return self._parameters.copies()
+
+    @property
+    def optimizer_state(self) -> np.ndarray:
+        """What the optimizer remembers, (slots, n), all weights in the order of `state_dict`: a read-only copy."""
+        return frozen(self._state.copy())
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next update. A schedule that was changed in training began anew then."""
+        return updating.learning_rate(self.experiment, self.step - self._schedule_since)
 
     @property
     def diverged(self) -> bool:
@@ -190,16 +198,9 @@ class Trainer:
         if validation < self._best[0]:
             self._best = validation, k
         begin = perf_counter()
-        since = k - self._schedule_since
-        lr, clipped = e.lr * SCHEDULES[e.schedule].factor(since, e.schedule_steps, e.schedule_factor), norm
-        if self._clip.apply is not None:
-            self._clip.apply(gradient, self._parameters.starts, norm, e.clip_threshold)
-            clipped = global_norm(gradient)
-        if e.weight_decay and self._optimizer.decoupled:
-            shrink_weights(weights, lr * e.weight_decay)
-        elif e.weight_decay:
-            decay_weights(weights, gradient, e.weight_decay)
-        self._optimizer.update(weights, gradient, self._state, lr, e.momentum, k + 1)
+        lr, clipped = self.lr, updating.clip(e, gradient, self._parameters.starts, norm)
+        updating.decay(e, weights, gradient, lr)
+        updating.step(e, weights, gradient, self._state, lr, k + 1)
         self.examples += done.inputs.shape[1]
         self._curves.add(k, (loss, validation, lr, norm, clipped, self.examples))
         self._loss = loss

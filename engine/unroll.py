@@ -149,7 +149,8 @@ def add_scaled(x, exponents, y, others):
 def normalise(gradient, exponents):
     """Bring gradient (n, B, H) into the safe band, each of the n by itself; exponents (n,) take up the difference."""
     once()
-    flat, count, band = flatten(gradient), gradient.shape[1] * gradient.shape[2], _band(gradient)
+    flat, count = flatten(gradient), gradient.shape[1] * gradient.shape[2]
+    band = _band(flat)
     for k in range(gradient.shape[0]):
         largest = 0.0
         for i in range(k * count, (k + 1) * count):
@@ -200,10 +201,9 @@ def backward(
     steps, batch = saved.shape[0], rows.shape[1]
     width, units = cell.weight_hh.shape
     size, joined, last = cell.weight_ih.shape[1], width - is_gated(cell) * units, steps - arriving.shape[0]
-    group, z_row, band = dz.shape[0], dz.shape[2], _band(dh)
     o, one = number(0), number(1)
     flat_dz, flat_dh, flat_dc, flat_dx = flatten(dz), flatten(dh), flatten(dc), flatten(dx)
-    flat_arriving = flatten(arriving)
+    flat_arriving, group, z_row, band = flatten(arriving), dz.shape[0], dz.shape[2], _band(flat_dh)
     clear(flat_dh)
     clear(flat_dc)
     clear(flatten(dw_h))

@@ -60,6 +60,23 @@ def test_every_question_is_answered_for_the_network_that_was_trained(visit):
     v.until(lambda: v.painted("spectrum") == 3)  # the panels are open as they were left
 
 
+def test_the_lenses(visit):
+    v = visit("?cell=lstm&hidden_size=8&batch_size=4&seq_length=20&clip=value&clip_threshold=0.01")
+    v.page.select_option(".speed select", "0")
+    v.page.click("[data-do=play]")
+    v.page.wait_for_function("window.__stage.step >= 10")
+    v.page.click("[data-do=play]")
+    v.ask("floats", "update", "clipping")
+    for name, pictures in (("floats", 3), ("update", 5), ("clipping", 5)):
+        v.until(lambda name=name, n=pictures: v.painted(name) == n)
+    layout = "document.querySelector('#still-plane .graph')._fullLayout"
+    unit = "(a) => a._length / (a.range[1] - a.range[0])"
+    wide, high = v.page.evaluate(f"[{layout}.xaxis, {layout}.yaxis].map({unit})")
+    assert abs(wide - high) < 0.02 * high  # an angle on the screen is the angle
+    ticks = v.page.locator("#still-scatter .xtick").all_text_contents()
+    assert any(text.startswith("10") for text in ticks)  # decades, not their logarithms
+
+
 def test_the_pictures_follow_the_theme_and_fit_a_phone(visit):
     v = visit("?hidden_size=8&batch_size=4&seq_length=20", color_scheme="dark")
     v.ask("credit")

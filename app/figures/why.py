@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from app.figures import credit, exponents, film, gate_use, spectrum, surface
+from app.figures import clipping, credit, exponents, film, floating, gate_use, moves, spectrum, surface
 from app.figures.asked import Asked, Draw
 from app.figures.palette import palette
 from app.figures.template import standalone
@@ -37,6 +37,9 @@ WHY: dict[str, Closer] = {
     "over_training": Closer("Does training move it to the edge?", film.sentence, film.pictures),
     "landscape": Closer("What does the loss look like around here?", surface.sentence, surface.pictures),
     "gates": Closer("How long do the gates keep, and do they still move?", gate_use.sentence, gate_use.pictures),
+    "floats": Closer("What would plain float32 have seen?", floating.sentence, floating.pictures),
+    "update": Closer("What does the optimizer make of the gradient?", moves.sentence, moves.pictures),
+    "clipping": Closer("What does clipping change about the step?", clipping.sentence, clipping.pictures),
 }
 
 

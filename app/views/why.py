@@ -53,10 +53,10 @@ def page() -> None:
             look.done.wait(max(0.0, end - time.monotonic()))
             with panels[name]:
                 _panel(name, look, layer)
-        _every(SELDOM, _keep)
+        keep()
 
 
-def _every(seconds: float, draw: Callable[[], None]) -> None:
+def _every(seconds: float, draw: Callable[[], object]) -> None:
     """Draw a part of the page, now and at every so many seconds."""
     fragment: Any = st.fragment(draw, run_every=seconds)
     fragment()
@@ -69,9 +69,9 @@ def _waiting_for_run() -> None:
     st.html(f"<p class='state'>{run.head()['message'] or _('The first pass is being computed.')}</p>")
 
 
-def _keep() -> None:
-    """A run that nobody asks for is freed: this page does, as long as it is open."""
-    session.run()
+def keep() -> None:
+    """A run that nobody asks for is freed: a page that shows another picture asks for it as long as it is open."""
+    _every(SELDOM, session.run)
 
 
 def _layer(w: Weights) -> int:

@@ -106,9 +106,13 @@ export class Picture {
       return own
     })
     const axis = (name) => {
-      const given = layout[name + 'axis'], own = this.#zoom?.[name], range = own ?? given.range
+      const given = layout[name + 'axis'], own = this.#zoom?.[name], range = own ?? (meta.equal ? this.#equal(layout)[name] : given.range)
       const most = name === 'x' ? this.box.w / (fs * (range[1] > 9999 ? 4.6 : 3.2)) : this.box.h / (fs * 2.4)
-      const ticks = own && meta.ticks[name] === 'log' ? decades(...range, most) : meta.ticks[name] === 'real' ? (own ? reals(...range, Math.min(most, 6)) : {}) : name === 'x' || own ? counts(...range, Math.min(most, 6), !own) : {}
+      const kind = meta.ticks[name]
+      const ticks = kind === 'names' ? {}
+        : kind === 'log' && (own || name === 'x') ? decades(...range, most)
+        : kind === 'real' ? (own ? reals(...range, Math.min(most, 6)) : {})
+        : name === 'x' || own ? counts(...range, Math.min(most, 6), !own) : {}
       return { ...given, ...ticks, range: [...range], tickfont: { ...given.tickfont, size: fs }, ticklabelstandoff: Math.round(fs * 0.3), fixedrange: touch }
     }
     return {
@@ -120,6 +124,12 @@ export class Picture {
         dragmode: touch ? false : 'zoom', datarevision: this.#revision, uirevision: 'stage',
       },
     }
+  }
+
+  /** Ranges with one unit for both axes, so that an angle is an angle: at least those given, longer where there is room. */
+  #equal({ xaxis: { range: [x0, x1] }, yaxis: { range: [y0, y1] } }) {
+    const { w, h } = this.box, unit = Math.max((x1 - x0) / w, (y1 - y0) / h)
+    return { x: [x0, x0 + unit * w], y: [y0, y0 + unit * h] }
   }
 
   /** Is there room for a letter at every unit of the x axis? */

@@ -1,8 +1,11 @@
 // Pictures that stand still: one frame, as it comes with the page. Streamlit calls mount at every rerun.
+// Where the frame holds paths of so many `steps`, a player shows them step by step.
 
 import { Frames, fromBase64 } from './frames.js'
 import { lookOf, plotly, styled, themeOf } from './page.js'
 import { Picture } from './picture.js'
+import { Replay, at } from './replay.js'
+import { Scene } from './scene.js'
 
 class Still {
   look = {}
@@ -15,22 +18,32 @@ class Still {
   }
 
   /** Show a frame; the same one again changes nothing but the theme. */
-  show({ frame, ids, words, theme }, ask) {
+  show({ frame, ids, words, theme, steps }, ask) {
     const here = themeOf(this.root)
     this.root.classList.toggle('dark', here === 'dark')
     if (here !== theme) ask(here) // the server cannot know the theme before the page has said it
     if (frame === this.frame) return
     this.frame = frame
+    this.figures = this.#read(frame).figures
     if (String(ids) !== String([...this.pictures.keys()])) this.#build(ids, words)
-    const { figures } = this.#read(frame)
-    for (const [id, picture] of this.pictures) picture.show(figures[id], true)
+    this.replay?.pause()
+    this.replay = steps ? (this.replay ?? new Replay(words, (step) => this.#step(step))) : null
+    if (steps && this.replay.root.parentElement !== this.root) this.root.prepend(this.replay.root)
+    for (const [id, picture] of this.pictures) if (!steps || !this.figures[id].layout.meta.replay) picture.show(this.figures[id], true)
+    this.replay?.over(steps)
   }
 
   close() {
     clearInterval(this.watch)
+    this.replay?.pause()
     this.size.disconnect()
     for (const picture of this.pictures.values()) picture.close()
     stills.delete(this.root)
+  }
+
+  /** The pictures with a path, at one of its steps. */
+  #step(step) {
+    for (const [id, picture] of this.pictures) if (this.figures[id].layout.meta.replay) picture.show(at(this.figures[id], step), true)
   }
 
   #read(frame) {
@@ -41,15 +54,16 @@ class Still {
 
   #build(ids, words) {
     for (const picture of this.pictures.values()) picture.close()
-    this.root.replaceChildren(...ids.map((id) => {
+    const drawn = ids.map((id) => {
       const figure = Object.assign(document.createElement('figure'), { id: 'still-' + id })
       figure.innerHTML = '<h2></h2><p></p><button type="button" class="whole" hidden></button><div class="plot"><div class="graph" role="img"></div><div class="words"></div></div>'
       figure.querySelector('.whole').textContent = words.whole
       return figure
-    }))
+    })
+    this.root.replaceChildren(...drawn)
     this.size.observe(this.root)
     Object.assign(this.look, lookOf(this.root.querySelector('p')))
-    this.pictures = new Map(ids.map((id, i) => [id, new Picture(this.root.children[i], this.library, words, this.look)]))
+    this.pictures = new Map(ids.map((id, i) => [id, new (this.figures[id].layout.scene ? Scene : Picture)(drawn[i], this.library, words, this.look)]))
   }
 
   #measure() {
