@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 import app.kept
 import app.looks
+import app.probing
 import engine
 from app.figures import palette
 from app.figures.asked import Asked
@@ -126,7 +127,7 @@ def test_the_batch_is_that_of_the_step():
 
 @pytest.mark.parametrize("task", ["adding", "sine", "text"])
 def test_of_a_large_batch_only_some_sequences_are_looked_at(task, monkeypatch):
-    monkeypatch.setattr(app.looks, "NUMBERS", 12 * 6 * 2 + 1)
+    monkeypatch.setattr(app.probing, "NUMBERS", 12 * 6 * 2 + 1)
     w = weights(task=task)
     t = probe(w)
     assert sequences(w.experiment) == 2

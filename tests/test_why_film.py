@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 import app.looks
+import app.states
 import engine
 from app.figures import palette
 from app.figures.asked import Asked
 from app.figures.why import WHY, closer_figure
 from app.frames import Encoder, decode
 from app.kept import Weights, spread
-from app.looks import KNOWN, Look, probe, sequences
+from app.looks import Look, probe, sequences
 from app.memory import give_back
 from app.pool import Pool
 from app.registry import RUNS
+from app.states import KNOWN
 from app.training import Training
 from engine.data import batch
 from engine.instruments.pieces import finish
@@ -225,8 +227,8 @@ def test_every_state_is_what_the_engine_says(fields):
 
 def test_known_states_are_not_computed_again(monkeypatch):
     states, computed = run_of(12, 3), []
-    original = app.looks.lyapunov.in_pieces
-    monkeypatch.setattr(app.looks.lyapunov, "in_pieces", lambda e, *a, **k: computed.append(1) or original(e, *a, **k))
+    original = app.states.lyapunov.in_pieces
+    monkeypatch.setattr(app.states.lyapunov, "in_pieces", lambda e, *a, **k: computed.append(1) or original(e, *a, **k))
     asked("over_training", states[2], path=states[:3])
     assert len(computed) == 3
     asked("over_training", states[4], path=states)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import app.looks
+import app.probing
 import engine
 from app.figures import clipping, floating, moves, palette
 from app.figures.asked import Asked
@@ -87,7 +87,7 @@ def test_a_setting_that_changed_on_the_way_counts():
 
 
 def test_the_gradient_of_an_update_is_that_of_the_whole_batch(monkeypatch, pool):
-    monkeypatch.setattr(app.looks, "NUMBERS", 1)
+    monkeypatch.setattr(app.probing, "NUMBERS", 1)
     w = weights(batch_size=8)
     assert app.looks.sequences(w.experiment) == 1
     look = Look("update", w).start(pool)

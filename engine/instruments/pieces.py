@@ -14,3 +14,12 @@ def finish(pieces: Pieces[Result]) -> Result:
             next(pieces)
         except StopIteration as done:
             return done.value
+
+
+def part(before: float, share: float, pieces: Pieces[Result]) -> Pieces[Result]:
+    """These pieces as a share of a longer work, of which `before` is done."""
+    while True:
+        try:
+            yield before + share * next(pieces)
+        except StopIteration as done:
+            return done.value
