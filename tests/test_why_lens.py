@@ -89,7 +89,7 @@ def test_a_setting_that_changed_on_the_way_counts():
 def test_the_gradient_of_an_update_is_that_of_the_whole_batch(monkeypatch, pool):
     monkeypatch.setattr(app.probing, "NUMBERS", 1)
     w = weights(batch_size=8)
-    assert app.looks.sequences(w.experiment) == 1
+    assert app.probing.sequences(w.experiment) == 1
     look = Look("update", w).start(pool)
     assert look.done.wait(30)
     t = engine.probe(w.experiment, w.state_dict, *batch(w.experiment, 0))
