@@ -1,7 +1,8 @@
 """The training steps that the scrubber can bring back, in bounded memory."""
 
 import time
-from collections.abc import Mapping
+from bisect import bisect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
@@ -102,6 +103,21 @@ class Kept(Generic[Thing]):
     def nearest(self, step: int) -> Thing:
         """The kept moment nearest to a step."""
         return min(self.moments, key=lambda moment: abs(moment.step - step))
+
+
+def spread(things: Sequence[Thing], most: int) -> tuple[Thing, ...]:
+    """At most about `most` of them, evenly over the steps: those nearest to whole multiples of 1, 2, 4, … steps, and
+    the first and the last. So what was chosen stays chosen, or every second of it, while a run goes on."""
+    steps = [thing.step for thing in things]
+    stride = 1
+    while steps[-1] - steps[0] > stride * (most - 1):
+        stride *= 2
+    chosen = {0, len(steps) - 1}
+    for wanted in range(steps[0], steps[-1], stride):
+        at = bisect(steps, wanted) - 1
+        after = min(at + 1, len(steps) - 1)
+        chosen.add(at if wanted - steps[at] <= steps[after] - wanted else after)
+    return tuple(things[at] for at in sorted(chosen))
 
 
 @dataclass(frozen=True)

@@ -3,30 +3,39 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import engine
+from app import states
 from app.figures.asked import Asked
 from app.kept import Weights
 from app.pool import Pool
+from app.probing import probe, sequences
 from engine.cells import KINDS
-from engine.data import batch, dropout_masks
-from engine.instruments import clip, floats, gradient_flow, jacobian_spectrum, lyapunov
-from engine.instruments.pieces import Pieces, one_after_another
+from engine.instruments import clip, floats, gradient_flow, jacobian_spectrum, lyapunov, weight_gradient
+from engine.instruments.pieces import Pieces, part
 
 SLICE = 0.025  # seconds of work before others have their turn
 GRACE = 5.0  # seconds that it works on when nobody waits for it any more
-NUMBERS = 1 << 20  # of the states of all sequences that are looked at: a few of a large batch say the same
+FORGOTTEN = 60.0  # seconds after which it lets go of what it has so far
 LOSSES, LAGS, EXPONENTS = 200, 100, 32  # rows of the matrix, timesteps of the spectra, exponents: what one can see
 log = logging.getLogger(__name__)
 
 
+class Credit(NamedTuple):
+    """Which steps the losses feel, and which steps shape the weights."""
+
+    flow: engine.GradientFlow
+    weights: engine.WeightGradient
+
+
 def _credit(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
-    return gradient_flow.in_pieces(e, t, everywhere=True, most=LOSSES)
+    flow = yield from part(0.0, 0.7, gradient_flow.in_pieces(e, t, everywhere=True, most=LOSSES))
+    return Credit(flow, (yield from part(0.7, 0.3, weight_gradient.in_pieces(e, t))))
 
 
 def _spectrum(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
@@ -34,11 +43,12 @@ def _spectrum(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
 
 
 def _exponents(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
-    """[along the task's inputs, without input]"""
-    count = min(EXPONENTS, e.hidden_size * KINDS[e.kind].states * e.num_layers)
-    return one_after_another(
-        *(lyapunov.in_pieces(e, count=count, inputs=i, state_dict=w.state_dict) for i in lyapunov.INPUTS)
-    )
+    """(along the task's inputs, without input)"""
+    count, found = min(EXPONENTS, e.hidden_size * KINDS[e.kind].states * e.num_layers), []
+    for half, inputs in enumerate(lyapunov.INPUTS):
+        pieces = lyapunov.in_pieces(e, count=count, inputs=inputs, state_dict=w.state_dict)
+        found.append((yield from part(half / 2, 0.5, pieces)))
+    return tuple(found)
 
 
 def _gates(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
@@ -65,11 +75,15 @@ def _floats(e: engine.Experiment, t: engine.Trace, w: Weights) -> Pieces[Any]:
     return floats.in_pieces(e, t)
 
 
-INSTRUMENTS: Mapping[str, Callable[[engine.Experiment, engine.Trace, Weights], Pieces[Any]]] = {
+# (experiment, pass, weights, whatever else the page has asked for, by name)
+# … -> shares that are done, or (share, what is found so far)
+INSTRUMENTS: Mapping[str, Callable[..., Generator[Any, None, Any]]] = {
     "credit": _credit,
     "spectrum": _spectrum,
     "exponents": _exponents,
     "gates": _gates,
+    "landscape": states.landscape_of,
+    "over_training": states.over_training,
     "floats": _floats,
     "update": _update,
     "clipping": _clipping,
@@ -79,38 +93,20 @@ INSTRUMENTS: Mapping[str, Callable[[engine.Experiment, engine.Trace, Weights], P
 WHOLE = ("update", "clipping")  # of the gradient that training uses, and no part of it
 
 
-def sequences(e: engine.Experiment) -> int:
-    """How many of the batch are looked at: all, unless they are very long or wide."""
-    each = e.steps * e.hidden_size * e.num_layers * KINDS[e.kind].states
-    return max(1, min(e.sequences, NUMBERS // each))
-
-
-def probe(w: Weights, whole: bool = False) -> engine.Trace:
-    """The pass at these weights on the batch that the run saw there, or the first sequences of it.
-
-    `whole`: on all of it and with the step's dropout, for what has to be the very gradient of training.
-    """
-    e, few = w.experiment, slice(0, sequences(w.experiment))
-    inputs, targets = batch(e, w.step)
-    if whole:
-        return engine.probe(e, w.state_dict, inputs, targets, dropout_masks(e, w.step, inputs.shape[1]))
-    targets = targets[:, few] if engine.TASKS[e.task].every_step else targets[few]
-    return engine.probe(e, w.state_dict, inputs[:, few].copy(), targets)
-
-
 @dataclass
 class Look:
     """One instrument on one state. Made and cancelled from any thread; `work` belongs to the pool."""
 
     name: str
     weights: Weights
+    options: Mapping[str, Any] = field(default_factory=dict)  # what its instrument is asked for beside
 
     def __post_init__(self) -> None:
         self.share = 0.0  # how much is done, 0 to 1
-        self.asked: Asked | None = None  # the result, when there is one
+        self.asked: Asked | None = None  # the result, when there is one; a part of it before, where parts are shown
         self.failed = self.cancelled = False
         self.done = threading.Event()
-        self._pieces: Pieces[Any] | None = None
+        self._pieces: Generator[Any, None, Any] | None = None
         self._trace: engine.Trace | None = None
         self._pool: Pool | None = None
         self._wanted = time.monotonic()  # when somebody was last waiting for it
@@ -134,8 +130,14 @@ class Look:
         if self._pool is not None:
             self._pool.wake(self)  # it may be resting
 
+    def let_go(self) -> None:
+        """Nobody will come back to it: the result goes, too, whoever still holds the look."""
+        self.cancel()
+        self.asked = None
+
     def work(self) -> float | None:
-        """A slice; asks to be called again until it is done, or nobody waits for it."""
+        """A slice; asks to be called again until it is done. While nobody waits for it, it rests; it begins anew for
+        whoever comes back late."""
         if self.done.is_set():
             return None
         try:
@@ -148,13 +150,19 @@ class Look:
 
     def _work(self) -> float | None:
         w, begin = self.weights, time.monotonic()
+        if begin - self._wanted > FORGOTTEN and not self.cancelled:
+            self._pieces, self._trace, self.asked, self.share = None, None, None, 0.0
+            return None
         if self._pieces is None and not self.cancelled:
-            self._trace = probe(w, self.name in WHOLE)
-            self._pieces = INSTRUMENTS[self.name](w.experiment, self._trace, w)
+            self._trace = probe(w, whole=self.name in WHOLE)
+            self._pieces = INSTRUMENTS[self.name](w.experiment, self._trace, w, **self.options)
         while not self.cancelled and time.monotonic() - begin < SLICE:
             assert self._pieces is not None
             try:
-                self.share = next(self._pieces)
+                said = next(self._pieces)
+                self.share, found = said if isinstance(said, tuple) else (said, None)
+                if found is not None:  # so far
+                    self.asked = Asked(w.experiment, w.step, sequences(w.experiment), found)
             except StopIteration as done:
                 self.asked = Asked(w.experiment, w.step, sequences(w.experiment), done.value)
                 self._end()
@@ -163,7 +171,7 @@ class Look:
             self._end()
             return None
         now = time.monotonic()
-        return now if now - self._wanted < GRACE else None
+        return now if now - self._wanted < GRACE else self._wanted + FORGOTTEN + 1
 
     def _end(self) -> None:
         self._pieces = self._trace = None

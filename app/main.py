@@ -69,7 +69,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
 async def _sweep() -> None:
     while True:
         await asyncio.sleep(10)
-        RUNS.sweep()
+        await asyncio.to_thread(RUNS.sweep)
 
 
 app = st.App(

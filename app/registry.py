@@ -4,6 +4,7 @@ import threading
 import time
 
 from app.compiler import Compiler
+from app.memory import give_back
 from app.pool import Pool
 from app.runs import Run
 
@@ -27,7 +28,7 @@ class Registry:
             return self._runs.get(token or "")
 
     def sweep(self) -> None:
-        """Free the runs that nobody has used for a while."""
+        """Free the runs that nobody has used for a while, and all that they hold."""
         now = time.monotonic()
         with self._lock:
             gone = [run for run in self._runs.values() if run.unused(now)]
@@ -35,6 +36,8 @@ class Registry:
                 del self._runs[run.token]
         for run in gone:
             run.close()
+        if gone:
+            give_back()
 
     def clear(self) -> list[Run]:
         """Forget all runs; returns those that there were."""

@@ -13,9 +13,10 @@ from typing import Any
 
 import engine
 from app.compiler import Compiler
+from app.looks import Look
 from app.pool import Pool
 from app.snapshot import Snapshot, axis_end
-from app.training import LAST_STEP, Training
+from app.training import LAST_STEP, Past, Training
 from app.watching import Watcher, Watching
 from app.words import _
 
@@ -47,6 +48,8 @@ class Run:
         self._shown_setting = 0
         self._status, self._message = "ready", ""
         self._stepped = 0.0  # when the last slice began
+        self.looks: dict[tuple[Any, ...], Look] = {}  # closer looks at it, by name and what was asked for
+        self.held: Any = None  # what the page of closer looks has in view; it goes with the run, too
 
     # Commands: from any thread, at once, harmless when repeated.
 
@@ -128,6 +131,10 @@ class Run:
         """Somebody looks: `wake` is called whenever there is something new."""
         return self._watching.watch(wake)
 
+    def look_on(self) -> None:
+        """Somebody is there without a picture of the run: it goes on a little longer."""
+        self._watching.resume()
+
     def unused(self, now: float) -> bool:
         return self._watching.unused(now)
 
@@ -136,9 +143,14 @@ class Run:
         return self._watching.saw(self._setting, timeout)
 
     def close(self) -> None:
+        """No more work; and the memory is free at once, whoever still holds the run (a page that was closed may)."""
         with self._lock:
             self._closed = True
-            self._playing, self._goal, self._begin_with = False, None, None
+            self._playing, self._goal, self._begin_with, self._training = False, None, None, None
+        for look in list(self.looks.values()):
+            look.let_go()
+        self.looks.clear()
+        self.held = None
 
     @property
     def setting(self) -> int:
@@ -188,6 +200,17 @@ class Run:
         """Head and snapshot of one and the same moment; no snapshot before the first pass."""
         with self._lock:
             return self.head(), self._training.snapshot(self._show, self._layer) if self._training else None
+
+    @property
+    def rests(self) -> bool:
+        """It is not in training, and the step at which it stopped can be seen."""
+        training = self._training
+        return training is not None and not self.head()["run"]["playing"] and not training.unrecorded
+
+    def past(self) -> Past | None:
+        """All that is kept of it; None before the first pass."""
+        training = self._training
+        return training.past if training else None
 
     def _can_train(self) -> bool:
         if not self._settled.is_set():  # the run is about to begin
@@ -254,6 +277,8 @@ class Run:
     def _begin(self, e: engine.Experiment, setting: int) -> None:
         training = Training(e)
         with self._lock:
+            if self._closed:
+                return
             self._training, self._shown_setting = training, setting
             self._status, self._message = "ready", ""
             if training.ended:

@@ -22,6 +22,8 @@ def turn_to(page: str) -> None:
     state = st.session_state
     if state.setdefault("page", page) != page:
         state.page = page
+        if found := RUNS.get(state.get("token")):
+            found.held = None  # a closer look holds its step as long as its page is open
         command()
 
 

@@ -38,6 +38,11 @@ class Past:
         moment = self.kept.nearest(step)
         return moment.step, moment
 
+    def steps(self) -> list[int]:
+        """The steps that can be brought back whole: with their pictures and their weights."""
+        drawn = {moment.step for moment in self.kept.moments}
+        return [w.step for w in self.weights.moments if w.step in drawn]
+
 
 class Training:
     """Made with the first pass done. All methods but `snapshot` belong to one thread at a time."""

@@ -13,12 +13,14 @@ from engine.instruments.floats import FloatingPoint, Floats, floats
 from engine.instruments.gates import Gate, Gates, gates
 from engine.instruments.gradient_flow import GradientFlow, gradient_flow
 from engine.instruments.jacobian_spectrum import JacobianSpectrum, Recurrent, jacobian_spectrum, recurrent_weights
+from engine.instruments.landscape import Landscape, landscape
 from engine.instruments.lyapunov import Lyapunov, lyapunov
 from engine.instruments.mean_field import MeanField, mean_field
 from engine.instruments.one_unit import Branches, OneUnit, one_unit, one_unit_branches
 from engine.instruments.two_units import TwoUnits, two_units
 from engine.instruments.update import Update, update
 from engine.instruments.verdict import Verdict, verdict
+from engine.instruments.weight_gradient import WeightGradient, weight_gradient_by_step
 from engine.losses import LOSSES
 from engine.optimizers import OPTIMIZERS
 from engine.presets import PRESETS
@@ -31,62 +33,11 @@ from engine.warm_up import is_compiled, warm_up
 from engine.weights import Radius, radii, sigma_max, spectral_radius
 
 __all__ = [
-    "ACTIVATIONS",
-    "BATCHINGS",
-    "CELLS",
-    "CLIPS",
-    "INITS",
-    "LIVE",
-    "LOSSES",
-    "OPTIMIZERS",
-    "PRESETS",
-    "SCHEDULES",
-    "TASKS",
-    "Branches",
-    "Change",
-    "Cliff",
-    "Clipped",
-    "Clipping",
-    "Descent",
-    "Experiment",
-    "FloatingPoint",
-    "Floats",
-    "Gate",
-    "Gates",
-    "GradientFlow",
-    "History",
-    "JacobianSpectrum",
-    "Lyapunov",
-    "MeanField",
-    "OneUnit",
-    "Radius",
-    "Recurrent",
-    "Trace",
-    "Trainer",
-    "TwoUnits",
-    "Update",
-    "Verdict",
-    "cliff",
-    "clipping",
-    "descend",
-    "floats",
-    "gates",
-    "generate",
-    "gradient_flow",
-    "is_compiled",
-    "jacobian_spectrum",
-    "lyapunov",
-    "mean_field",
-    "one_unit",
-    "one_unit_branches",
-    "probe",
-    "radii",
-    "recurrent_weights",
-    "sigma_max",
-    "spectral_radius",
-    "train",
-    "two_units",
-    "update",
-    "verdict",
-    "warm_up",
+    "ACTIVATIONS", "BATCHINGS", "CELLS", "CLIPS", "INITS", "LIVE", "LOSSES", "OPTIMIZERS", "PRESETS", "SCHEDULES",
+    "TASKS", "Branches", "Change", "Cliff", "Clipped", "Clipping", "Descent", "Experiment", "FloatingPoint", "Floats",
+    "Gate", "Gates", "GradientFlow", "History", "JacobianSpectrum", "Landscape", "Lyapunov", "MeanField", "OneUnit",
+    "Radius", "Recurrent", "Trace", "Trainer", "TwoUnits", "Update", "Verdict", "WeightGradient", "cliff", "clipping",
+    "descend", "floats", "gates", "generate", "gradient_flow", "is_compiled", "jacobian_spectrum", "landscape",
+    "lyapunov", "mean_field", "one_unit", "one_unit_branches", "probe", "radii", "recurrent_weights", "sigma_max",
+    "spectral_radius", "train", "two_units", "update", "verdict", "warm_up", "weight_gradient_by_step",
 ]  # fmt: skip

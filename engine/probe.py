@@ -26,6 +26,16 @@ def probe(
     Raises ValueError that names what is wrong with an argument. Dropout is off, as in torch's eval mode, unless `masks`
     are given: those of a training step (engine.data.dropout_masks).
     """
+    network, x, y = network_of(e, state_dict, inputs, targets)
+    if masks is not None:
+        masks = _as_masks(e, masks, *x.shape[:2])
+    return trace(network, run_pass(network, e, x, y, masks))
+
+
+def network_of(
+    e: Experiment, state_dict: Mapping[str, Any] | None = None, inputs: Any = None, targets: Any = None
+) -> tuple[Network, np.ndarray, np.ndarray]:
+    """The network that probe() looks at, and its batch: inputs (T, B, I) and targets. Raises ValueError as it does."""
     check_experiment(e)
     if (inputs is None) != (targets is None):
         raise ValueError("inputs and targets: one is given without the other; allowed: both or neither")
@@ -45,10 +55,7 @@ def probe(
         initialise(parameters, e)
     else:
         load(parameters, state_dict)
-    if masks is not None:
-        masks = _as_masks(e, masks, *x.shape[:2])
-    network = Network(e.kind, e.nonlinearity, parameters, len(x), x.shape[1], every_step)
-    return trace(network, run_pass(network, e, x, y, masks))
+    return Network(e.kind, e.nonlinearity, parameters, len(x), x.shape[1], every_step), x, y
 
 
 def _as_masks(e: Experiment, value: Any, steps: int, batch: int) -> np.ndarray:

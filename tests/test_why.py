@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 import app.kept
 import app.looks
+import app.probing
 import engine
 from app.figures import palette
 from app.figures.asked import Asked
@@ -107,8 +108,11 @@ def test_a_look_finds_what_the_engine_says(name, pool):
     e, t = w.experiment, engine.probe(w.experiment)
     if name == "credit":
         np.testing.assert_array_equal(
-            look.asked.found.log10_norms, engine.gradient_flow(e, everywhere=True).log10_norms
+            look.asked.found.flow.log10_norms, engine.gradient_flow(e, everywhere=True).log10_norms
         )
+        by_step = engine.weight_gradient_by_step(e, t)
+        for kind, norms in look.asked.found.weights.log10_norms.items():
+            np.testing.assert_array_equal(norms, by_step.log10_norms[kind])
     if name == "spectrum":
         np.testing.assert_array_equal(look.asked.found.log10_product, engine.jacobian_spectrum(t).log10_product)
     if name == "exponents":
@@ -125,7 +129,7 @@ def test_the_batch_is_that_of_the_step():
 
 @pytest.mark.parametrize("task", ["adding", "sine", "text"])
 def test_of_a_large_batch_only_some_sequences_are_looked_at(task, monkeypatch):
-    monkeypatch.setattr(app.looks, "NUMBERS", 12 * 6 * 2 + 1)
+    monkeypatch.setattr(app.probing, "NUMBERS", 12 * 6 * 2 + 1)
     w = weights(task=task)
     t = probe(w)
     assert sequences(w.experiment) == 2

@@ -71,7 +71,7 @@ def test_every_question_is_answered_for_the_network_that_was_trained(visit):
     v.page.wait_for_function("window.__stage.step >= 30")
     v.page.click("[data-do=play]")
     v.ask("credit", "spectrum", "exponents", "gates")
-    for name, pictures in (("credit", 2), ("spectrum", 3), ("exponents", 2), ("gates", 6)):
+    for name, pictures in (("credit", 3), ("spectrum", 3), ("exponents", 2), ("gates", 6)):
         v.until(lambda name=name, n=pictures: v.painted(name) == n)
     said = v.text(".st-key-why p.state")
     step = int("".join(c for c in said if c.isdigit()))
@@ -105,7 +105,7 @@ def test_the_lenses(visit):
 def test_the_pictures_follow_the_theme_and_fit_a_phone(visit):
     v = visit("?hidden_size=8&batch_size=4&seq_length=20", color_scheme="dark")
     v.ask("credit")
-    v.until(lambda: v.painted("credit") == 2)
+    v.until(lambda: v.painted("credit") == 3)
     assert v.page.locator(".still.dark").count() == 1
     ink = "getComputedStyle(document.querySelector('.still h2')).color"
     v.until(lambda: v.page.evaluate(ink) == "rgb(232, 234, 237)")
@@ -119,3 +119,60 @@ def test_a_direct_link_to_the_question(visit):
     v.page.goto(f"{v.server.url}/why?gain=1.5&hidden_size=8&batch_size=4&seq_length=20")
     v.page.wait_for_selector(".st-key-why [data-testid=stExpander]")
     assert "gain=1.5" in v.page.url
+
+
+def test_a_step_is_held_while_it_trains_and_scrubbed_as_in_explore(visit):
+    v = visit("?hidden_size=8&batch_size=4&seq_length=20")
+    v.page.select_option(".speed select", "0")
+    v.page.click("[data-do=play]")
+    v.page.wait_for_function("window.__stage.step >= 50")
+    v.ask("credit")
+
+    def at() -> int:
+        return int("".join(c for c in v.text(".st-key-why p.state") if c.isdigit()))
+
+    def newest() -> int:
+        return int("".join(c for c in v.text(".st-key-why_newest") if c.isdigit()))
+
+    first = at()
+    assert first >= 50
+    v.until(lambda: v.page.locator(".st-key-why_newest").count())
+    seen = newest()
+    v.until(lambda: newest() > seen)  # training goes on while the page is open
+    v.page.locator(".st-key-why_credit summary").click()
+    v.page.locator(".st-key-why_gates summary").click()
+    v.page.wait_for_selector(".st-key-why_gates p.answer")
+    assert at() == first
+    v.page.click(".st-key-why_newest button")
+    v.until(lambda: at() > first)
+    v.page.click(".st-key-why_play button")
+    v.until(lambda: "Play" in v.text(".st-key-why_play"))
+    slider = v.page.locator(".st-key-why_film input[type=range]")
+    slider.focus()
+    v.page.keyboard.press("Home")
+    v.until(lambda: at() == 0)
+    for _ in range(3):
+        slider.focus()
+        v.page.keyboard.press("ArrowRight")
+    v.until(lambda: at() > 0)
+    v.page.wait_for_timeout(700)  # what was pressed last has come through
+    step = at()
+    v.page.get_by_role("link", name="Explore").first.click()
+    v.page.wait_for_selector("#stage .js-plotly-plot")
+    v.until(lambda: v.page.evaluate("window.__stage.step") == step)
+
+
+def test_the_landscape_and_the_film_of_a_run(visit):
+    v = visit("?hidden_size=8&batch_size=4&seq_length=20")
+    v.page.select_option(".speed select", "0")
+    v.page.click("[data-do=play]")
+    v.page.wait_for_function("window.__stage.step >= 50")
+    v.page.click("[data-do=play]")
+    v.ask("over_training", "landscape")
+    v.until(lambda: v.painted("over_training") == 3)
+    v.until(lambda: v.painted("landscape") == 2)
+    said = v.text(".st-key-why_landscape p.answer")
+    v.page.click(".st-key-why_other button")
+    v.until(lambda: v.text(".st-key-why_landscape p.answer") != said)
+    v.page.get_by_text("the run's own plane").click()
+    v.until(lambda: "plane holds the run" in v.text("#still-surface p"))

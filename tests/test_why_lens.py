@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import app.looks
+import app.probing
 import engine
 from app.figures import clipping, floating, moves, palette
 from app.figures.asked import Asked
@@ -47,7 +47,7 @@ def shown(training: Training, step: int | None = None) -> Weights:
 def of(training: Training, name: str, step: int | None = None) -> Asked:
     w = shown(training, step)
     return Asked(
-        w.experiment, w.step, w.experiment.sequences, finish(INSTRUMENTS[name](w.experiment, probe(w, True), w))
+        w.experiment, w.step, w.experiment.sequences, finish(INSTRUMENTS[name](w.experiment, probe(w, whole=True), w))
     )
 
 
@@ -87,9 +87,9 @@ def test_a_setting_that_changed_on_the_way_counts():
 
 
 def test_the_gradient_of_an_update_is_that_of_the_whole_batch(monkeypatch, pool):
-    monkeypatch.setattr(app.looks, "NUMBERS", 1)
+    monkeypatch.setattr(app.probing, "NUMBERS", 1)
     w = weights(batch_size=8)
-    assert app.looks.sequences(w.experiment) == 1
+    assert app.probing.sequences(w.experiment) == 1
     look = Look("update", w).start(pool)
     assert look.done.wait(30)
     t = engine.probe(w.experiment, w.state_dict, *batch(w.experiment, 0))
@@ -210,7 +210,7 @@ def test_pictures_of_training_need_a_run():
 
 def test_a_large_gradient_is_clipped_in_short_pieces():
     w = weights(cell="lstm", hidden_size=128)
-    assert sum(1 for _ in INSTRUMENTS["clipping"](w.experiment, probe(w, True), w)) > 300
+    assert sum(1 for _ in INSTRUMENTS["clipping"](w.experiment, probe(w, whole=True), w)) > 300
 
 
 def test_the_blocks_over_training_are_those_of_each_kept_step():

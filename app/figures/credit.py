@@ -5,20 +5,21 @@ from math import ceil, floor
 
 import numpy as np
 
-from app.figures.asked import Asked, along
+from app.figures.asked import Asked, along, log_axis
 from app.figures.numbers import short
 from app.figures.palette import Palette
 from app.figures.scales import MAP_TIMESTEPS, counts, decades, every, gaps, plain, thin
-from app.figures.template import Part, across, axis, dots, heatmap, layout, line, upright
+from app.figures.template import Part, across, axis, dots, heatmap, label, layout, line, upright
 from app.words import _
-from engine import TASKS, GradientFlow
+from engine import TASKS, GradientFlow, WeightGradient
 
 DECADES = 12  # of the colour scale, at most
 LEAST_SHARE = -4.0  # log10: less than a hundredth of a percent is off the picture
 
 
 def matrix(a: Asked, p: Palette) -> Part:
-    z, at, steps = a.found.log10_norms[a.layer], a.found.at, a.found.log10_norms.shape[-1]
+    flow: GradientFlow = a.found.flow
+    z, at, steps = flow.log10_norms[a.layer], flow.at, flow.log10_norms.shape[-1]
     right = every(steps, MAP_TIMESTEPS)
     finite = z[np.isfinite(z)]
     high = ceil(finite.max()) if finite.size else 0
@@ -76,9 +77,56 @@ def by_lag(a: Asked, p: Palette) -> Part:
     return {"data": data, "layout": layout(p, along(p, 0, len(beyond) - 1), axis_y, meta, shapes)}
 
 
+def by_step(a: Asked, p: Palette) -> Part:
+    """Which steps shape the weights? The sum over time is one gradient; here each step's part of it."""
+    found: WeightGradient = a.found.weights
+    data: list[Part] = []
+    labels: list[Part] = []
+    for name, text, color, width in (
+        ("weight_ih", "W<sub>ih</sub>", p.ghost, 2.0), ("weight_hh", "<b>W<sub>hh</sub></b>", p.gradient, 3.5),
+    ):  # fmt: skip
+        y, cosines = found.log10_norms[name][a.layer], found.cosines[name][a.layer]
+        kept = thin(y)
+        hover = text + " t = %{x}: 10<sup>%{y:.2f}</sup>, cos %{customdata:.2f}<extra></extra>"
+        more = {"customdata": gaps(cosines[kept]), "hoverinfo": "all", "hovertemplate": hover}
+        data.append(line(kept + 1, gaps(y[kept]), color, width, **more))
+        labels.append(label(name, text, color, [len(data) - 1], "beside"))
+    y, cosines = found.log10_norms["weight_hh"][a.layer], found.cosines["weight_hh"][a.layer]
+    against = np.flatnonzero(cosines < 0)
+    if against.size:
+        at = against[thin(y[against])].astype(np.int32)
+        hover = "t = %{x}: cos %{customdata:.2f}<extra></extra>"
+        more = {"hoverinfo": "all", "hovertemplate": hover, "customdata": gaps(cosines[at])}
+        data.append(dots(at + 1, gaps(y[at]), p.threshold, 7) | more)
+        labels.append(
+            label("against", f"● {_('against the sum')}", p.threshold, [len(data) - 1], "corner", at=[1, 0], row=0)
+        )
+    everything = np.concatenate([norms[a.layer] for norms in found.log10_norms.values()])
+    top = float(everything[np.isfinite(everything)].max(initial=-np.inf))
+    top = ceil(top) if np.isfinite(top) else 0
+    meta = {
+        "question": _("Which steps shape the weights?"), "answer": _shaping(a), "x": "t", "labels": labels,
+        "ticks": {"x": "count", "y": "log"},
+    }  # fmt: skip
+    axis_y = log_axis(p, everything, float(top - DECADES), (float(top - 2), float(top)))
+    return {"data": data, "layout": layout(p, along(p, 1, len(y)), axis_y, meta, [])}
+
+
+def _shaping(a: Asked) -> str:
+    log10 = a.found.weights.log10_norms["weight_hh"][a.layer]
+    if np.isnan(log10).any() or np.isposinf(log10).any() or not np.isfinite(log10).any():
+        return _("∂L/∂W<sub>hh</sub> is 0 or not a number: there is nothing to share out")
+    sizes = np.float_power(10.0, log10 - log10.max())
+    order = np.sort(sizes)[::-1].cumsum() / sizes.sum()
+    few = int(np.searchsorted(order, 0.9)) + 1
+    text = _("‖∂L/∂W at step t alone‖: <b>{few}</b> of {steps} steps make 90 %; {against} pull against the sum")
+    against = int((a.found.weights.cosines["weight_hh"][a.layer] < 0).sum())
+    return text.format(few=few, steps=len(sizes), against=against or _("none"))
+
+
 def of_losses(a: Asked) -> GradientFlow:
     """Of the losses that the task does read: of the last one alone, where there is no other."""
-    flow: GradientFlow = a.found
+    flow: GradientFlow = a.found.flow
     if TASKS[a.experiment.task].every_step:
         return flow
     return replace(flow, at=flow.at[-1:], log10_norms=flow.log10_norms[:, -1:])
@@ -96,7 +144,7 @@ def sequences(a: Asked) -> str:
 
 def sentence(a: Asked) -> str:
     """What the pictures show, in numbers."""
-    beyond, steps = of_losses(a).beyond(a.layer), a.found.log10_norms.shape[-1]
+    beyond, steps = of_losses(a).beyond(a.layer), a.found.flow.log10_norms.shape[-1]
     if not np.isfinite(beyond).all():
         return _("No gradient arrives, or it is not a number: there is nothing to share out.")
     n = min(10, steps - 1)

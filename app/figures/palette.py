@@ -25,6 +25,7 @@ class Palette:
     theory: str  # dashed where an assumption of it fails
     ghost: str  # the past, as a line only
     magnitude: Stops  # OKLCH hue 243, equal steps of lightness: little is near the paper, much is far from it
+    losses: Stops  # the same in hue 50
     signed: Stops  # centred on 0; the upper half alone serves states that are never negative
 
     @property
@@ -42,6 +43,7 @@ PALETTES: dict[str, Palette] = {
         gradient="#0072B2", loss="#BC4A00", state="#007D5C", threshold="#A8457F", theory="#59636E", ghost="#5B9BC6",
         magnitude=_even("#F0F8FF", "#B9DFFE", "#8AC4F1", "#63A8DD", "#428CC2", "#2A71A3", "#1D577F", "#183E59",
                         "#152633"),
+        losses=_even("#FFF4EF", "#FECEB3", "#FBA574", "#E4844A", "#C86725", "#A84E02", "#833A00", "#5E2903", "#361D0D"),
         signed=_even("#7A4A12", "#CFA872", "#F7F7F5", "#6DBBA3", "#00664B"),
     ),
     "dark": Palette(
@@ -50,6 +52,7 @@ PALETTES: dict[str, Palette] = {
         gradient="#56B4E9", loss="#F0953C", state="#2FBF95", threshold="#E08BBE", theory="#A9B2BD", ghost="#44799A",
         magnitude=_even("#0C1C29", "#0D344E", "#104D74", "#1F6798", "#3983B8", "#5A9FD3", "#82BCE9", "#AED8F9",
                         "#E3F2FF"),
+        losses=_even("#270E02", "#4A1E00", "#6E3101", "#954403", "#BC5B15", "#D97A40", "#F29D6C", "#FEC4A4", "#FFEEE5"),
         signed=_even("#E3A458", "#85592A", "#191D23", "#14795E", "#2FD3A5"),
     ),
 }  # fmt: skip

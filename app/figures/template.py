@@ -7,7 +7,7 @@ them (the stage; `standalone` for a notebook):
   notes    words inside the plot, at a place in paper fractions
   bar      colour bar: range, and ticks as [value, text]
   ticks    {"x": "count", "y": "log" | "count"}: how to make new ticks where the reader has zoomed in (x "log": always;
-           "names": none, the ones given are all there are)
+           "real": an axis that is not of whole numbers; "names": none, the ones given are all there are)
   equal    True: one unit for both axes
 """
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from app.figures import clipping, credit, exponents, floating, gate_use, moves, spectrum
+from app.figures import clipping, credit, exponents, film, floating, gate_use, moves, spectrum, surface
 from app.figures.asked import Asked, Draw
 from app.figures.palette import palette
 from app.figures.template import standalone
@@ -22,7 +22,7 @@ WHY: dict[str, Closer] = {
     "credit": Closer(
         "Which step of the past does the loss still feel?",
         credit.sentence,
-        lambda a: {"matrix": credit.matrix, "by_lag": credit.by_lag},
+        lambda a: {"matrix": credit.matrix, "by_lag": credit.by_lag, "by_step": credit.by_step},
     ),
     "spectrum": Closer(
         "What does a step back do to a gradient, and what do many?",
@@ -34,6 +34,8 @@ WHY: dict[str, Closer] = {
         exponents.sentence,
         lambda a: {"spectrum": exponents.spectrum, "settling": exponents.settling},
     ),
+    "over_training": Closer("Does training move it to the edge?", film.sentence, film.pictures),
+    "landscape": Closer("What does the loss look like around here?", surface.sentence, surface.pictures),
     "gates": Closer("How long do the gates keep, and do they still move?", gate_use.sentence, gate_use.pictures),
     "floats": Closer("What would plain float32 have seen?", floating.sentence, floating.pictures),
     "update": Closer("What does the optimizer make of the gradient?", moves.sentence, moves.pictures),

@@ -1,8 +1,7 @@
 """The Why page: closer looks at the state of the run that Explore shows. Nothing is computed before it is asked for."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,29 +15,39 @@ from app.kept import Weights
 from app.looks import Look
 from app.registry import RUNS
 from app.still import still, theme
+from app.views import around, scrub
 from app.views.explore import notice
+from app.views.remember import remembered
+from app.views.scrub import Held
 from app.words import _
 
 OFTEN, SELDOM = 0.25, 40.0  # seconds between two looks at what is computed, and at a run that must not be forgotten
 KEPT = 8  # results that a session keeps
 FIRST_LOOK = 0.6  # seconds to wait for a result: most are there by then, and nothing has to blink
+OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {"landscape": around.options}  # what a panel lets choose
+OF_THE_RUN = {"landscape", "over_training"}  # those that look at other states of the run, too
 
 
 def page() -> None:
     notice()
     run = session.run()
+    st.session_state.looks = run.looks  # they end with their run
     with st.container(key="why"):
-        snapshot = run.picture()[1] if run.settle(FIRST_LOOK) else None
-        if snapshot is None or snapshot.weights is None:
+        held = scrub.held(run) if run.settle(FIRST_LOOK) else None
+        if held is None:
             _every(SELDOM if run.settle(0) else OFTEN, _waiting_for_run)
             return
-        w = snapshot.weights
-        layer = _head(w, snapshot.step, snapshot.lost)
+        scrub.draw(run, held)
+        layer = _layer(held.weights)
         panels = {}
         for name, row in WHY.items():
-            with _remembered(f"why_{name}", False) as key:
+            with remembered(f"why_{name}", False) as key:
                 panels[name] = st.expander(_(row.question), key=key, on_change=session.command)
-        looks = {name: _look(name, w) for name, panel in panels.items() if panel.open}
+        looks = {}
+        for name, panel in panels.items():
+            if panel.open:
+                with panel:
+                    looks[name] = _look(name, held)
         end = time.monotonic() + FIRST_LOOK
         for name, look in looks.items():
             look.done.wait(max(0.0, end - time.monotonic()))
@@ -65,54 +74,40 @@ def keep() -> None:
     _every(SELDOM, session.run)
 
 
-@contextmanager
-def _remembered(key: str, usual: Any) -> Iterator[str]:
-    """For a widget of this page alone: Streamlit forgets its value while another page is shown."""
-    state = st.session_state
-    said: dict[str, Any] = state.setdefault("why_said", {})
-    if key not in state:
-        state[key] = said.get(key, usual)
-    yield key
-    said[key] = state[key]
-
-
-def _head(w: Weights, step: int, lost: bool) -> int:
-    """Which state is looked at; returns the layer that is shown."""
-    text = _("The network that Explore shows, at step {n}: its weights, and the batch of that step.")
-    if lost:
-        text = _("The run is lost at step {step}; this is the network at step {n}, the last one kept with numbers.")
-    elif w.step != step:
-        text = _("The network at step {n}, the nearest to step {step} whose weights are kept.")
-    text = text.format(n=w.step, step=step)
-    st.html(f"<p class='state'>{text}</p>")
+def _layer(w: Weights) -> int:
+    """The layer that is shown."""
     layers = w.experiment.num_layers
     if layers == 1:
         return 0
     names = [_("layer {n}").format(n=n + 1) for n in range(layers)]
-    with _remembered(f"why_layer_{layers}", names[-1]) as key:
+    with remembered(f"why_layer_{layers}", names[-1]) as key:
         chosen = st.segmented_control(
             _("Layer"), names, required=True, key=key, on_change=session.command, label_visibility="collapsed"
         )
     return names.index(chosen or names[-1])
 
 
-def _look(name: str, w: Weights) -> Look:
-    """The look at these weights: one that there is, or one that begins now."""
-    looks: dict[tuple[str, int], Look] = st.session_state.setdefault("looks", {})
-    key = (name, id(w.state_dict))
+def _look(name: str, held: Held) -> Look:
+    """The look at these weights, with what is chosen in the panel: one that there is, or one that begins now."""
+    looks: dict[tuple[Any, ...], Look] = st.session_state.looks
+    w, options = held.weights, OPTIONS[name]() if name in OPTIONS else {}
+    key = (name, id(w.state_dict), *options.values())
+    if name in OF_THE_RUN:
+        options["path"] = held.path
+        key = (*key, held.path[-1].step)
     if key not in looks or looks[key].weights.state_dict is not w.state_dict:
         for other in [k for k in looks if k[0] == name and not looks[k].done.is_set()]:
             looks.pop(other).cancel()  # of a state that is no longer shown
         while len(looks) >= KEPT:
             looks.pop(next(iter(looks))).cancel()
-        looks[key] = Look(name, w).start(RUNS.pool)
+        looks[key] = Look(name, w, options).start(RUNS.pool)
     looks[key].want()
     return looks[key]
 
 
 def _panel(name: str, look: Look, layer: int) -> None:
     if not look.done.is_set():
-        _every(OFTEN, partial(_waiting, name, look))
+        _every(OFTEN, partial(_waiting, name, look, layer))
     elif look.failed:
         st.html(f"<p class='answer'>{_('Something went wrong in the computation.')}</p>")
         st.button(_("Try again"), key=f"why_again_{name}", on_click=_forget, args=(look,))
@@ -123,13 +118,15 @@ def _panel(name: str, look: Look, layer: int) -> None:
         _draw(name, look.asked.of_layer(layer))
 
 
-def _waiting(name: str, look: Look) -> None:
+def _waiting(name: str, look: Look, layer: int) -> None:
     if look.done.is_set():
         st.rerun()
     look.want()
     with st.container(horizontal=True, vertical_alignment="center", key=f"why_wait_{name}"):
         st.progress(min(1.0, look.share), _("{n} % computed").format(n=round(100 * look.share)))
         st.button(_("Cancel"), key=f"why_cancel_{name}", on_click=_cancel, args=(look,))
+    if look.asked is not None:
+        _draw(name, look.asked.of_layer(layer))
 
 
 def _cancel(look: Look) -> None:

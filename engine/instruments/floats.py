@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from engine.experiment import Experiment
-from engine.instruments.pieces import Pieces, finish, one_after_another
+from engine.instruments.pieces import Pieces, finish, part
 from engine.instruments.plain import Plain, steps_back, steps_forward
 from engine.losses import LOSSES
 from engine.parameters import frozen
@@ -84,7 +84,9 @@ def floats(
 
 def in_pieces(e: Experiment, t: Trace) -> Pieces[FloatingPoint]:
     """The same of a pass that there is, timestep by timestep; `e` says the loss and the truncation."""
-    found = yield from one_after_another(*(_pass(e, t, np.dtype(dtype)) for dtype in DTYPES))
+    found = []
+    for half, dtype in enumerate(DTYPES):
+        found.append((yield from part(half / 2, 0.5, _pass(e, t, np.dtype(dtype)))))
     return FloatingPoint(t.log10_grad_norms, *found)
 
 

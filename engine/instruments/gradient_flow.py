@@ -83,7 +83,7 @@ def gradient_flow(
 def in_pieces(e: Experiment, t: Trace, everywhere: bool = False, most: int | None = None) -> Pieces[GradientFlow]:
     """The same of a pass that there is, timestep by timestep; `e` says the loss and the truncation."""
     path = Path(t)
-    at, entering = _losses(e, t, everywhere)
+    at, entering = losses_of(e, t, everywhere)
     if most is not None and len(at) > most:
         kept = np.unique(np.linspace(0, len(at) - 1, most).round().astype(int))
         at, entering = at[kept], entering[kept]
@@ -98,7 +98,7 @@ def in_pieces(e: Experiment, t: Trace, everywhere: bool = False, most: int | Non
     return GradientFlow(frozen(at), frozen((log2 - mean) * LOG10_2), frozen((total - mean) * LOG10_2))
 
 
-def _losses(e: Experiment, t: Trace, everywhere: bool) -> tuple[np.ndarray, np.ndarray]:
+def losses_of(e: Experiment, t: Trace, everywhere: bool) -> tuple[np.ndarray, np.ndarray]:
     """The timesteps (R,) of the losses, and ∂L_t/∂h_t (R, B, H) of the top layer at each of them."""
     head, loss = np.asarray(t.state_dict["head.weight"], np.float64), LOSSES[e.loss_name].value_and_gradient
     outputs, targets, steps = np.asarray(t.outputs, np.float64), t.targets, t.hidden.shape[1] - 1
@@ -131,13 +131,13 @@ def _back(
                 g, e = carried[layer, :, first:], exponents[layer, :, first:]
                 if layer < top:
                     joint = np.maximum(e, above_exponents)
-                    g *= _power(e - joint)[..., None]
-                    g[..., :units] += above * _power(above_exponents - joint)[..., None]
+                    g *= power(e - joint)[..., None]
+                    g[..., :units] += above * power(above_exponents - joint)[..., None]
                     e[...] = joint
                 elif at[first] == k + 1:
                     g[:, 0, :units], e[:, 0] = entering[first], 0
                 _note(g[..., :units], e, log2[layer, first:, k], total[layer], k)
-                _normalise(g, e)
+                normalise(g, e)
                 if layer:
                     above, above_exponents = g @ path.from_below(layer, k, chosen), e.copy()
                 if cut and k % cut == 0:
@@ -147,12 +147,12 @@ def _back(
         yield 1 - k / path.steps
 
 
-def _power(exponents: np.ndarray) -> np.ndarray:
+def power(exponents: np.ndarray) -> np.ndarray:
     """2^exponents for exponents up to 0."""
     return np.ldexp(1.0, np.maximum(exponents, -2000).astype(np.int32))
 
 
-def _normalise(g: np.ndarray, e: np.ndarray) -> None:
+def normalise(g: np.ndarray, e: np.ndarray) -> None:
     """Bring every gradient of g (b, n, S) into the band; its exponent takes up the difference."""
     norm = np.sqrt(np.einsum("bns,bns->bn", g, g))
     out = np.isfinite(norm) & ((norm < 2.0**-BAND) | (norm > 2.0**BAND)) & (norm > 0)
@@ -167,7 +167,7 @@ def _note(h: np.ndarray, e: np.ndarray, log2: np.ndarray, total: np.ndarray, k: 
     """Add the norms of h (b, n, H) · 2^e (b, n), sum over b, to log2 (n,), and that of the sum over n to total[k]."""
     log2[...] = np.logaddexp2(log2, np.logaddexp2.reduce(_log2_norm(h) + np.where(e == NOTHING, 0, e), axis=0))
     largest = e.max(axis=1, keepdims=True)
-    together = (_power(e - largest)[:, None, :] @ h)[:, 0]
+    together = (power(e - largest)[:, None, :] @ h)[:, 0]
     whole = _log2_norm(together) + np.where(largest[:, 0] == NOTHING, 0, largest[:, 0])
     total[k] = np.logaddexp2(total[k], np.logaddexp2.reduce(whole))
 

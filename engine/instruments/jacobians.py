@@ -122,7 +122,7 @@ def gru_step(w: Weights, x: Array, h: Array, c: Array | None) -> State:
     return State(h, None, (1 - z) * n + z * h, None, {"r": r, "z": z, "n": n})
 
 
-def _gru(w: Weights, s: State) -> tuple[Array, Array, Array]:
+def of_gru(w: Weights, s: State) -> tuple[Array, Array, Array]:
     """∂h'/∂ of what goes into r, z and n."""
     r, z, n = (s.gates[name] for name in "rzn")
     of_n = (1 - z) * w.slope(n)
@@ -131,13 +131,13 @@ def _gru(w: Weights, s: State) -> tuple[Array, Array, Array]:
 
 def gru_jacobian(w: Weights, s: State) -> Array:
     """A = [of_r] W_r + [of_z] W_z + [of_n r] W_n + [z]."""
-    of_r, of_z, of_n = _gru(w, s)
+    of_r, of_z, of_n = of_gru(w, s)
     hr, hz, hn = w.hh
     return rows(of_r, hr) + rows(of_z, hz) + rows(of_n * s.gates["r"], hn) + diagonal(s.gates["z"])
 
 
 def gru_input(w: Weights, s: State) -> Array:
-    return sum((rows(a, u) for a, u in zip(_gru(w, s), w.ih, strict=True)), np.zeros(()))
+    return sum((rows(a, u) for a, u in zip(of_gru(w, s), w.ih, strict=True)), np.zeros(()))
 
 
 # --- the same with n = φ(W_in x + b_in + W_hn (r h) + b_hn)
@@ -200,13 +200,15 @@ class Path:
 
     def jacobian(self, layer: int, t: int, chosen: slice) -> Array:
         """∂s_{t+1}/∂s_t of the chosen sequences, (b, S, S); t = 0 … T−1."""
-        return JACOBIANS[self.kind](self.weights[layer], self._state(layer, t, chosen))
+        return JACOBIANS[self.kind](self.weights[layer], self.state(layer, t, chosen))
 
     def from_below(self, layer: int, t: int, chosen: slice) -> Array:
         """∂s_{t+1}/∂(this layer's input at that step), (b, S, I)."""
-        return INPUTS[self.kind](self.weights[layer], self._state(layer, t, chosen))
+        return INPUTS[self.kind](self.weights[layer], self.state(layer, t, chosen))
 
-    def _state(self, layer: int, t: int, chosen: slice) -> State:
+    def state(self, layer: int, t: int, chosen: slice = slice(None)) -> State:
+        """Before and after step t + 1 of the chosen sequences."""
+
         def at(x: Array | None, step: int) -> Array | None:
             return None if x is None else np.asarray(x[layer, step, chosen], np.float64)
 

@@ -16,15 +16,10 @@ def finish(pieces: Pieces[Result]) -> Result:
             return done.value
 
 
-def one_after_another(*all_of_it: Pieces[Result]) -> Pieces[list[Result]]:
-    """All results, each taken for an equal share of the work."""
-    found = []
-    for k, pieces in enumerate(all_of_it):
-        while True:
-            try:
-                share = next(pieces)
-            except StopIteration as done:
-                found.append(done.value)
-                break
-            yield (k + share) / len(all_of_it)
-    return found
+def part(before: float, share: float, pieces: Pieces[Result]) -> Pieces[Result]:
+    """These pieces as a share of a longer work, of which `before` is done."""
+    while True:
+        try:
+            yield before + share * next(pieces)
+        except StopIteration as done:
+            return done.value
