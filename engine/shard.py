@@ -13,7 +13,7 @@ from engine.losses import LOSSES
 from engine.parameters import Parameters
 
 LINE = 64  # bytes of a cache line, and of the widest register
-RING_BYTES, RING_ROWS = 1 << 18, 128  # what dz may take of the cache until the weights' gradient is due; enough rows
+RING_BYTES, RING_ROWS = 1 << 18, 64  # what dz may take of the cache until the weights' gradient is due; enough rows
 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
