@@ -54,7 +54,7 @@ def read_beside() -> None:
     command()
     set_beside(values)
     state.beside, state.linked_beside = values, query
-    state.complaints = [*complaints, *state.complaints][: link.MOST_COMPLAINTS]
+    state.complaints = [*complaints, *state.complaints][: link.MOST_COMPLAINTS + 1]
 
 
 def _check_beside(now: dict[str, Any]) -> None:

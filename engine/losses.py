@@ -26,8 +26,9 @@ def mse(outputs: np.ndarray, targets: np.ndarray, share: float = 1.0) -> tuple[f
         one_hot = np.zeros_like(outputs)
         np.put_along_axis(one_hot, targets[..., None], 1, axis=2)
         targets = one_hot
+    outputs, targets = np.ascontiguousarray(outputs), np.ascontiguousarray(targets)
     gradient = np.empty_like(outputs)
-    return _mse(outputs, np.ascontiguousarray(targets), share, gradient), gradient
+    return _mse(outputs, targets, share, gradient), gradient
 
 
 @jit

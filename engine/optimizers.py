@@ -101,7 +101,7 @@ def adadelta(params, gradient, state, lr, momentum, step):
     square, moved = state[0], state[1]
     for i in range(params.size):
         square[i] = rho * square[i] + rest * gradient[i] * gradient[i]
-        delta = gradient[i] * np.sqrt(moved[i] + epsilon) / np.sqrt(square[i] + epsilon)
+        delta = gradient[i] * np.sqrt((moved[i] + epsilon) / (square[i] + epsilon))  # one root: 1/√∞ may become NaN
         moved[i] = rho * moved[i] + rest * delta * delta
         params[i] -= eta * delta
 

@@ -419,3 +419,18 @@ def test_unit_of_a_tiny_threshold_in_float32():
     (found,) = clipped("unit", [np.array([0.0, -1e-30, 5.0], np.float32)], 1e-50)
     np.testing.assert_array_equal(found, [0, -1, 1])
     assert found.dtype == np.float32
+
+
+def test_adadelta_stands_still_where_the_square_of_a_gradient_is_infinite():
+    """As torch.optim.Adadelta does in float32: a step of √(a/∞) = 0, and not NaN."""
+    weights, row = np.ones(1, np.float32), engine.OPTIMIZERS["adadelta"]
+    row.update(weights, np.full(1, 1e20, np.float32), row.init(weights), 1.0, 0.9, 1)
+    assert weights[0] == 1
+
+
+def test_losses_of_arrays_with_gaps_are_right():
+    y, target = np.random.default_rng(0).normal(size=(2, 7, 6, 3))
+    value, gradient = engine.LOSSES["mse"].value_and_gradient(y[:, ::2], target[:, ::2], 1.0)
+    error = y[:, ::2] - target[:, ::2]
+    assert value == pytest.approx((error**2).mean())
+    np.testing.assert_allclose(gradient, 2 * error / error.size)

@@ -323,3 +323,25 @@ def test_the_largest_weights():
 def test_what_makes_no_sense_is_refused_by_name(call, name):
     with pytest.raises(ValueError, match=rf"^{name}: .*allowed"):
         call()
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "nonlinearity", "steps", "exact"),
+    [
+        ([[20, 0], [0, 20]], (0, 0), "tanh", 50, -760.404),
+        ([[10, 8], [8, 10]], (1, 1), "tanh", 50, -722.47),
+        ([[40, 20], [20, 40]], (0, 0), "sigmoid", 20, -468.49),
+    ],
+)
+def test_a_gradient_through_saturated_units_is_not_lost(weight, bias, nonlinearity, steps, exact):
+    """1 − h² is 0 from z = 19 on, φ'(z) is not. Exact: the same product in 60 digits."""
+    start = (0.5, -0.25) if bias == (0, 0) and nonlinearity == "tanh" else (0.5, 0.25)
+    two = engine.two_units(weight, bias, nonlinearity, start=start, steps=steps)
+    assert two.path_gradient[-1] == pytest.approx(exact, abs=0.006)
+
+
+def test_states_come_to_a_far_point_and_leave_slowly():
+    two = engine.two_units([[0.5, 0], [0, 0.995]], [1, 1], "identity")
+    np.testing.assert_allclose(two.points, [[2, 200]])
+    assert (two.basins == 0).all()
+    assert (engine.two_units([[1.04, 0], [0, 1.04]], nonlinearity="identity", size=20).basins == -2).all()

@@ -115,11 +115,14 @@ def descend(w: float, b: float, lr: float, clip_threshold: float | None = None, 
     _check_numbers(w=w, b=b, lr=lr)
     if lr <= 0:
         raise ValueError(f"lr: {lr!r}; allowed: above 0")
+    if clip_threshold is not None:
+        _check_numbers(clip_threshold=clip_threshold)
+    w, b, lr = float(w), float(b), float(lr)
     if clip_threshold is not None and not clip_threshold > 0:
         raise ValueError(f"clip_threshold: {clip_threshold!r}; allowed: None, or above 0")
     rows = []
     for _ in range(steps + 1):
-        error, gw, gb = _sweep(float(w), float(b), _sigmoid)
+        error, gw, gb = _sweep(w, b, _sigmoid)
         norm = hypot(gw, gb)
         keep = 1.0 if clip_threshold is None else min(1.0, clip_threshold / (norm + EPSILON))
         rows.append((w, b, error, norm, keep * norm))

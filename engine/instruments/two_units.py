@@ -23,9 +23,9 @@ SEEDS, NEWTON = 25, 60  # Newton's method from a grid of SEEDS², at most so man
 SAME = 1e-6  # fixed points closer than this (relative to z) are one
 MOST_POINTS = 9  # of two units with a sigmoid φ; more than these fill a line, or an area
 LATTICE = 9  # trajectories from LATTICE² starts
-ARRIVED = 1e-4  # this close to a stable point, or a hundredth of the way to its neighbour, it stays there
+ARRIVED = 1e-4  # this close to a stable point (relative to 1 + |h|), or a hundredth of the way to the next, it stays
 FEWEST, MOST, MOST_STEPS = 300, 3000, 10_000  # steps until a state that has not arrived is given up; of a path
-FAR = 1e6
+PATIENT, FAR = 1000, 1e6  # fewest steps where φ has no bounds: until a state that grows by 1.4 % a step is far
 SPAN = 3.0  # of the plane that is looked at, where φ has no bounds
 SPANS = {"tanh": (-1.0, 1.0), "softsign": (-1.0, 1.0), "hardtanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
 Array = np.ndarray
@@ -105,14 +105,30 @@ def _plane(axis: Array) -> Array:
     return np.stack(np.meshgrid(axis, axis)).reshape(2, -1)
 
 
+def _sech2(z: Array) -> Array:
+    e = np.exp(-2 * np.abs(z))
+    return 4 * e / (1 + e) ** 2
+
+
+def _sigmoid_slope(z: Array) -> Array:
+    e = np.exp(-np.abs(z))
+    return e / (1 + e) ** 2
+
+
+# φ'(z) where φ(z) no longer has the digits to tell it from: 1 − tanh² and 1 + elu end where φ is ±1 in floating point
+SLOPES: dict[str, Callable[[Array], Array]] = {
+    "tanh": _sech2, "sigmoid": _sigmoid_slope, "elu": lambda z: np.exp(np.minimum(z, 0.0))
+}  # fmt: skip
+
+
 class _Map:
-    """h ← φ(W h + b) of n states (2, n), and φ' as a function of h = φ(z)."""
+    """h ← φ(z), z = W h + b, of n states (2, n), and φ'(z)."""
 
     def __init__(self, w: Array, b: Array, nonlinearity: str) -> None:
         row = ACTIVATIONS[nonlinearity]
         self.w, self.b, self.bounded = w, b, nonlinearity in SPANS
         self.value: Callable[[Array], Array] = lambda z: row.value(NUMPY, z)
-        self.slope: Callable[[Array], Array] = lambda h: row.slope(NUMPY, h)
+        self.slope = SLOPES.get(nonlinearity, lambda z: row.slope(NUMPY, self.value(z)))
 
     def before(self, h: Array) -> Array:
         """z = W h + b."""
@@ -123,7 +139,7 @@ class _Map:
 
     def jacobian(self, h: Array) -> Array:
         """[φ'] W at one fixed point h (2,)."""
-        return self.slope(h)[:, None] * self.w
+        return self.slope(self.before(h[:, None])) * self.w
 
 
 def _fixed_points(f: _Map) -> tuple[Array, bool]:
@@ -135,7 +151,7 @@ def _fixed_points(f: _Map) -> tuple[Array, bool]:
     (a, b), (c, d) = f.w
     for _ in range(NEWTON):  # (1 − W [φ']) Δ = W φ(z) + b − z, by Cramer's rule
         h = f.value(z)
-        s, rest = f.slope(h), f.before(h) - z
+        s, rest = f.slope(z), f.before(h) - z
         p, q, r, t = 1 - a * s[0], -b * s[1], -c * s[0], 1 - d * s[1]
         step = np.stack([t * rest[0] - q * rest[1], p * rest[1] - r * rest[0]]) / (p * t - q * r)
         z = np.where(rest == 0, z, z + step)
@@ -173,7 +189,8 @@ def _basins(f: _Map, points: Array, radii: Array, starts: Array) -> Array:
     if not stable.size and f.bounded:
         return label
     slowest = max((float(radii[i]) for i in stable), default=0.0)
-    steps = FEWEST if slowest == 0 else min(MOST, max(FEWEST, ceil(1.5 * log(ARRIVED) / log(slowest))))
+    fewest = FEWEST if f.bounded else PATIENT
+    steps = fewest if slowest == 0 else min(MOST, max(fewest, ceil(1.5 * log(ARRIVED) / log(slowest))))
     near = [_nearness(points, int(i)) for i in stable]
     way, h = np.arange(starts.shape[1]), starts
     for t in range(steps):
@@ -192,7 +209,7 @@ def _basins(f: _Map, points: Array, radii: Array, starts: Array) -> Array:
 
 def _nearness(points: Array, i: int) -> float:
     others = np.delete(points, i, axis=0)
-    return min([ARRIVED, *(0.01 * np.abs(others - points[i]).max(axis=1))])
+    return min([ARRIVED * (1 + np.abs(points[i]).max()), *(0.01 * np.abs(others - points[i]).max(axis=1))])
 
 
 def _gradients(f: _Map, h: Array, steps: int) -> tuple[Array, Array]:
@@ -204,8 +221,9 @@ def _gradients(f: _Map, h: Array, steps: int) -> tuple[Array, Array]:
     states, sizes = [h], [np.zeros(n)]
     m, carried = np.repeat(np.eye(2)[:, :, None], n, axis=2), np.zeros(n)
     for _ in range(steps):
-        h = f(h)
-        m = f.slope(h)[:, None] * (f.w @ m.reshape(2, 2 * n)).reshape(2, 2, n)
+        z = f.before(h)
+        h = f.value(z)
+        m = f.slope(z)[:, None] * (f.w @ m.reshape(2, 2 * n)).reshape(2, 2, n)
         scale = np.abs(m).max(axis=(0, 1))
         m = m / np.where(scale > 0, scale, 1.0)
         carried = carried + np.log10(scale)
