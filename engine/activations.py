@@ -56,7 +56,7 @@ ACTIVATIONS: dict[str, Activation] = {
         "x, or eˣ − 1 below 0.",
         "Clevert, Unterthiner & Hochreiter 2016; torch.nn.ELU",
         lambda m, x: m.where(x < 0.0, m.expm1(x), x),
-        lambda m, y: m.where(y > 0.0, 1.0, y + 1.0),
+        lambda m, y: m.where(y > 0.0, 1.0, y + 1.0),  # of y near −1 (x below −16; −7 in float32) few digits are left
     ),
     "softsign": Activation(
         "softsign",

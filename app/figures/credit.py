@@ -63,10 +63,10 @@ def by_lag(a: Asked, p: Palette) -> Part:
     text = _("not a number: no share of it can be told")
     if half is not None:
         text = _("<b>Half</b> of it comes from at most {n} steps back").format(n=half)
+        if half == 0:
+            text = _("<b>Half</b> of it comes from the loss's own step")
         if hundredth is not None:
-            text = _("<b>Half</b> of it comes from at most {n} steps back, <b>99 %</b> from at most {m}").format(
-                n=half, m=hundredth
-            )
+            text += _(", <b>99 %</b> from at most {m} steps back").format(m=hundredth)
     meta = {
         "question": _("How much comes from further than n steps back?"), "answer": text, "x": "n",
         "ticks": {"x": "count", "y": "log"},
