@@ -48,6 +48,7 @@ def test_time_constants_of_the_forget_bias(bias):
     weights = {name: np.zeros_like(w) for name, w in engine.probe(e).state_dict.items()}
     weights["bias_ih_l0"][4:8] = bias
     found = engine.gates(engine.probe(e, weights))
+    np.testing.assert_allclose(found.bias_alone, found.gates["f"].unit_mean, rtol=1e-12)
     # τ says how far f is from 1: 150 steps have two digits fewer than f.
     np.testing.assert_allclose(found.time_constants, 1 / np.log1p(np.exp(-bias)), rtol=1e-10)
     forget = found.gates["f"]

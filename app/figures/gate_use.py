@@ -40,14 +40,19 @@ def over_time(name: str, a: Asked, p: Palette) -> Part:
     mean = line(
         x, gaps(gate.mean[a.layer, ::right]), p.ink, 2, hoverinfo="all", hovertemplate="%{y:.3f}<extra></extra>"
     )
+    data, labels = [trace, mean], [label("mean", f"<b>{_('mean')}</b>", p.ink, [1], "beside")]
+    if name == a.found.keep:
+        alone = float(a.found.bias_alone[a.layer].mean())
+        data.append(line(np.array([1, steps], np.int32), gaps(np.full(2, alone)), p.ink, 1.5, dash="dash"))
+        labels.append(label("alone", _("its bias alone"), p.soft, [2], "beside"))
     ends = [float(edges[0]), float(edges[0] + edges[-1]) / 2, float(edges[-1])]
     y = axis(p, (ends[0], ends[2]), (ends, [short(v) for v in ends]))
     meta = {
         "question": _(ROLES[a.experiment.cell, name]), "answer": _saturated(a, name), "x": "t",
-        "labels": [label("mean", f"<b>{_('mean')}</b>", p.ink, [1], "beside")], "ticks": {"x": "count", "y": "count"},
+        "labels": labels, "ticks": {"x": "count", "y": "count"},
         "bar": {"range": [0.0, top], "ticks": [[0.0, "0"], [top, percent(top)]]},
     }  # fmt: skip
-    return {"data": [trace, mean], "layout": layout(p, along(p, 1, steps), y, meta, [], hover="closest")}
+    return {"data": data, "layout": layout(p, along(p, 1, steps), y, meta, [], hover="closest")}
 
 
 def _saturated(a: Asked, name: str) -> str:
@@ -136,9 +141,11 @@ def sentence(a: Asked) -> str:
         return _("The gates are not numbers here.")
     text = _(
         "The gate that keeps, {gate}, is {mean} on average: half of the units lose what they hold in {median} steps or "
-        "fewer, the slowest in {most}. It is open (above 0.9) {right} of the time and closed (below 0.1) {left}."
+        "fewer, the slowest in {most}. It is open (above 0.9) {right} of the time and closed (below 0.1) {left}. Its "
+        "bias alone would make it {alone}."
     )
     return text.format(
         gate=keep, mean=short(mean, 2), median=short(float(np.median(tau)), 2), most=short(float(tau.max()), 2),
-        right=percent(float(gate.right[a.layer].mean())), left=percent(float(gate.left[a.layer].mean())),
+        alone=short(float(a.found.bias_alone[a.layer].mean()), 2), right=percent(float(gate.right[a.layer].mean())),
+        left=percent(float(gate.left[a.layer].mean())),
     )  # fmt: skip

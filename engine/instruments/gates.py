@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.cells import KINDS
+from engine.instruments.jacobians import sigmoid
 from engine.parameters import frozen
 from engine.trace import Trace
 
@@ -39,6 +40,7 @@ class Gates:
     gates: Mapping[str, Gate]
     keep: str | None
     time_constants: np.ndarray  # (L, H) τ = −1/log(mean of the keeping gate), in steps; (L, 0) without gates
+    bias_alone: np.ndarray  # (L, H) σ(b_ih + b_hh) of the keeping gate: its value with no input and no state; or (L, 0)
 
 
 def gates(t: Trace) -> Gates:
@@ -56,12 +58,15 @@ def gates(t: Trace) -> Gates:
         name: _gate(name, np.asarray(values, np.float64), row.gates.index(name) == row.candidate)
         for name, values in t.gates.items()
     }
-    keep = None if row.keep is None else row.gates[row.keep]
-    if keep is None:
-        return Gates(found, None, frozen(np.zeros((len(t.hidden), 0))))
+    if row.keep is None:
+        return Gates(found, None, frozen(np.zeros((len(t.hidden), 0))), frozen(np.zeros((len(t.hidden), 0))))
+    keep, units, w = row.gates[row.keep], t.hidden.shape[-1], t.state_dict
+    block = slice(row.keep * units, (row.keep + 1) * units)
+    bias = [w[f"bias_ih_l{k}"][block] + w[f"bias_hh_l{k}"][block] for k in range(len(t.hidden))]
     with np.errstate(divide="ignore", invalid="ignore"):
         constants = -1.0 / np.log(found[keep].unit_mean)
-    return Gates(found, keep, frozen(constants))
+        alone = sigmoid(np.asarray(bias, np.float64))
+    return Gates(found, keep, frozen(constants), frozen(alone))
 
 
 def _gate(name: str, values: np.ndarray, candidate: bool) -> Gate:
