@@ -162,6 +162,15 @@ def test_a_step_is_held_while_it_trains_and_scrubbed_as_in_explore(visit):
     v.until(lambda: v.page.evaluate("window.__stage.step") == step)
 
 
+def test_played_here_it_goes_on_and_the_film_grows(visit):
+    v = visit("?hidden_size=8&batch_size=4&seq_length=20")
+    v.ask("over_training")
+    v.page.click(".st-key-why_play button")
+    v.until(lambda: "was" in v.text(".st-key-why_over_training p.answer"))  # λ₁ was … at step 0 and is …
+    before = v.text(".st-key-why_over_training p.answer")
+    v.until(lambda: v.text(".st-key-why_over_training p.answer") != before)
+
+
 def test_the_landscape_and_the_film_of_a_run(visit):
     v = visit("?hidden_size=8&batch_size=4&seq_length=20")
     v.page.select_option(".speed select", "0")

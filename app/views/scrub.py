@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import streamlit as st
 from app import session
 from app.kept import Weights, spread
 from app.runs import Run
+from app.training import Past
 from app.words import _
 
 OFTEN = 1.0  # seconds between two looks at a run in training
@@ -39,11 +40,20 @@ def held(run: Run) -> Held | None:
         snapshot, past = run.picture()[1], run.past()
         if snapshot is None or snapshot.weights is None or past is None:
             return None
-        kept = past.weights
-        path = {w.step: w for w in (*spread(kept.moments, STATES), kept.nearest(snapshot.weights.step))}
-        states = tuple(path[step] for step in sorted(path))
-        found = run.held = Held(run.setting, snapshot.step, snapshot.lost, snapshot.weights, states)
+        shown = past.weights.nearest(snapshot.weights.step)
+        found = run.held = Held(run.setting, snapshot.step, snapshot.lost, snapshot.weights, _path(past, shown))
     return found
+
+
+def with_newest(run: Run, now: Held) -> Held:
+    """The same state, among all that the run has by now."""
+    past = run.past()
+    return now if past is None or run.setting != now.setting else replace(now, path=_path(past, now.weights))
+
+
+def _path(past: Past, shown: Weights) -> tuple[Weights, ...]:
+    path = {w.step: w for w in (*spread(past.weights.moments, STATES), shown)}
+    return tuple(path[step] for step in sorted(path))
 
 
 def draw(run: Run, now: Held) -> None:
@@ -68,7 +78,8 @@ def _slider(run: Run, now: Held) -> None:
     past = run.past()
     steps = sorted({now.weights.step, *(past.steps() if past else ())})
     if len(steps) == 1:
-        st.html(f"<p class='state'>{_('Train it, and every step can be brought back here.')}</p>")
+        if not run.head()["run"]["playing"]:
+            st.html(f"<p class='state'>{_('Train it, and every step can be brought back here.')}</p>")
         return
     if st.session_state.get("why_step") != now.weights.step:
         st.session_state.why_step = now.weights.step
@@ -88,10 +99,9 @@ def _player(step: int, lost: bool) -> None:
     playing, reached = head["playing"], head["reached"]
     if playing:
         run.look_on()
-    elif st.session_state.get("why_played"):  # it has ended by itself: the page as a whole draws another button
-        st.session_state.why_played = False
+    if st.session_state.get("why_played", False) != playing:  # the page as a whole draws another button, and looks on
+        st.session_state.why_played = playing
         st.rerun()
-    st.session_state.why_played = playing
     with st.container(horizontal=True, vertical_alignment="center", key="why_player"):
         over = head["diverged"] is not None or head["stopped"] is not None
         st.button(

@@ -26,6 +26,7 @@ KEPT = 8  # results that a session keeps
 FIRST_LOOK = 0.6  # seconds to wait for a result: most are there by then, and nothing has to blink
 OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {"landscape": around.options}  # what a panel lets choose
 OF_THE_RUN = {"landscape", "over_training"}  # those that look at other states of the run, too
+LIVE, NOW_AND_THEN = "over_training", 3.0  # grows while the run trains, every so many seconds
 
 
 def page() -> None:
@@ -43,9 +44,12 @@ def page() -> None:
         for name, row in WHY.items():
             with remembered(f"why_{name}", False) as key:
                 panels[name] = st.expander(_(row.question), key=key, on_change=session.command)
-        looks = {}
+        looks, playing = {}, run.head()["run"]["playing"]
         for name, panel in panels.items():
-            if panel.open:
+            if panel.open and name == LIVE and playing:
+                with panel:
+                    _every(NOW_AND_THEN, partial(_live, layer))
+            elif panel.open:
                 with panel:
                     looks[name] = _look(name, held)
         end = time.monotonic() + FIRST_LOOK
@@ -93,8 +97,9 @@ def _look(name: str, held: Held) -> Look:
     w, options = held.weights, OPTIONS[name]() if name in OPTIONS else {}
     key = (name, id(w.state_dict), *options.values())
     if name in OF_THE_RUN:
-        options["path"] = held.path
-        key = (*key, held.path[-1].step)
+        path = scrub.with_newest(session.run(), held).path if name == LIVE else held.path
+        options["path"] = path
+        key = (*key, path[-1].step)
     if key not in looks or looks[key].weights.state_dict is not w.state_dict:
         for other in [k for k in looks if k[0] == name and not looks[k].done.is_set()]:
             looks.pop(other).cancel()  # of a state that is no longer shown
@@ -103,6 +108,17 @@ def _look(name: str, held: Held) -> Look:
         looks[key] = Look(name, w, options).start(RUNS.pool)
     looks[key].want()
     return looks[key]
+
+
+def _live(layer: int) -> None:
+    """As far as it has come by now. (What is drawn again and again holds no run: see scrub._player.)"""
+    now = scrub.held(session.run())
+    if now is None:
+        return
+    look = _look(LIVE, now)
+    look.done.wait(FIRST_LOOK)
+    if look.asked is not None:
+        _draw(LIVE, look.asked.of_layer(layer))
 
 
 def _panel(name: str, look: Look, layer: int) -> None:
