@@ -72,6 +72,20 @@ def trace(network: Network, done: Pass) -> Trace:
     )
 
 
+def check_trace(t: Any, e: Any = None) -> None:
+    """Raises ValueError unless it is a Trace, and of a network such as e's where there is one."""
+    if not isinstance(t, Trace):
+        raise ValueError(f"trace: {t!r:.80}; allowed: what engine.probe or Trainer.trace gave")
+    if e is None:
+        return
+    layers, units, rows = e.num_layers, e.hidden_size, len(t.hidden)
+    if (t.kind, rows, t.hidden.shape[-1]) != (e.kind, layers, units):
+        raise ValueError(
+            f"trace: {t.kind}, {rows} × {t.hidden.shape[-1]} units; "
+            f"allowed: the experiment's {e.kind}, {layers} × {units} units"
+        )
+
+
 def _name(table: Mapping[str, Any], row: Any) -> str:
     return next(name for name, other in table.items() if other is row)
 

@@ -75,3 +75,18 @@ def test_a_lost_run_is_shown_as_such(kind):
         assert np.isnan(gate.density[1]).all()
         assert np.isnan(gate.left[1]).all()
     assert np.isnan(found.time_constants[1]).all()
+
+
+@pytest.mark.parametrize("look", ["clipping", "gates", "jacobian_spectrum"])
+def test_what_is_no_trace_is_refused(look):
+    with pytest.raises(ValueError, match="trace: None; allowed: what"):
+        getattr(engine, look)(None)
+
+
+@pytest.mark.parametrize("look", ["update", "weight_gradient_by_step"])
+def test_a_trace_of_another_network_is_refused(look):
+    lstm = engine.probe(engine.Experiment(cell="lstm"))
+    with pytest.raises(ValueError, match="trace: lstm, 1 × 32 units; allowed: the experiment's rnn, 1 × 32 units"):
+        getattr(engine, look)(engine.Experiment(), lstm)
+    with pytest.raises(ValueError, match="experiment: None"):
+        getattr(engine, look)(None, lstm)

@@ -27,6 +27,7 @@ from app.looks import INSTRUMENTS, Look, probe, sequences
 from app.pool import Pool
 from app.registry import RUNS
 from app.training import Training
+from app.views.why import KEPT
 from engine.data import batch
 from engine.instruments.pieces import finish
 from tests import cases
@@ -394,12 +395,21 @@ def test_a_control_that_moves_asks_anew_and_old_work_ends():
 
 def test_what_a_session_keeps_is_bounded():
     at = page("gates", cell="gru", **{field: str(value) for field, value in SMALL.items()})
-    for n in range(12):
+    for n in range(KEPT + 2):
         at.session_state["seed"] = n + 1
         at.run()
         assert RUNS.get(at.session_state["token"]).settle(30)
         at.run()
-    assert len(at.session_state["looks"]) == 8
+    assert len(at.session_state["looks"]) == KEPT
+
+
+def test_all_questions_together_come_to_an_end():
+    at = page(*WHY, cell="lstm", **{field: str(value) for field, value in SMALL.items()})
+    for _ in range(20):
+        at.run()
+    looks = at.session_state["looks"]
+    assert {key[0] for key in looks} == set(WHY)
+    assert all(look.done.wait(30) and not look.cancelled for look in looks.values())
 
 
 def test_work_that_takes_long_shows_how_far_it_is_and_can_be_cancelled(monkeypatch):

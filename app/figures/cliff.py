@@ -15,6 +15,7 @@ from app.figures.template import Part, across, axis, dots, heatmap, label, layou
 from app.words import _
 from engine.instruments.cliff import wall
 
+SWING = 10  # steps at the end that tell whether a path still bounces
 W_SPAN, B_SPAN = (3.5, 6.5), (-4.0, -1.5)  # the window: the valley, and the wall from where it begins
 HIGHEST = 0.5  # E is below σ's 0.7²
 LIFT = 0.004  # of the paths over the surface, which is drawn in facets and would hide half of them
@@ -227,13 +228,16 @@ def sentence(a: Walk) -> str:
         if before < 2:
             said = _("Without clipping the path leaves the picture with step {m}, {where}.")
         said = said.format(norm=_big(before), n=out - 1, m=out, where=where)
-    end = float(a.clipped.error[-1])
+    ends = a.clipped.error[-SWING:]
     left = a.clipped.left(W_SPAN, B_SPAN)
     text = _("Clipped at {c} it comes to E = {end} in {n} steps.")
+    if ends.max() > 2 * ends.min():
+        text = _("Clipped at {c} it stays, and after {n} steps still bounces between E = {low} and {high}.")
     if left is not None:
         text = _("Clipped at {c} it leaves the picture too, with step {left}.")
     return f"{said} " + text.format(
-        c=short(a.clipped.clip_threshold or 0.0), end=short(end), n=a.steps, left=left
+        c=short(a.clipped.clip_threshold or 0.0), end=short(float(ends[-1])), n=a.steps, left=left,
+        low=short(float(ends.min())), high=short(float(ends.max())),
     )  # fmt: skip
 
 

@@ -101,6 +101,8 @@ def sentence(a: Asked) -> str:
     """What the pictures show, in numbers."""
     first, error = float(a.found[0].exponents[0]), float(a.found[0].standard_errors[0])
     alone = float(a.found[1].exponents[0])
+    if np.isneginf(first):
+        return _("A small difference is gone at once: no step hands on anything of it, λ₁ is −∞.")
     if not np.isfinite(first):
         return _("The states are not numbers here: a difference between two of them has no size.")
     without = _("Without input it is multiplied by {factor}.").format(factor=short(float(np.exp(alone))))

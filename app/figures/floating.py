@@ -195,13 +195,16 @@ def sentence(a: Asked) -> str:
             size = power(float(truth[0])) if np.isfinite(truth[0]) else short(float(truth[0]))
             parts.append(text.format(dtype=dtype, t=silent, size=size))
     if not parts:
-        lost = float(1 - found.float32.shares[a.layer, :, 0].mean())
+        real = truth > -np.inf  # where no gradient comes at all, none is lost
+        lost = float(1 - found.float32.shares[a.layer, real, 0].mean()) if real.any() else 0.0
         text = _("float32 and float64 both hold all components of δ<sub>t</sub>, with all their digits.")
-        if lost:
+        if not real.any():
+            text = _("No gradient comes here: δ<sub>t</sub> is exactly 0 in every type.")
+        elif lost:
             text = _("In float32 {share} of the components of δ<sub>t</sub> are 0 or have lost digits.")
         parts.append(text.format(share=percent(lost)))
     single = deaf(found.float32, a.layer)
-    if single is not None and single >= 2:
+    if single is not None and single >= 2 and np.isfinite(truth[single - 1]):
         text = _(
             "The sum over time forgets sooner: up to t = {t} a step's part of ∂L/∂W<sub>hh</sub> is too small to "
             "change it in float32."

@@ -221,7 +221,13 @@ def sentence(a: Asked) -> str:
     text = _(
         "{optimizer}: the tenth of all weights with the smallest gradients has {g} times the gradient of the largest "
         "tenth, and moves {d} times as far."
-    ).format(optimizer=_(said), g=short(ratios[0], 2), d=short(ratios[1], 2))
+    )
+    if none := float(np.mean(u.gradient == 0)):
+        text = _(
+            "{optimizer}: {none} of all weights have no gradient at all. Of the others, the tenth with the smallest "
+            "has {g} times the gradient of the largest tenth, and moves {d} times as far."
+        )
+    text = text.format(optimizer=_(said), none=percent(none), g=short(ratios[0], 2), d=short(ratios[1], 2))
     if ratios[0] < 0.1:
         with np.errstate(divide="ignore"):
             seen = np.log(ratios[1]) / np.log(ratios[0])  # the share of the decades between them that the steps show

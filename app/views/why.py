@@ -22,7 +22,7 @@ from app.views.scrub import Held
 from app.words import _
 
 OFTEN, SELDOM = 0.25, 40.0  # seconds between two looks at what is computed, and at a run that must not be forgotten
-KEPT = 8  # results that a session keeps
+KEPT = len(WHY) + 3  # results that a session keeps: of every panel that can be open, and some of states before
 FIRST_LOOK = 0.6  # seconds to wait for a result: most are there by then, and nothing has to blink
 OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {"landscape": around.options}  # what a panel lets choose
 OF_THE_RUN = {"landscape", "over_training"}  # those that look at other states of the run, too
@@ -106,6 +106,7 @@ def _look(name: str, held: Held) -> Look:
         while len(looks) >= KEPT:
             looks.pop(next(iter(looks))).cancel()
         looks[key] = Look(name, w, options).start(RUNS.pool)
+    looks[key] = looks.pop(key)  # the last to go: it is on the page
     looks[key].want()
     return looks[key]
 

@@ -13,7 +13,7 @@ from engine.clipping import CLIPS, global_norm
 from engine.instruments.blocks import Block, blocks, flat, norms, starts
 from engine.instruments.pieces import Pieces, finish
 from engine.parameters import as_array, frozen
-from engine.trace import Trace
+from engine.trace import Trace, check_trace
 
 THRESHOLDS, ANGLES = 61, 90  # of the curves, and of half of the edge
 STRAIGHT = ("none", "norm")  # never turn: what a cosine leaves of 1 is rounding
@@ -57,6 +57,7 @@ def clipping(t: Trace, threshold: float = 1.0) -> Clipping:
     >>> f"{by_value.norm:.2f} {by_value.cosine:.2f}"
     '2.20 0.81'
     """
+    check_trace(t)
     c = as_array("threshold", threshold)
     if c.ndim or c.dtype.kind not in "fiu" or not 0 < c < np.inf:
         raise ValueError(f"threshold: {threshold!r}; allowed: a number above 0")
@@ -83,7 +84,8 @@ def in_pieces(t: Trace, threshold: float) -> Pieces[Clipping]:
 def thresholds(c: float, norm: float) -> np.ndarray:
     """From well below to well above both c and ‖g‖."""
     middle = [np.log10(c)] + ([np.log10(norm)] if 0 < norm < np.inf else [])
-    return frozen(np.float_power(10.0, np.linspace(min(middle) - DECADES, max(middle) + DECADES / 3, THRESHOLDS)))
+    with np.errstate(over="ignore"):
+        return frozen(np.float_power(10.0, np.linspace(min(middle) - DECADES, max(middle) + DECADES / 3, THRESHOLDS)))
 
 
 def _clipped(

@@ -13,7 +13,7 @@ import numpy as np
 from engine.cells import KINDS
 from engine.instruments.jacobians import sigmoid
 from engine.parameters import frozen
-from engine.trace import Trace
+from engine.trace import Trace, check_trace
 
 CLOSED, OPEN = 0.1, 0.9
 BINS = 20
@@ -53,6 +53,7 @@ def gates(t: Trace) -> Gates:
     >>> round(float(np.median(found.time_constants)))                     # −1/log 0.95 steps
     21
     """
+    check_trace(t)
     row = KINDS[t.kind]
     found = {
         name: _gate(name, np.asarray(values, np.float64), row.gates.index(name) == row.candidate)

@@ -77,6 +77,8 @@ def gradient_flow(
     >>> print(f"{flow.beyond()[5]:.0%} comes from more than 5 steps back")
     54% comes from more than 5 steps back
     """
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int | np.integer) or most < 1):
+        raise ValueError(f"most: {most!r}; allowed: None, or whole numbers, 1 or more")
     return finish(in_pieces(e, probe(e, state_dict, inputs, targets), everywhere, most))
 
 

@@ -15,7 +15,7 @@ from engine.instruments.jacobians import Path
 from engine.instruments.pieces import Pieces, finish
 from engine.instruments.products import Product
 from engine.parameters import frozen
-from engine.trace import Trace
+from engine.trace import Trace, check_trace
 from engine.weights import sigma_max, spectral_radius
 
 STEEPEST = {"sigmoid": 0.25}  # the greatest slope of φ, where it is not 1
@@ -58,6 +58,11 @@ def jacobian_spectrum(t: Trace, sequence: int = 0, most: int | None = None) -> J
     >>> bool((spectrum.singular_values <= spectrum.bound).all())  # no step gains more than σ_max(W_hh)
     True
     """
+    check_trace(t)
+    for name, value, least in (("sequence", sequence, 0), ("most", most, 1)):
+        given = not (name == "most" and value is None)
+        if given and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least):
+            raise ValueError(f"{name}: {value!r}; allowed: whole numbers, {least} or more")
     return finish(in_pieces(t, sequence, most))
 
 

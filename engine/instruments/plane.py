@@ -22,16 +22,19 @@ class Plane(NamedTuple):
     u: np.ndarray
     v: np.ndarray
 
+    @np.errstate(all="ignore")
     def at(self, x: float, y: float) -> np.ndarray:
         """The weights at a place, (N,)."""
         return self.origin + x * self.u + y * self.v
 
     @property
+    @np.errstate(all="ignore")
     def gram(self) -> np.ndarray:
         """(2, 2): u·u, u·v; v·u, v·v, which make lengths of coordinates."""
         both = np.stack([self.u, self.v])
         return both @ both.T
 
+    @np.errstate(all="ignore")
     def project(self, weights: np.ndarray) -> tuple[np.ndarray, float]:
         """The coordinates (2,) of the point of the plane next to `weights` (N,), and the distance from there to them.
 
@@ -40,10 +43,9 @@ class Plane(NamedTuple):
         (uu, uv), (_, vv) = self.gram
         d = weights - self.origin
         ud, vd = self.u @ d, self.v @ d
-        with np.errstate(all="ignore"):
-            det = uu * vv - uv * uv
-            x, y = (vv * ud - uv * vd) / det, (uu * vd - uv * ud) / det
-            return np.array([x, y]), float(np.linalg.norm(d - x * self.u - y * self.v))
+        det = uu * vv - uv * uv
+        x, y = (vv * ud - uv * vd) / det, (uu * vd - uv * ud) / det
+        return np.array([x, y]), float(np.linalg.norm(d - x * self.u - y * self.v))
 
 
 def flat(e: Experiment, state_dict: Mapping[str, Any], like: Parameters | None = None) -> np.ndarray:
@@ -57,6 +59,7 @@ def flat(e: Experiment, state_dict: Mapping[str, Any], like: Parameters | None =
     return parameters.flat.astype(np.float64)
 
 
+@np.errstate(all="ignore")
 def random_plane(parameters: Parameters, seed: int) -> Plane:
     """Two random directions, filter-normalised (Li et al. 2018, §4): d_i ← d_i ‖θ_i‖/‖d_i‖ for every filter i.
 
@@ -78,6 +81,7 @@ def random_plane(parameters: Parameters, seed: int) -> Plane:
     return Plane(parameters.flat.astype(np.float64), *found)
 
 
+@np.errstate(all="ignore")
 def plane_through(origin: np.ndarray, first: np.ndarray, others: Sequence[np.ndarray]) -> Plane:
     """Orthonormal directions: u from `first` to the last of `others`, v towards the others' farthest from that line.
 

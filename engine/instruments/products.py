@@ -18,11 +18,11 @@ class Product:
         self._left, self._right = np.eye(size), np.eye(size)
         self._exponents = np.zeros(size)  # log2; −inf: an exact 0
 
+    @np.errstate(all="ignore")
     def times(self, j: np.ndarray) -> None:
         """P ← J P."""
         j = j @ self._left
-        with np.errstate(divide="ignore", invalid="ignore"):
-            order = np.argsort(-(self._exponents + np.log2(np.linalg.norm(j, axis=0))), kind="stable")
+        order = np.argsort(-(self._exponents + np.log2(np.linalg.norm(j, axis=0))), kind="stable")
         exponents, right = self._exponents[order], self._right[order]
         if not np.isfinite(j).all():
             self._exponents = np.full(len(j), np.nan)

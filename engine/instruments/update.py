@@ -14,7 +14,7 @@ from engine.experiment import Experiment, check_experiment
 from engine.instruments.blocks import Block, blocks, flat, norms, starts
 from engine.optimizers import OPTIMIZERS
 from engine.parameters import as_array, frozen
-from engine.trace import Trace
+from engine.trace import Trace, check_trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +55,7 @@ def update(e: Experiment, t: Trace, optimizer_state: Any = None, step: int = 0, 
     True
     """
     check_experiment(e)
+    check_trace(t, e)
     if isinstance(step, bool) or not isinstance(step, int | np.integer) or step < 0:
         raise ValueError(f"step: {step!r}; allowed: whole numbers, 0 or more")
     if lr is not None and (isinstance(lr, bool) or not isinstance(lr, int | float | np.number) or not 0 <= lr < np.inf):

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.experiment import Experiment
+from engine.experiment import Experiment, check_experiment
 from engine.instruments.gradient_flow import BAND, LOG10_2, NOTHING, losses_of, normalise, power
 from engine.instruments.jacobians import Path
 from engine.instruments.pieces import Pieces, finish
 from engine.instruments.pullbacks import PULLBACKS, Pulled
 from engine.parameters import frozen
-from engine.trace import Trace
+from engine.trace import Trace, check_trace
 
 NAMES = ("weight_hh", "weight_ih")
 
@@ -42,6 +42,8 @@ def weight_gradient_by_step(e: Experiment, t: Trace) -> WeightGradient:
     >>> bool(np.allclose(found.total["weight_hh_l0"], t.grads["weight_hh_l0"]))
     True
     """
+    check_experiment(e)
+    check_trace(t, e)
     return finish(in_pieces(e, t))
 
 
