@@ -20,14 +20,16 @@ class Choice:
 
 @dataclass
 class History:
-    """`now` and what was before and after it. `count` tells one state from the next: a click that arrives twice (or
-    late) says which state it was made for, and is ignored in another."""
+    """`now` and what was before and after it. `count` tells one state from the next: a click says which state its
+    button was drawn for. One that arrives twice was drawn before the undo it has made, and is ignored; one drawn before
+    the newest choice counts: a page that is being drawn still shows the old button."""
 
     now: Choice
     past: list[Choice] = field(default_factory=list)
     future: list[Choice] = field(default_factory=list)
     count: int = 0
     _moved: tuple[str, float] | None = None  # the slider that has moved last, and when
+    _travelled: int = 0  # the state that the last undo or redo has made
 
     def choose(self, choice: Choice, when: float, slider: str | None = None) -> None:
         """Something was chosen, at `when` seconds; `slider`: the field, where nothing else than a slider was moved."""
@@ -40,15 +42,16 @@ class History:
         self.now, self.future, self.count = choice, [], self.count + 1
 
     def undo(self, count: int) -> bool:
-        """Back to the choice before; False where there is none, or `count` is not that of the present state."""
+        """Back to the choice before; False where there is none, or the last undo or redo came after state `count`."""
         return self._move(self.past, self.future, count)
 
     def redo(self, count: int) -> bool:
         return self._move(self.future, self.past, count)
 
     def _move(self, source: list[Choice], target: list[Choice], count: int) -> bool:
-        if not source or count != self.count:
+        if not source or count < self._travelled:
             return False
         target.append(self.now)
         self.now, self.count, self._moved = source.pop(), self.count + 1, None
+        self._travelled = self.count
         return True

@@ -2,12 +2,16 @@
 (() => {
   if (window.__keys) return
   const PATIENCE = 2000 // ms after which a press that changed nothing no longer holds up the next
+  const DRAWN = 1000 // ms in which a page that is being drawn may still let a button be pressed
   const presses = [] // each waits until the page shows what the one before has done: until then the button is an old one
   let from, since = 0 // the choice in which a button was pressed last, and when
   const press = () => {
-    const now = document.querySelector('.st-key-changes p')?.dataset.count
-    if (now === from && performance.now() - since < PATIENCE) return setTimeout(press, 20)
-    const button = document.querySelector(`.st-key-${presses.shift()} button`)
+    const now = document.querySelector('.st-key-changes p')?.dataset.count, wait = performance.now() - Math.max(since, presses[0].when)
+    const drawing = document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'running'
+    if ((now === from || drawing) && wait < PATIENCE) return setTimeout(press, 20)
+    const button = document.querySelector(`.st-key-${presses[0].name} button`)
+    if (button?.disabled && performance.now() - presses[0].when < DRAWN) return setTimeout(press, 20)
+    presses.shift()
     if (button && !button.disabled) {
       [from, since] = [now, performance.now()]
       button.click()
@@ -24,7 +28,8 @@
     e.preventDefault()
     e.stopPropagation()
     if (e.repeat && presses.length) return // a held key goes as fast as the page, and ends with it
-    if (presses.push(key === 'y' || e.shiftKey ? 'redo' : 'undo') === 1) press()
+    const name = key === 'y' || e.shiftKey ? 'redo' : 'undo'
+    if (presses.push({ name, when: performance.now() }) === 1) press()
   }
   document.addEventListener('keydown', window.__keys, true)
   // On a phone the sidebar lies over the page: it goes when a page was chosen in it.

@@ -54,6 +54,15 @@ def test_a_click_that_arrives_twice_goes_back_once():
     assert history.now == gain(2)
 
 
+def test_a_click_on_a_button_drawn_before_the_newest_choice_counts():
+    history = filled(3)
+    drawn = history.count
+    history.choose(gain(9), when=99.0)
+    assert history.undo(drawn)
+    assert history.now == gain(3)
+    assert not history.undo(drawn), "the same click again"
+
+
 def test_quick_moves_of_one_slider_are_one_choice():
     history = History(START)
     for k, when in enumerate([0.0, 0.5, 1.0, 1.0 + 2 * ONE_MOVE], 1):
