@@ -186,9 +186,16 @@ def errors(a: Walk, p: Palette) -> Part:
         curves: Curves = {key: gaps(np.log10(path.error)) for key, path in a.paths}
     y = log_axis(p, np.concatenate([*curves.values()]), -8.0, (-4.0, 0.0), 4)
     answer = _("E at the end: {free} without clipping, <b>{clipped}</b> with it").format(
-        free=short(float(a.free.error[-1])), clipped=short(float(a.clipped.error[-1]))
+        free=_end(a.free.error), clipped=_end(a.clipped.error)
     )
     return _along(a, p, curves, _("Does the error come down?"), answer, y, [], "10<sup>%{y:.1f}</sup>")
+
+
+def _end(error: np.ndarray) -> str:
+    """The last value; of a path that still bounces, between which two: its last one would be chance."""
+    ends = error[-SWING:]
+    low, high = float(ends.min()), float(ends.max())
+    return f"{short(low)} … {short(high)}" if high > 2 * low else short(float(ends[-1]))
 
 
 def _along(
