@@ -30,8 +30,7 @@ class Product:
         self._left, r = np.linalg.qr(j[:, order])
         own, diagonal = exponents, np.abs(np.diagonal(r)).copy()
         diagonal[diagonal <= len(r) * np.finfo(float).eps * np.linalg.norm(r, axis=0).max()] = 0.0  # rounding of a 0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            self._exponents = own + np.log2(diagonal)
+        self._exponents = own + np.log2(diagonal)
         self._right = _scaled(r, own, self._exponents) @ right
 
     def log2_singular_values(self) -> np.ndarray:
