@@ -4,7 +4,7 @@ Message ids are English sentences with named placeholders. A table holds them ma
 are drawn: only then is it known who reads. No Streamlit in here; a page says by `ask` how to find its reader.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -45,6 +45,16 @@ def _(message: str) -> str:
 def N_(message: str) -> str:
     """Marks a message id for the catalogues; it is translated where it is drawn."""
     return message
+
+
+def listed(items: Iterable[str]) -> str:
+    """One thing after the other, as the reader's language writes a list."""
+    return _(", ").join(items)
+
+
+def sentences(*said: str) -> str:
+    """One sentence after the other; Chinese leaves no room between them."""
+    return _(" ").join(filter(None, said))
 
 
 class Said:

@@ -9,7 +9,7 @@ from app.figures.palette import Palette
 from app.figures.parts import here, rows
 from app.figures.scales import gaps, thin
 from app.figures.template import Part, across, axis, label, layout, line, upright
-from app.words import _
+from app.words import _, listed
 from engine import CLIPS, OPTIMIZERS
 from engine.instruments.clip import STRAIGHT, Clipped
 
@@ -142,7 +142,7 @@ def directions(a: Asked, p: Palette) -> Part:
     least = min([0.0, *(float(np.nanmin(t["y"])) for t in data if np.isfinite(t["y"]).any())])
     ticks = ([0.0, 0.5, 1.0], ["0", "0.5", "1"])
     y_axis = axis(p, (min(-0.03, least - 0.03), 1.06), ticks, grid=True)
-    said = ", ".join(
+    said = listed(
         f"{_(CLIPS[name].label)} <b>{short(c.cosine, 2)}</b>" for name, c in a.found[0].rows.items() if name != "none"
     )
     meta = {

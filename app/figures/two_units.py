@@ -9,7 +9,7 @@ from app.figures.one_unit import smooth
 from app.figures.palette import Palette, Stops
 from app.figures.scales import decades, gaps
 from app.figures.template import Part, across, axis, dots, heatmap, label, layout, line
-from app.words import _
+from app.words import _, listed
 from engine.instruments.two_units import LEAVES, WANDERS
 
 SHARE = (1, 99)  # percentiles that the colour spans: a border is a line of starts far beyond all others
@@ -184,7 +184,7 @@ def sentence(a: engine.TwoUnits) -> str:
     said = _("No resting point stands alone.")
     if kinds:
         counted = [f"{kinds.count(kind)} {_kind(kind)}" for kind in SYMBOLS if kinds.count(kind)]
-        said = _("{n} resting points: {kinds}.").format(n=len(kinds), kinds=", ".join(counted))
+        said = _("{n} resting points: {kinds}.").format(n=len(kinds), kinds=listed(counted))
         if len(kinds) == 1:
             said = _("One resting point, {kind}.").format(kind=_kind(kinds[0]))
     if a.filled:

@@ -1,0 +1,113 @@
+"""`python -m app.messages` (make words): brings the catalogues in app/locale up to date with what the program says.
+
+A message is what stands in `_("…")` or `N_("…")` anywhere in app/, and what the tables say of their rows: they are
+read as they are, so that a new row brings its words with it. A translation stays as long as its message does; a new
+message is put there untranslated, and tests/test_languages.py asks for it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_file
+from babel.messages.pofile import read_po, write_po
+
+import engine
+from app import small
+from app.figures.small import SMALL
+from app.figures.why import WHY
+from app.settings import NEEDS
+from app.words import LANGUAGES, LOCALE
+from engine.instruments.mean_field import ROTATIONS, SLOPES
+
+APP = Path(__file__).parent
+KEYWORDS = {"_": None, "N_": None}
+ROWS = {
+    "cells": engine.CELLS, "activations": engine.ACTIVATIONS, "initializers": engine.INITS, "tasks": engine.TASKS,
+    "losses": engine.LOSSES, "optimizers": engine.OPTIMIZERS, "schedules": engine.SCHEDULES, "clipping": engine.CLIPS,
+    "batching": engine.BATCHINGS, "presets": engine.PRESETS,
+}  # fmt: skip
+NO_THEORY = (  # why the mean field does not hold; further ones name an activation or an initialiser
+    "not for gated cells", "not for so few units", "not for several layers", "not for truncated backpropagation",
+    "not for so few timesteps", "not without input", "not for inputs whose size changes along the sequence",
+)  # fmt: skip
+
+
+def messages() -> dict[str, list[str]]:
+    """All message ids, each with the places that say it."""
+    found: dict[str, list[str]] = {}
+    for place, message in (*_written(), *_of_tables(), *_of_tasks(), *_of_pages()):
+        if message and place not in found.setdefault(message, []):
+            found[message].append(place)
+    return found
+
+
+def _written() -> Iterator[tuple[str, str]]:
+    for file in sorted(APP.rglob("*.py")):
+        for _line, message, _comments, _context in extract_from_file("python", file, KEYWORDS):
+            yield str(file.relative_to(APP.parent)), str(message)
+
+
+def _of_tables() -> Iterator[tuple[str, str]]:
+    for field in engine.Experiment.model_fields.values():
+        yield from (("engine/experiment.py", text or "") for text in (field.title, field.description))
+    for name, table in ROWS.items():
+        for row in table.values():
+            yield from ((f"engine/{name}", text) for text in (row.label, row.meaning, row.source))
+    for preset in engine.PRESETS.values():
+        yield "engine/presets", preset.group
+    place = "engine/instruments/mean_field.py"
+    yield from ((place, reason) for reason in NO_THEORY)
+    yield from ((place, f"not for {name}") for name in engine.ACTIVATIONS if name not in SLOPES)
+    unknown = [name for name, row in engine.INITS.items() if row.spread is None and name not in ROTATIONS]
+    yield from ((place, f"not for {name} weights") for name in unknown)
+
+
+def _of_tasks() -> Iterator[tuple[str, str]]:
+    for task in engine.TASKS.values():
+        yield "engine/tasks", task.baseline_label
+        yield from (("engine/tasks", label) for label in task.references)
+        words = (name for name in (*task.symbols, *task.classes) if len(name) > 1 and name.islower())
+        yield from (("engine/tasks", word) for word in words)  # other names are signs: A, 7, ␣
+
+
+def _of_pages() -> Iterator[tuple[str, str]]:
+    yield from (("app/settings.py", need.words) for need in NEEDS.values())
+    yield from (("app/figures/why.py", row.question) for row in WHY.values())
+    for world in SMALL.values():
+        yield from (("app/figures/small.py", text) for text in (world.label, world.question))
+    for field in small.FIELDS.values():
+        yield from (("app/small.py", text) for text in (field.label, field.meaning))
+    for starts in small.PRESETS.values():
+        yield from (("app/small.py", text) for start in starts.values() for text in (start.label, start.meaning))
+
+
+def update(language: str) -> Catalog:
+    """Its catalogue with every message and no other, and the translations that there are."""
+    file = LOCALE / f"{language}.po"
+    with file.open("rb") as stream:
+        before = read_po(stream, locale=language)
+    after = Catalog(
+        locale=language, project="Gradient explorer", version="1", charset="utf-8", fuzzy=False, last_translator="",
+        language_team="", msgid_bugs_address="", header_comment=before.header_comment,
+        creation_date=before.creation_date, revision_date=before.revision_date,
+    )  # fmt: skip
+    for message, places in messages().items():
+        known = before.get(message)
+        after.add(message, known.string if known else "", [(place, None) for place in places])
+    return after
+
+
+def main() -> None:
+    for language in LANGUAGES:
+        if language == "en":  # the ids are English
+            continue
+        catalogue = update(language)
+        with (LOCALE / f"{language}.po").open("wb") as stream:
+            write_po(stream, catalogue, width=120, include_lineno=False)
+        missing = [message.id for message in catalogue if message.id and not message.string]
+        print(f"{language}: {len(catalogue)} messages, {len(missing)} of them untranslated")
+
+
+if __name__ == "__main__":
+    main()
