@@ -35,7 +35,7 @@ class Control:
 
 def _names(field: str, group: str, table: Any = None, **more: Any) -> Control:
     def label(name: str) -> str:
-        return _(table[name].label) if table else name
+        return _(table[name].label, field) if table else name
 
     labels = [table[name].label if table else name for name in NAMES[field]]
     few = len(labels) <= 4 and len("".join(labels)) <= 16
@@ -203,7 +203,7 @@ def _help(control: Control) -> str:
     row = control.table.get(st.session_state[control.field]) if control.table else None
     if row is not None:
         source = f" ({_plain(_(row.source))})" if row.source else ""
-        said.append(f"**{_plain(_(row.label))}**: {_plain(_(row.meaning))}{source}")
+        said.append(f"**{_plain(_(row.label, control.field))}**: {_plain(_(row.meaning))}{source}")
     if control.field in NEEDS:
         said.append(_plain(_(NEEDS[control.field].words)))
     if control.field in engine.LIVE:

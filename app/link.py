@@ -116,11 +116,9 @@ def experiment(values: Mapping[str, Any]) -> engine.Experiment:
     """The experiment with those of these values that count. Raises ValueError with a sentence for readers."""
     counting = settings.effective({**DEFAULTS, **values})
     if counting["batching"] == "full" and counting["train_size"] is None:
-        raise ValueError(
-            _(
-                "A full batch is a whole training set, and this one is endless: choose a size under “{title}” first."
-            ).format(title=_(engine.Experiment.model_fields["train_size"].title or ""))
-        )
+        title = engine.Experiment.model_fields["train_size"].title or "train_size"
+        text = _("A full batch is a whole training set, and this one is endless: choose a size under “{title}” first.")
+        raise ValueError(text.format(title=_(title)))
     try:
         e = engine.Experiment(**counting)
     except ValidationError as error:

@@ -22,10 +22,10 @@ from engine.instruments.mean_field import ROTATIONS, SLOPES
 
 APP = Path(__file__).parent
 KEYWORDS = {"_": None, "N_": None}
-ROWS = {
-    "cells": engine.CELLS, "activations": engine.ACTIVATIONS, "initializers": engine.INITS, "tasks": engine.TASKS,
-    "losses": engine.LOSSES, "optimizers": engine.OPTIMIZERS, "schedules": engine.SCHEDULES, "clipping": engine.CLIPS,
-    "batching": engine.BATCHINGS, "presets": engine.PRESETS,
+ROWS = {  # by the field that chooses among them
+    "cell": engine.CELLS, "nonlinearity": engine.ACTIVATIONS, "init": engine.INITS, "task": engine.TASKS,
+    "loss": engine.LOSSES, "optimizer": engine.OPTIMIZERS, "schedule": engine.SCHEDULES, "clip": engine.CLIPS,
+    "batching": engine.BATCHINGS, "preset": engine.PRESETS,
 }  # fmt: skip
 NO_THEORY = (  # why the mean field does not hold; further ones name an activation or an initialiser
     "not for gated cells", "not for so few units", "not for several layers", "not for truncated backpropagation",
@@ -33,12 +33,19 @@ NO_THEORY = (  # why the mean field does not hold; further ones name an activati
 )  # fmt: skip
 
 
-def messages() -> dict[str, list[str]]:
-    """All message ids, each with the places that say it."""
-    found: dict[str, list[str]] = {}
+def messages() -> dict[tuple[str, str], list[str]]:
+    """All messages, (context, id), each with the places that say it.
+
+    The name of a row that is said elsewhere, too ("step", "unit"), stands there twice: the second time with its field
+    as the context, for a language that has two words for it.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
     for place, message in (*_written(), *_of_tables(), *_of_tasks(), *_of_pages()):
-        if message and place not in found.setdefault(message, []):
-            found[message].append(place)
+        if message and place not in found.setdefault(("", message), []):
+            found["", message].append(place)
+    for field, table in ROWS.items():
+        place = f"engine/{field}"
+        found |= {(field, row.label): [place] for row in table.values() if found["", row.label] != [place]}
     return found
 
 
@@ -49,13 +56,13 @@ def _written() -> Iterator[tuple[str, str]]:
 
 
 def _of_tables() -> Iterator[tuple[str, str]]:
-    for field in engine.Experiment.model_fields.values():
-        yield from (("engine/experiment.py", text or "") for text in (field.title, field.description))
-    for name, table in ROWS.items():
+    for choice in engine.Experiment.model_fields.values():
+        yield from (("engine/experiment.py", text or "") for text in (choice.title, choice.description))
+    for field, table in ROWS.items():
         for row in table.values():
-            yield from ((f"engine/{name}", text) for text in (row.label, row.meaning, row.source))
+            yield from ((f"engine/{field}", text) for text in (row.label, row.meaning, row.source))
     for preset in engine.PRESETS.values():
-        yield "engine/presets", preset.group
+        yield "engine/preset", preset.group
     place = "engine/instruments/mean_field.py"
     yield from ((place, reason) for reason in NO_THEORY)
     yield from ((place, f"not for {name}") for name in engine.ACTIVATIONS if name not in SLOPES)
@@ -65,10 +72,8 @@ def _of_tables() -> Iterator[tuple[str, str]]:
 
 def _of_tasks() -> Iterator[tuple[str, str]]:
     for task in engine.TASKS.values():
-        yield "engine/tasks", task.baseline_label
-        yield from (("engine/tasks", label) for label in task.references)
-        words = (name for name in (*task.symbols, *task.classes) if len(name) > 1 and name.islower())
-        yield from (("engine/tasks", word) for word in words)  # other names are signs: A, 7, ␣
+        words = (name for name in (*task.symbols, *task.classes) if len(name) > 1 and name.islower())  # not A, 7, ␣
+        yield from (("engine/task", text) for text in (task.baseline_label, *task.references, *words))
 
 
 def _of_pages() -> Iterator[tuple[str, str]]:
@@ -88,13 +93,15 @@ def update(language: str) -> Catalog:
     with file.open("rb") as stream:
         before = read_po(stream, locale=language)
     after = Catalog(
-        locale=language, project="Gradient explorer", version="1", charset="utf-8", fuzzy=False, last_translator="",
-        language_team="", msgid_bugs_address="", header_comment=before.header_comment,
+        locale=language, project="Gradient explorer", version="1", charset="utf-8", fuzzy=False,
+        last_translator="the project", language_team="the project", msgid_bugs_address="the project's issues",
+        header_comment=before.header_comment,
         creation_date=before.creation_date, revision_date=before.revision_date,
     )  # fmt: skip
-    for message, places in messages().items():
-        known = before.get(message)
-        after.add(message, known.string if known else "", [(place, None) for place in places])
+    for (context, message), places in messages().items():
+        known = before.get(message, context or None)
+        said = known.string if known else ""
+        after.add(message, said, [(place, None) for place in places], context=context or None)  # type: ignore[list-item]
     return after
 
 

@@ -37,9 +37,10 @@ def ask(reader: Callable[[], str | None]) -> None:
     _asked.append(reader)
 
 
-def _(message: str) -> str:
-    """The message in the reader's language."""
-    return _catalogue(language()).get(message, message)
+def _(message: str, context: str = "") -> str:
+    """The message in the reader's language. `context`: of a word that means several things, which of them is meant."""
+    catalogue = _catalogue(language())
+    return (context and catalogue.get((context, message))) or catalogue.get(message, message)
 
 
 def N_(message: str) -> str:
@@ -54,7 +55,7 @@ def listed(items: Iterable[str]) -> str:
 
 def sentences(*said: str) -> str:
     """One sentence after the other; Chinese leaves no room between them."""
-    return _(" ").join(filter(None, said))
+    return ("" if language() == "zh" else " ").join(filter(None, said))
 
 
 class Said:
@@ -72,10 +73,12 @@ class Said:
 
 
 @cache
-def _catalogue(name: str) -> dict[str, str]:
+def _catalogue(name: str) -> dict[str | tuple[str, str], str]:
+    """Translations by message id, and by (context, message id)."""
     file = LOCALE / f"{name}.po"
     if not file.exists():
         return {}
     with file.open("rb") as stream:
         found = read_po(stream, locale=name)
-    return {m.id: m.string for m in found if isinstance(m.id, str) and m.id and isinstance(m.string, str) and m.string}
+    said = [m for m in found if isinstance(m.id, str) and m.id and isinstance(m.string, str) and m.string]
+    return {(m.context, str(m.id)) if m.context else str(m.id): str(m.string) for m in said}

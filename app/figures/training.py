@@ -77,7 +77,7 @@ def _name(field: str) -> str:
 
 def _value(field: str, value: Any) -> str:
     if field in TABLES:
-        return _(TABLES[field][value].label)
+        return _(TABLES[field][value].label, field)
     return _("none") if value is None else rate(value) if field == "lr" else short(value)
 
 
