@@ -202,7 +202,7 @@ def _help(control: Control) -> str:
     said = [_plain(_(about))]
     row = control.table.get(st.session_state[control.field]) if control.table else None
     if row is not None:
-        source = f" ({_plain(_(row.source))})" if row.source else ""
+        source = _plain(_(" ({source})").format(source=_(row.source))) if row.source else ""
         said.append(f"**{_plain(_(row.label, control.field))}**: {_plain(_(row.meaning))}{source}")
     if control.field in NEEDS:
         said.append(_plain(_(NEEDS[control.field].words)))

@@ -53,6 +53,11 @@ def listed(items: Iterable[str]) -> str:
     return _(", ").join(items)
 
 
+def clauses(items: Iterable[str]) -> str:
+    """One clause after the other, in one sentence."""
+    return _("; ").join(items)
+
+
 def sentences(*said: str) -> str:
     """One sentence after the other; Chinese leaves no room between them."""
     return ("" if language() == "zh" else " ").join(filter(None, said))

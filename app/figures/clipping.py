@@ -9,7 +9,7 @@ from app.figures.palette import Palette
 from app.figures.parts import here, rows
 from app.figures.scales import gaps, thin
 from app.figures.template import Part, across, axis, label, layout, line, upright
-from app.words import _, listed
+from app.words import _, listed, sentences
 from engine import CLIPS, OPTIMIZERS
 from engine.instruments.clip import STRAIGHT, Clipped
 
@@ -253,8 +253,9 @@ def sentence(a: Asked) -> str:
     turned = _(" and turns it by {n}°.").format(n=f"{turn(c):.0f}") if turn(c) >= 0.5 else _("; its direction stays.")
     text = (longer if c.ratio > 1 else shorter).format(what=said, ratio=short(c.ratio, 2)) + turned
     if OPTIMIZERS[e.optimizer].epsilon is not None:
-        text += " " + _(
+        said = _(
             "{optimizer} divides by the size of past gradients: a factor that is the same at every step changes "
             "nothing, one that changes does."
-        ).format(optimizer=_(OPTIMIZERS[e.optimizer].label))
+        )
+        text = sentences(text, said.format(optimizer=_(OPTIMIZERS[e.optimizer].label)))
     return text

@@ -12,7 +12,7 @@ from app.figures.palette import Palette
 from app.figures.parts import FAINTEST, NAMES, here, name, rows
 from app.figures.scales import gaps, thin
 from app.figures.template import Part, across, dots, label, layout, line, upright
-from app.words import _, listed
+from app.words import _, listed, sentences
 from engine import OPTIMIZERS, Update
 
 POINTS = 500  # of each kind of weight, evenly by the rank of |g|
@@ -234,10 +234,9 @@ def sentence(a: Asked) -> str:
         hidden = _("The steps hide how small those gradients are.")
         partly = _("The steps hide in part how small those gradients are.")
         shown = _("What has little gradient moves as little.")
-        text += " " + (hidden if seen < 0.3 else partly if seen < 0.8 else shown)
+        text = sentences(text, hidden if seen < 0.3 else partly if seen < 0.8 else shown)
     below = 0.0 if u.epsilon is None else float(np.mean((np.abs(u.gradient) < u.epsilon) & (u.gradient != 0)))
     if below:
-        text += " " + _("{share} of the gradients are below ε = {epsilon}: those it cannot hide.").format(
-            share=percent(below), epsilon=rate(float(u.epsilon or 0))
-        )
+        few = _("{share} of the gradients are below ε = {epsilon}: those it cannot hide.")
+        text = sentences(text, few.format(share=percent(below), epsilon=rate(float(u.epsilon or 0))))
     return text
