@@ -2,5 +2,6 @@
 
 from engine.foreign.files import read_arrays, save_weights
 from engine.foreign.loaded import Loaded, load_weights
+from engine.foreign.torch_gradients import torch_gradients
 
-__all__ = ["Loaded", "load_weights", "read_arrays", "save_weights"]
+__all__ = ["Loaded", "load_weights", "read_arrays", "save_weights", "torch_gradients"]
