@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 import engine
-from app import figures, messages, small, words
+from app import figures, link, messages, small, words
 from app.controls import GROUPS
 from app.figures.asked import Asked
 from app.figures.run import cost, radii
@@ -23,6 +23,7 @@ from app.figures.words import player_words, verdict
 from app.looks import INSTRUMENTS
 from app.probing import probe, sequences
 from app.registry import RUNS
+from app.settings import FIELDS, NAMES
 from app.training import Training
 from app.views.presets import MENU
 from app.views.why import OF_THE_RUN
@@ -325,3 +326,68 @@ def test_pages_say_nothing_untranslated(brackets, pages_end, page):
             hold({page: list(seen(at))})
     assert len([text for text in seen(at) if "⟦" in text]) > 20
     hold({page: list(seen(at))})
+
+
+# The switch, and what it keeps.
+
+
+def test_switching_keeps_everything(pages_end):
+    at = AppTest.from_file(EXPLORER, default_timeout=60)
+    at.query_params.update({"preset": "irnn", "hidden_size": "8", "seq_length": "20"})
+    at.run()
+    at.session_state["cell"] = "lstm"
+    at.run()
+    before, past, token = (
+        at.session_state["experiment"],
+        list(at.session_state["history"].past),
+        at.session_state["token"],
+    )
+    assert at.button(key="undo").label == "Undo"
+    at.segmented_control(key="language_chosen").set_value("zh").run()
+    assert not at.exception
+    speak("zh")  # AppTest asks for the texts of a list in this thread
+    assert at.button(key="undo").label == "撤销"
+    assert at.query_params["lang"] == "zh"
+    assert at.query_params["cell"] == "lstm"
+    assert at.session_state["experiment"] == before
+    assert at.session_state["history"].past == past
+    assert at.session_state["token"] == token
+    at.button(key="undo").click().run()
+    assert at.session_state["experiment"].cell == "rnn"
+    at.segmented_control(key="language_chosen").set_value("en").run()
+    assert at.button(key="undo").label == "Undo"
+    assert at.query_params["lang"] == "en"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("zh", "撤销"), ("en", "Undo"), ("xx", "Undo"), ("<b>", "Undo"), ("", "Undo")]
+)
+def test_the_address_says_the_language(pages_end, text, expected):
+    assert drawn("explore", lang=text).button(key="undo").label == expected
+
+
+def test_refusals_are_sentences_of_ours(brackets):
+    written = {
+        "none",
+        "true",
+        "false",
+        "1e",
+        *FIELDS,
+        *engine.PRESETS,
+        *(name for names in NAMES.values() for name in names),
+    }
+    queries = [
+        {"task": ["temporal_order"], "seq_length": ["2"]}, {"batching": ["full"]}, {"preset": ["irn"]},
+        {"hidden_size": ["256"], "seq_length": ["2000"]}, {"hidden_sise": ["3"]}, {"lr": ["-1"]}, {"lr": ["1", "2"]},
+        {"train_size": ["10000"], "seq_length": ["2000"], "task": ["markov"]}, {"momentum": ["1"]}, {"clip": ["x"]},
+        {"stop_loss": ["x"]}, {"seed": ["x"]}, {"clip_threshold": ["0"]},
+    ]  # fmt: skip
+    for query in queries:
+        said = link.read(query).complaints
+        assert said, query
+        for text in said:  # what the link says, and what it may say, is as it has to be written
+            assert "⟦" in text
+            words = set(re.findall(r"[A-Za-z_0-9]+", re.sub(r"⟦[^⟧]*⟧|“[^”]*”", " ", text)))
+            assert not {word for word in words if re.search("[a-z]", word)} - written, text
+    with pytest.raises(ValueError, match="⟦"):
+        link.experiment({"lr": -1.0})
