@@ -123,8 +123,8 @@ def sentence(a: Asked) -> str:
     if first <= 2 * error and alone > 0:
         said.append(
             _(
-                "So it goes on a typical sequence in the long run; the curve on Explore is a mean over the batch, which a "
-                "few sequences with large gradients may carry."
+                "So it goes on a typical sequence in the long run; the curve on Explore is a mean over the batch, "
+                "which a few sequences with large gradients may carry."
             )
         )
     return " ".join(said)
