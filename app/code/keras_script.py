@@ -1,8 +1,8 @@
 """The Keras script of an experiment: layers and training loop of plain Keras 3, for any of its backends.
 
 Keras' cells are PyTorch's in another dress, but for two things. They have one bias where PyTorch's have two, whose sum
-moves twice as far in a step: a constant input of 1 is the other. And its rules stand apart: clipping and decay have to be
-written out where Keras has them in another order.
+moves twice as far in a step: a constant input of 1 is the other. And some of its rules have another form, or another
+order of clipping and decay: those are written out.
 """
 
 from collections.abc import Sequence
@@ -71,6 +71,7 @@ SCHEDULES = {
     "cosine": "CosineDecay({lr!r}, {n}, alpha={f!r})",
     "step": "ExponentialDecay({lr!r}, {n}, {f!r}, staircase=True)",
 }
+LOSSES = {"mse": '"mse"', "cross_entropy": "keras.losses.SparseCategoricalCrossentropy(from_logits=True)"}
 DECOUPLED = "adamw"
 
 
@@ -87,7 +88,7 @@ def keras_script(e: engine.Experiment, steps: int, notes: Sequence[str] = ()) ->
     after = [*own, _model(s), _training(s)]
     if "ops." in "".join(own).replace("keras.ops.", ""):
         s.imports.add("from keras import ops")
-    agrees = "to about 1e-5 (Keras reports losses in float32)"
+    agrees = "to about 1e-5, unless the network is chaotic and roundings grow"
     head = title(s, "Keras", notes, agrees)
     return joined(s.imported, head, constants, stream(), sequences, s.weights.text, gates(s), weights, *after)
 
@@ -144,11 +145,12 @@ def _truncated(s: Script) -> str:
         return ""
     return block(f'''
         class Truncated(keras.layers.Layer):
-            """A recurrent layer in parts of {s.e.tbptt} timesteps: no gradient passes from one part to the one before."""
+            """A layer in parts of {s.e.tbptt} timesteps: no gradient passes from one part to the one before."""
 
             def __init__(self, layer):
                 super().__init__()
                 self.layer = layer
+                layer.return_sequences = layer.return_state = True
 
             def build(self, shape):
                 self.layer.build(shape)
@@ -229,15 +231,20 @@ def _base(e: engine.Experiment) -> str:
     return WRITTEN[e.optimizer][0] if _is_written(e) else f"keras.optimizers.{OPTIMIZERS[e.optimizer][0]}"
 
 
+def _rate(e: engine.Experiment) -> list[str]:
+    """The line that makes the schedule, if there is one."""
+    if e.schedule == "constant":
+        return []
+    if e.schedule == "warm_up":
+        return ["rate = WarmUp()"]
+    about = {"lr": e.lr, "n": e.schedule_steps, "f": e.schedule_factor, "end": e.lr * e.schedule_factor}
+    return ["rate = keras.optimizers.schedules." + SCHEDULES[e.schedule].format(**about)]
+
+
 def _made_optimizer(e: engine.Experiment) -> str:
     """The call that makes it."""
-    rate, changed = repr(e.lr), _changed(e)
-    if e.schedule == "warm_up":
-        rate = "WarmUp()"
-    elif e.schedule in SCHEDULES:
-        about = {"lr": e.lr, "n": e.schedule_steps, "f": e.schedule_factor, "end": e.lr * e.schedule_factor}
-        rate = "keras.optimizers.schedules." + SCHEDULES[e.schedule].format(**about)
-    given = [rate]
+    changed = _changed(e)
+    given = [repr(e.lr) if e.schedule == "constant" else "rate"]
     if not _is_written(e):
         given.append(OPTIMIZERS[e.optimizer][1].format(momentum=e.momentum))
     if e.optimizer == DECOUPLED and e.weight_decay:
@@ -249,7 +256,11 @@ def _made_optimizer(e: engine.Experiment) -> str:
 
 def _model(s: Script) -> str:
     e, task = s.e, s.task
-    lines = [f'keras.Input(({e.steps},), dtype="int32"),' if e.embedding_dim else f"keras.Input(({e.steps}, {task.input_size})),"]
+    lines = [
+        f'keras.Input(({e.steps},), dtype="int32"),'
+        if e.embedding_dim
+        else f"keras.Input(({e.steps}, {task.input_size})),"
+    ]
     if e.embedding_dim is not None:
         lines.append(f"keras.layers.Embedding({task.input_size}, {e.embedding_dim}),")
     for layer in range(e.num_layers):
@@ -268,15 +279,19 @@ def _model(s: Script) -> str:
 
 def _layer(s: Script, last: bool) -> str:
     e = s.e
-    whole = not last or s.task.every_step or e.tbptt is not None
-    options = ["return_sequences=True"] * whole + ["return_state=True"] * (e.tbptt is not None)
+    whole = (not last or s.task.every_step) and e.tbptt is None  # Truncated asks for all states by itself
+    options = ["return_sequences=True"] * whole
     if _own_cell(s):
-        layer = f"keras.layers.RNN({', '.join(['Cell(HIDDEN, activation=PHI)', *options])})"
+        layer = _call("keras.layers.RNN", ["Cell(HIDDEN, activation=PHI)", *options])
     else:
         phi = [f"activation={ACTIVATIONS[e.nonlinearity]}"] if e.nonlinearity != "tanh" else []
         before = ["reset_after=False"] if e.kind == "gru_before" else []
-        layer = f"keras.layers.{LAYERS[e.kind]}({', '.join(['HIDDEN', *phi, *before, *options])})"
+        layer = _call(f"keras.layers.{LAYERS[e.kind]}", ["HIDDEN", *phi, *before, *options])
     return f"Truncated({layer})" if e.tbptt is not None else layer
+
+
+def _call(name: str, given: list[str]) -> str:
+    return f"{name}({', '.join(given)})"
 
 
 def _weights(s: Script) -> str:
@@ -285,17 +300,21 @@ def _weights(s: Script) -> str:
     order = "[ORDER]" if e.cell == "gru" else ""
     lines = ["w = first_weights()"]
     if order:
-        lines.append("ORDER = np.roll(np.arange(3 * HIDDEN).reshape(3, HIDDEN)[[1, 0, 2]], 0, axis=0).ravel()  # z, r, n")
+        lines.append(
+            "ORDER = np.roll(np.arange(3 * HIDDEN).reshape(3, HIDDEN)[[1, 0, 2]], 0, axis=0).ravel()  # z, r, n"
+        )
         lines[-1] = "ORDER = np.arange(3 * HIDDEN).reshape(3, HIDDEN)[[1, 0, 2]].ravel()  # Keras' gates are z, r, n"
     lines.append("tensors = []" if e.embedding_dim is None else 'tensors = [w["embedding.weight"]]')
     key = (lambda t: _key(t, "layer")) if e.num_layers > 1 else (lambda t: _key(t, "0"))
-    kernel = f'{key("weight_ih")}{order}.T'
+    kernel = f"{key('weight_ih')}{order}.T"
     if _two_biases(s):
-        three = [kernel, f'{key("weight_hh")}{order}.T', f'np.stack([{key("bias_ih")}, {key("bias_hh")}])[:, ORDER]']
+        three = [kernel, f"{key('weight_hh')}{order}.T", f"np.stack([{key('bias_ih')}, {key('bias_hh')}])[:, ORDER]"]
     else:
         three = [
-            f'np.vstack([{kernel}, {key("bias_ih")}{order}])', f'{key("weight_hh")}{order}.T', f'{key("bias_hh")}{order}',
-        ]  # fmt: skip
+            f"np.vstack([{kernel}, {key('bias_ih')}{order}])",
+            f"{key('weight_hh')}{order}.T",
+            f"{key('bias_hh')}{order}",
+        ]
     lines += [f"for layer in range({e.num_layers}):"] if e.num_layers > 1 else []
     indent = "    " if e.num_layers > 1 else ""
     lines += [f"{indent}tensors += [", *(f"{indent}    {part}," for part in three), f"{indent}]"]
@@ -305,10 +324,7 @@ def _weights(s: Script) -> str:
 
 def _training(s: Script) -> str:
     e, every = s.e, s.task.every_step
-    if e.loss_name == "cross_entropy":
-        loss = "keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
-    else:
-        loss = '"mse"'
+    loss = LOSSES[e.loss_name]
     before, drawn = loop(s)
     *first, head = before.splitlines()
     x = "x.argmax(2).T" if e.embedding_dim else "x.swapaxes(0, 1)"
@@ -317,7 +333,9 @@ def _training(s: Script) -> str:
         y = f"np.eye({s.task.output_size})[{y}]"
     swapped = f"x, y = {x}, {y}  # Keras has the batch first"
     lines = [
-        f"model.compile({_made_optimizer(e)}, loss={loss})",
+        *_rate(e),
+        f"optimizer = {_made_optimizer(e)}",
+        f"model.compile(optimizer, loss={loss})",
         "",
         "losses = []",
         *first,

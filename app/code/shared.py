@@ -56,7 +56,7 @@ def joined(imports: Iterable[str], title: str, *blocks: str) -> str:
     inside = False  # of a function or class
     for line in "\n\n".join(b for b in blocks if b).splitlines():
         begins = line.startswith(("def ", "class ", "@"))
-        if line and not line.startswith((" ", "#")) and (begins or inside) and not lines[-1].startswith("@"):
+        if line and not line.startswith(" ") and (begins or inside) and not lines[-1].startswith("@"):
             while not lines[-1]:
                 lines.pop()
             lines += ["", ""]
@@ -88,7 +88,7 @@ def title(s: Script, library: str, notes: Iterable[str], agrees: str) -> str:
     said = [
         f'"""{CELL_NAMES[e.kind]} on the task “{s.task.label}”, in {library}.',
         "",
-        *(notes or [f"Data, first weights and losses are those of the RNN Gradient Explorer: {agrees}."]),
+        *(notes or [f"Data, first weights and losses are those of the RNN Gradient Explorer,\n{agrees}."]),
         f"Needs numpy and {library.lower().replace('pytorch', 'torch')}{files}.",
         '"""',
     ]

@@ -1,4 +1,4 @@
-"""The source of a function and of all that it needs, as text that stands on its own: scripts get the engine's very lines.
+"""The source of a function and of all that it needs, as text that stands on its own: scripts get the engine's lines.
 
 So a new task or initialiser is in the scripts the moment it is in its table.
 """
@@ -68,7 +68,9 @@ class Source:
                 self._known.add((module.__name__, name))
                 self._function(module, node)
             else:
-                self._known |= {(module.__name__, n.id) for n in ast.walk(node) if _is_target(n)}
+                self._known |= {
+                    (module.__name__, n.id) for n in ast.walk(node) if isinstance(n, ast.Name) and _is_target(n)
+                }
                 self._constant(module, node, value)
 
     def _function(self, module: ModuleType, node: ast.FunctionDef) -> None:

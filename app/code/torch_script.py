@@ -107,9 +107,11 @@ def torch_script(e: engine.Experiment, steps: int, notes: Sequence[str] = ()) ->
     after = [*own, _network(s), _training(s)]
     if "F." in "".join(after):
         s.imports.add("import torch.nn.functional as F")
+    if "lr_scheduler." in after[-1]:
+        s.imports.add("from torch.optim import lr_scheduler")
     if "cos(" in after[-1]:
         s.imports |= {"from math import cos", "from math import pi"}
-    agrees = "float64, to about 1e-8" if e.dtype == "float64" else "float32, to about 1e-5"
+    agrees = f"to about {'1e-8' if e.dtype == 'float64' else '1e-5'}, unless the network is chaotic and roundings grow"
     head = title(s, "PyTorch", notes, agrees)
     return joined(s.imported, head, constants, stream(), sequences, s.weights.text, gates(s), weights, *after)
 
@@ -262,7 +264,7 @@ def _training(s: Script) -> str:
         "model = Network()",
         "model.load_state_dict({name: torch.tensor(value) for name, value in first_weights().items()})",
         f"optimizer = {name}(model.parameters(), {', '.join(g for g in given if g)})",
-        *([f"schedule = torch.optim.lr_scheduler.{schedule}"] if schedule else []),
+        *([f"schedule = lr_scheduler.{schedule}"] if schedule else []),
         "",
         "losses = []",
         *([as_tensors.replace("tensor(x)", "tensor(inputs)").replace("tensor(y)", "tensor(targets)")] if once else []),
