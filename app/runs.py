@@ -14,6 +14,8 @@ from typing import Any
 import engine
 from app.compiler import Compiler
 from app.figures import FIGURES
+from app.figures.run import cost, radii
+from app.figures.words import verdict
 from app.looks import Look
 from app.pool import Pool
 from app.snapshot import Snapshot, axis_end
@@ -204,6 +206,10 @@ class Run:
         with self._lock:
             return self.head(), self._training.snapshot(self._show, self._layer) if self._training else None
 
+    def words(self, snapshot: Any, theme: str) -> dict[str, Any]:
+        """What stands around the pictures of a snapshot, for the browser."""
+        return {"verdict": verdict(snapshot), "cost": cost(snapshot), "radii": radii(snapshot)}
+
     @property
     def rests(self) -> bool:
         """It is not in training, and the step at which it stopped can be seen."""
@@ -279,7 +285,7 @@ class Run:
         return True
 
     def _begin(self, e: engine.Experiment, setting: int) -> None:
-        training = Training(e)
+        training = self._trained(e)
         with self._lock:
             if self._closed:
                 return
@@ -291,6 +297,9 @@ class Run:
                 self._begins = False
                 self._settled.set()
         self._tell()
+
+    def _trained(self, e: engine.Experiment) -> Training:
+        return Training(e)
 
     def _change(self, e: engine.Experiment, setting: int) -> None:
         """Go on with other settings; what moves meanwhile is taken up next."""

@@ -146,9 +146,9 @@ class Training:
         moment = moment_of(again, trace, again.validation_loss(), radii, kept.newest)
         return kept.add(moment), weights.add(weights_of(again, trace))
 
-    def snapshot(self, step: int | None, layer: int) -> Snapshot:
-        """All that a picture of `step` (None: the newest) needs."""
-        past = self.past
+    def snapshot(self, step: int | None, layer: int, past: Past | None = None) -> Snapshot:
+        """All that a picture of `step` (None: the newest) needs; `past`: of what was recorded by then."""
+        past = past or self.past
         shown, moment = past.at(step)
         layer = min(layer, past.experiment.num_layers - 1)
         validation = past.curves.validation.copy()

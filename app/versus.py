@@ -1,0 +1,190 @@
+"""What is compared: one knob, its values, the experiments they make; what a link says of it, and what to begin with.
+
+`versus=forget_bias:-2,5`: the experiment of the controls against the same one with these values of one field. No
+Streamlit in here. Sentences are plain text: they quote the link, so they must never be drawn as HTML or Markdown.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+import engine
+from app import link, settings
+from app.history import Choice
+from app.settings import DEFAULTS, FIELDS
+from app.words import _
+
+MOST = 3  # values beside the one that the controls have
+LONGEST = 200  # characters of a link that are read
+MOST_WORK = link.MOST_WORK  # numbers in the hidden states of one pass of all of them: together as much as a run may
+DATA = ("task", "seq_length", "batch_size", "batching", "train_size", "seed")  # with another of these the data differ
+Written = Callable[[str, Any], str]
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A field, and the values that the experiment of the controls is compared with; none: nothing is chosen yet."""
+
+    field: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Experiments that differ in one field, the base first; each has the value of the field at its place in `values`.
+
+    `written`: how a value of the field is written in the reader's language.
+    """
+
+    field: str
+    values: tuple[Any, ...]
+    experiments: tuple[engine.Experiment, ...]
+    written: Written = field(compare=False, repr=False, default=lambda _field, value: str(value))
+
+
+# The link
+
+
+def read(text: str, values: Mapping[str, Any]) -> tuple[Knob | None, list[str]]:
+    """What a link compares with an experiment of these values, and a sentence for all that was not understood."""
+    complaints: list[str] = []
+    name, colon, rest = text[:LONGEST].partition(":")
+    if not colon or name not in FIELDS:
+        said = _("The link says versus = {text}, which names no setting. An example: {example}.")
+        complaints.append(said.format(text=_quote(text), example="versus=clip:none"))
+        if near := get_close_matches(name[:40], FIELDS, n=1):
+            complaints.append(_("The nearest is {name}.").format(name=near[0]))
+        return None, complaints
+    if not settings.applies(name, values):
+        said = _("The link compares {field}, which does not count in this experiment. {why}")
+        return None, [said.format(field=title(name), why=_(settings.NEEDS[name].words))]
+    found: list[Any] = []
+    for part in rest.split(","):
+        try:
+            value = settings.cast(name, settings.read(name, part))
+        except ValueError:
+            said = _("The link compares {field} = {text}. Allowed: {allowed}.")
+            complaints.append(said.format(field=name, text=_quote(part), allowed=settings.allowed(name)))
+            continue
+        if value != values[name] and value not in found:
+            found.append(value)
+    if len(found) > MOST:
+        said = _("The link compares with {n} values. At most {most} are shown.")
+        complaints.append(said.format(n=len(found), most=MOST))
+    return (Knob(name, tuple(found[:MOST])) if found else None), complaints
+
+
+def write(knob: Knob | None) -> str:
+    """The text of a link from which `read` gives the same."""
+    return "" if knob is None else f"{knob.field}:{','.join(map(settings.write, knob.values))}"
+
+
+def _quote(text: str) -> str:
+    shown = "".join(c if c.isprintable() else "·" for c in text[:40])
+    return f"“{shown}{'…' if len(text) > 40 else ''}”"
+
+
+def title(name: str) -> str:
+    """A field as the reader knows it."""
+    return _(engine.Experiment.model_fields[name].title or name)
+
+
+# What to begin with
+
+
+def default(values: Mapping[str, Any], kind: str = "") -> Knob:
+    """Something telling for an experiment of these values, whose gradient is of this kind (see engine.verdict)."""
+    wanted: list[tuple[str, tuple[Any, ...]]] = [
+        ("clip", ("norm",) if values["clip"] == "none" else ("none",)) if kind in ("exploding", "diverged") else ("", ()),
+        ("cell", ("lstm", "gru")) if values["cell"] == "rnn" else ("", ()),
+        ("forget_bias", (-2.0, 5.0)) if values["cell"] == "lstm" else ("", ()),
+        ("cell", ("rnn",)),
+    ]  # fmt: skip
+    for name, others in wanted:
+        if name and settings.applies(name, values) and (left := tuple(v for v in others if v != values[name])):
+            return Knob(name, left)
+    return Knob("seed", (values["seed"] + 1,))
+
+
+def last_changed(choices: Iterable[Choice]) -> Knob | None:
+    """The field that was changed last of all, alone, against its value before; `choices`: the newest first."""
+    after: Choice | None = None
+    now: Choice | None = None
+    for before in choices:
+        now = now or before
+        if after is not None:
+            moved = after.changed(before)
+            if len(moved) == 1 and settings.applies(moved[0], now.values):
+                name = moved[0]
+                if before.values[name] != now.values[name]:
+                    return Knob(name, (before.values[name],))
+        after = before
+    return None
+
+
+# The experiments
+
+
+def of(base: engine.Experiment, values: Mapping[str, Any], knob: Knob, written: Written) -> tuple[Compared, list[str]]:
+    """The base and the experiments with the knob's values instead; and a sentence for each that cannot be.
+
+    `values`: of all controls, of those too that do not count in the base.
+    """
+    found: list[tuple[Any, engine.Experiment]] = [(values[knob.field], base)]
+    refused: list[str] = []
+    total = work(base)
+    for value in knob.values:
+        name = f"{title(knob.field)} {written(knob.field, value)}"
+        try:
+            e = link.experiment({**values, knob.field: value})
+        except ValueError as error:
+            refused.append(_("{name} is left out. {why}").format(name=name, why=error))
+            continue
+        if any(e == other for _value, other in found):
+            refused.append(_("{name} is left out: here it makes the same experiment.").format(name=name))
+        elif total + work(e) > MOST_WORK:
+            said = _(
+                "{name} is left out: with it one pass of all would have {work} numbers in the hidden states, more than "
+                "the {most} that this server allows. Choose a smaller network or batch, or compare fewer."
+            )
+            refused.append(said.format(name=name, work=f"{total + work(e):,}", most=f"{MOST_WORK:,}"))
+        else:
+            found.append((value, e))
+            total += work(e)
+    shown, experiments = zip(*found, strict=True)
+    return Compared(knob.field, shown, experiments, written), refused
+
+
+def work(e: engine.Experiment) -> int:
+    """Numbers in the hidden states of one pass: what a step costs."""
+    return e.steps * e.sequences * e.hidden_size * e.num_layers
+
+
+def beside(values: Mapping[str, Any], c: Compared) -> list[str]:
+    """What else differs: settings that count with one value of the knob and not with another. A sentence for each.
+
+    Only those that are not what they are everywhere else anyway.
+    """
+    said: dict[tuple[str, bool], list[str]] = {}
+    kept = set(FIELDS) - {c.field}
+    for value, e in zip(c.values[1:], c.experiments[1:], strict=True):
+        here = {**values, c.field: value}
+        for name in FIELDS:
+            if name not in kept or settings.applies(name, values) == settings.applies(name, here):
+                continue
+            gained = settings.applies(name, here)
+            if gained or values[name] != DEFAULTS[name]:
+                shown = getattr(e, name) if gained else None
+                said.setdefault((name, gained), []).append(
+                    c.written(c.field, value) + (f" ({c.written(name, shown)})" if gained else "")
+                )
+    gains, loses = _("{field} counts with {names} only."), _("{field} does not count with {names}.")
+    return [
+        (gains if gained else loses).format(field=title(name), names=", ".join(names))
+        for (name, gained), names in said.items()
+    ]
+
+
+def same_data(c: Compared) -> bool:
+    return c.field not in DATA
