@@ -32,7 +32,7 @@ class Lockstep:
     """Made with the first passes done. All methods but `snapshot` and `at` belong to one thread at a time."""
 
     def __init__(self, c: Compared) -> None:
-        self._sides = [Training(e) for e in c.experiments]
+        self._sides = [Training(e, lean=True) for e in c.experiments]
         few = min(BUDGET // (len(self._sides) * side.past.kept.newest.size) for side in self._sides)
         for side in self._sides:  # as many moments of each, so that all keep the same steps; no weights for closer looks
             past = side.past
