@@ -1,6 +1,6 @@
 """A run of several experiments at once, which differ in one field: one player for all. No Streamlit in here."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import engine
 from app.bands import Bands
@@ -19,7 +19,7 @@ KEPT = 6  # answers over many seeds that are kept: each took minutes, and they a
 class Comparison(Run):
     """What a stage needs of a run, for experiments that train in lock-step. Configured with a Compared."""
 
-    figures = {"flow": flow, "gap": gap, "loss": loss, "loss_gap": loss_gap, "norm": norm, **MAPS}
+    figures: ClassVar = {"flow": flow, "gap": gap, "loss": loss, "loss_gap": loss_gap, "norm": norm, **MAPS}
 
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
@@ -65,7 +65,7 @@ class Comparison(Run):
             bands.cancel()
         self.bands.clear()
 
-    def _trained(self, e: Any) -> Any:
+    def _trained(self, e: Any, start: Any) -> Any:
         return Lockstep(e)
 
     def _compiling(self, e: Any) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from app import controls, session
-from app.views import explore, small, why
+from app.views import compare, explore, small, why
 from app.words import _
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -17,6 +17,7 @@ page = st.navigation(
     [
         st.Page(explore.page, title=_("Explore"), url_path="explore", default=True),
         st.Page(why.page, title=_("Why"), url_path="why"),
+        st.Page(compare.page, title=_("Compare"), url_path="compare"),
         st.Page(small.page, title=_("Small worlds"), url_path="small"),
     ],
     position="top",

@@ -34,7 +34,9 @@ class Lockstep:
     def __init__(self, c: Compared) -> None:
         self._sides = [Training(e, lean=True) for e in c.experiments]
         few = min(BUDGET // (len(self._sides) * side.past.kept.newest.size) for side in self._sides)
-        for side in self._sides:  # as many moments of each, so that all keep the same steps; no weights for closer looks
+        for (
+            side
+        ) in self._sides:  # as many moments of each, so that all keep the same steps; no weights for closer looks
             past = side.past
             kept = replace(past.kept, budget=few * past.kept.newest.size)
             side.past = replace(past, kept=kept, weights=replace(past.weights, budget=0))

@@ -16,6 +16,7 @@ from app.settings import DEFAULTS, FIELDS
 from app.words import _
 
 MOST = 3  # values beside the one that the controls have
+NEXT = 9  # values that are offered of a number without a list of its own
 LONGEST = 200  # characters of a link that are read
 MOST_WORK = link.MOST_WORK  # numbers in the hidden states of one pass of all of them: together as much as a run may
 DATA = ("task", "seq_length", "batch_size", "batching", "train_size", "seed")  # with another of these the data differ
@@ -24,7 +25,7 @@ Written = Callable[[str, Any], str]
 
 @dataclass(frozen=True)
 class Knob:
-    """A field, and the values that the experiment of the controls is compared with; none: nothing is chosen yet."""
+    """A field, and the values that the experiment of the controls is compared with."""
 
     field: str
     values: tuple[Any, ...]
@@ -46,8 +47,8 @@ class Compared:
 # The link
 
 
-def read(text: str, values: Mapping[str, Any]) -> tuple[Knob | None, list[str]]:
-    """What a link compares with an experiment of these values, and a sentence for all that was not understood."""
+def read(text: str) -> tuple[Knob | None, list[str]]:
+    """What a link compares, and a sentence for all that was not understood."""
     complaints: list[str] = []
     name, colon, rest = text[:LONGEST].partition(":")
     if not colon or name not in FIELDS:
@@ -56,23 +57,20 @@ def read(text: str, values: Mapping[str, Any]) -> tuple[Knob | None, list[str]]:
         if near := get_close_matches(name[:40], FIELDS, n=1):
             complaints.append(_("The nearest is {name}.").format(name=near[0]))
         return None, complaints
-    if not settings.applies(name, values):
-        said = _("The link compares {field}, which does not count in this experiment. {why}")
-        return None, [said.format(field=title(name), why=_(settings.NEEDS[name].words))]
     found: list[Any] = []
-    for part in rest.split(","):
+    for part in rest.split(",") if rest else []:
         try:
             value = settings.cast(name, settings.read(name, part))
         except ValueError:
             said = _("The link compares {field} = {text}. Allowed: {allowed}.")
             complaints.append(said.format(field=name, text=_quote(part), allowed=settings.allowed(name)))
             continue
-        if value != values[name] and value not in found:
+        if value not in found:
             found.append(value)
     if len(found) > MOST:
         said = _("The link compares with {n} values. At most {most} are shown.")
         complaints.append(said.format(n=len(found), most=MOST))
-    return (Knob(name, tuple(found[:MOST])) if found else None), complaints
+    return Knob(name, tuple(found[:MOST])), complaints
 
 
 def write(knob: Knob | None) -> str:
@@ -107,6 +105,30 @@ def default(values: Mapping[str, Any], kind: str = "") -> Knob:
     return Knob("seed", (values["seed"] + 1,))
 
 
+def options(name: str, base: Any, offered: Iterable[Any], also: Iterable[Any] = ()) -> list[Any]:
+    """What may be chosen of a field, in order: what its control offers, the base's value and what `also` is there; of a
+    number that has no such list, the next ones."""
+    listed = list(offered) or [base + n for n in range(NEXT + 1)]
+    further = [value for value in dict.fromkeys([base, *also]) if value not in listed]
+    if name not in settings.RANGES:
+        return listed + further
+    numbers = sorted(value for value in [*listed, *further] if value is not None)
+    if None not in listed:
+        return numbers
+    return [None, *numbers] if listed[0] is None else [*numbers, None]
+
+
+def suggest(name: str, base: Any, offered: Iterable[Any]) -> Knob:
+    """Values of a field that differ from the base's by as much as one would try."""
+    listed = options(name, base, offered)
+    at = listed.index(base)
+    if name not in settings.RANGES or not list(offered):
+        return Knob(name, tuple(value for value in listed if value != base)[:1])
+    stride = max(1, len(listed) // 5)
+    wanted = [listed[i] for i in (at - stride, at + stride) if 0 <= i < len(listed)]
+    return Knob(name, tuple(wanted))
+
+
 def last_changed(choices: Iterable[Choice]) -> Knob | None:
     """The field that was changed last of all, alone, against its value before; `choices`: the newest first."""
     after: Choice | None = None
@@ -133,8 +155,16 @@ def of(base: engine.Experiment, values: Mapping[str, Any], knob: Knob, written: 
     """
     found: list[tuple[Any, engine.Experiment]] = [(values[knob.field], base)]
     refused: list[str] = []
+    if not settings.applies(knob.field, values):
+        said = _("{field} does not count in this experiment. {why}")
+        why = _(settings.NEEDS[knob.field].words)
+        return Compared(knob.field, (values[knob.field],), (base,), written), [
+            said.format(field=title(knob.field), why=why)
+        ]
     total = work(base)
     for value in knob.values:
+        if value == values[knob.field]:
+            continue
         name = f"{title(knob.field)} {written(knob.field, value)}"
         try:
             e = link.experiment({**values, knob.field: value})

@@ -27,7 +27,9 @@ class Palette:
     magnitude: Stops  # OKLCH hue 243, equal steps of lightness: little is near the paper, much is far from it
     losses: Stops  # the same in hue 50
     signed: Stops  # centred on 0; the upper half alone serves states that are never negative
-    runs: tuple[str, ...]  # of runs that are compared, the base first, each with a dash of its own: no meaning but whose
+    runs: tuple[
+        str, ...
+    ]  # of compared runs, the base first, each with a dash of its own: it says whose, and no more
 
     @property
     def positive(self) -> Stops:
@@ -36,8 +38,8 @@ class Palette:
         return _even(*(colour for _, colour in half))
 
 
-# Okabe–Ito hues; loss, state and threshold darkened in light and lightened in dark. Runs: none of those hues (CIE76 from
-# each 34 in light, 24 in dark), and 26 and more from each other, in the eyes of the colour-blind too (Machado 2009).
+# Okabe–Ito hues; loss, state and threshold darkened in light and lightened in dark. Runs: none of those hues (CIE76
+# from each 34 in light, 24 in dark), and 26 and more from each other, to the colour-blind too (Machado 2009).
 PALETTES: dict[str, Palette] = {
     "light": Palette(
         name="light",

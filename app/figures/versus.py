@@ -1,7 +1,7 @@
 """Runs beside each other, always at the same training step: what their pictures share. The first run is the base.
 
-A colour and a dash stand for one run in all of these pictures, whatever is drawn: the base is ink and solid. Only what is
-none of the runs' keeps its meaning: the line of guessing, and the map of magnitudes.
+A colour and a dash stand for one run in all of these pictures, whatever is drawn: the base is ink and solid. Only what
+is none of the runs' keeps its meaning: the line of guessing, the threshold, and the map of magnitudes.
 """
 
 from collections.abc import Callable, Sequence
@@ -61,7 +61,7 @@ class Versus:
 
     @property
     def aligned(self) -> bool:
-        """Have all sequences the same length? Otherwise they are laid on each other at their ends, where the loss is."""
+        """Have all sequences the same length? Otherwise they are laid on each other at their ends, at the loss."""
         return len({run.now.shape[1] for run in self.runs}) == 1
 
     def flow(self, i: int) -> np.ndarray:
@@ -78,7 +78,9 @@ def title(field: str) -> str:
     return _(engine.Experiment.model_fields[field].title or field)
 
 
-def curve(p: Palette, i: int, x: np.ndarray, y: np.ndarray, hover: str, width: float | None = None, **more: Any) -> Part:
+def curve(
+    p: Palette, i: int, x: np.ndarray, y: np.ndarray, hover: str, width: float | None = None, **more: Any
+) -> Part:
     """A line of run `i`; `hover`: its line in the box that shows all values at one place."""
     dash = {} if DASHES[i] == "solid" or len(x) == 1 else {"dash": DASHES[i]}
     said = {"hoverinfo": "all", "hovertemplate": hover + "<extra></extra>"}
