@@ -44,7 +44,7 @@ def total(c: Compared, seeds: int, steps: int) -> int:
 
 
 class Bands:
-    """Trains each experiment with each seed for so many steps. Any thread makes and cancels it; `work` is the pool's."""
+    """Trains each experiment with each seed for so many steps. Any thread makes and cancels it; `work` the pool's."""
 
     def __init__(self, c: Compared, seeds: int, steps: int) -> None:
         first = c.experiments[0].seed

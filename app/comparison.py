@@ -1,9 +1,12 @@
 """A run of several experiments at once, which differ in one field: one player for all. No Streamlit in here."""
 
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import engine
 from app.bands import Bands
+from app.figures.palette import Palette
+from app.figures.template import Part
 from app.figures.versus import Versus
 from app.figures.versus_flow import MAPS, flow, gap
 from app.figures.versus_training import loss, loss_gap, norm
@@ -19,7 +22,14 @@ KEPT = 6  # answers over many seeds that are kept: each took minutes, and they a
 class Comparison(Run):
     """What a stage needs of a run, for experiments that train in lock-step. Configured with a Compared."""
 
-    figures: ClassVar = {"flow": flow, "gap": gap, "loss": loss, "loss_gap": loss_gap, "norm": norm, **MAPS}
+    figures: Mapping[str, Callable[[Any, Palette], Part]] = {
+        "flow": flow,
+        "gap": gap,
+        "loss": loss,
+        "loss_gap": loss_gap,
+        "norm": norm,
+        **MAPS,
+    }
 
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)

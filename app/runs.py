@@ -8,13 +8,14 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import engine
 from app.compiler import Compiler
-from app.figures import FIGURES
+from app.figures import FIGURES, Palette
 from app.figures.run import cost, radii
+from app.figures.template import Part
 from app.figures.words import verdict
 from app.looks import Look
 from app.pool import Pool
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 class Run:
     """One experiment in training. `token` is the only way to reach it over the network."""
 
-    figures = FIGURES  # that can be made of a snapshot of it
+    figures: Mapping[str, Callable[[Any, Palette], Part]] = FIGURES  # that can be made of a snapshot of it
 
     def __init__(self, pool: Pool, compiler: Compiler) -> None:
         self.token = secrets.token_urlsafe(24)

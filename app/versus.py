@@ -4,8 +4,8 @@
 Streamlit in here. Sentences are plain text: they quote the link, so they must never be drawn as HTML or Markdown.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
@@ -23,7 +23,7 @@ DATA = ("task", "seq_length", "batch_size", "batching", "train_size", "seed")  #
 Written = Callable[[str, Any], str]
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Knob:
     """A field, and the values that the experiment of the controls is compared with."""
 
@@ -31,7 +31,7 @@ class Knob:
     values: tuple[Any, ...]
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Compared:
     """Experiments that differ in one field, the base first; each has the value of the field at its place in `values`.
 
@@ -41,7 +41,7 @@ class Compared:
     field: str
     values: tuple[Any, ...]
     experiments: tuple[engine.Experiment, ...]
-    written: Written = field(compare=False, repr=False, default=lambda _field, value: str(value))
+    written: Written = dataclasses.field(compare=False, repr=False, default=lambda _field, value: str(value))
 
 
 # The link
@@ -93,16 +93,13 @@ def title(name: str) -> str:
 
 def default(values: Mapping[str, Any], kind: str = "") -> Knob:
     """Something telling for an experiment of these values, whose gradient is of this kind (see engine.verdict)."""
-    wanted: list[tuple[str, tuple[Any, ...]]] = [
-        ("clip", ("norm",) if values["clip"] == "none" else ("none",)) if kind in ("exploding", "diverged") else ("", ()),
-        ("cell", ("lstm", "gru")) if values["cell"] == "rnn" else ("", ()),
-        ("forget_bias", (-2.0, 5.0)) if values["cell"] == "lstm" else ("", ()),
-        ("cell", ("rnn",)),
-    ]  # fmt: skip
-    for name, others in wanted:
-        if name and settings.applies(name, values) and (left := tuple(v for v in others if v != values[name])):
-            return Knob(name, left)
-    return Knob("seed", (values["seed"] + 1,))
+    if kind in ("exploding", "diverged"):
+        return Knob("clip", ("norm",) if values["clip"] == "none" else ("none",))
+    if values["cell"] == "rnn":
+        return Knob("cell", ("lstm", "gru"))
+    if settings.applies("forget_bias", values):
+        return Knob("forget_bias", tuple(v for v in (-2.0, 5.0) if v != values["forget_bias"]))
+    return Knob("cell", ("rnn",))
 
 
 def options(name: str, base: Any, offered: Iterable[Any], also: Iterable[Any] = ()) -> list[Any]:

@@ -27,9 +27,7 @@ class Palette:
     magnitude: Stops  # OKLCH hue 243, equal steps of lightness: little is near the paper, much is far from it
     losses: Stops  # the same in hue 50
     signed: Stops  # centred on 0; the upper half alone serves states that are never negative
-    runs: tuple[
-        str, ...
-    ]  # of compared runs, the base first, each with a dash of its own: it says whose, and no more
+    runs: tuple[str, ...]  # of compared runs, the base first, each with a dash of its own: it says whose, and no more
 
     @property
     def positive(self) -> Stops:

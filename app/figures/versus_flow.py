@@ -1,4 +1,4 @@
-"""Runs beside each other along the sequence: how much gradient arrives, where that differs, and how training changes it."""
+"""Runs beside each other along the sequence: how much gradient arrives, and where that differs."""
 
 from functools import partial
 
@@ -82,7 +82,7 @@ def gap(v: Versus, p: Palette) -> Part:
         hover = _("{name}: 10<sup>{ratio}</sup> times that of {base}").format(
             name=names[i], ratio="%{y:.2f}", base=base
         )
-        more = {"fill": "tozeroy", "fillcolor": p.runs[i] + "2E"} if len(v.runs) == 2 else {}
+        more: Part = {"fill": "tozeroy", "fillcolor": p.runs[i] + "2E"} if len(v.runs) == 2 else {}
         data.append(curve(p, i, at[kept], gaps(values[kept]), hover, **more))
         labels.append(named(v, p, i, [i - 1], "beside"))
         finite = values[np.isfinite(values)]

@@ -1,4 +1,4 @@
-"""Runs beside each other along training: which one learns, by how much they differ, and the gradient before clipping."""
+"""Runs beside each other along training: which one learns, by how much, and the gradient before clipping."""
 
 from math import isfinite, log10
 
@@ -96,7 +96,7 @@ def loss_gap(v: Versus, p: Palette) -> Part:
         hover = _("{name}: {ratio} times that of {base}").format(
             name=v.names[i], ratio="%{customdata:.3~g}", base=v.names[0]
         )
-        more = {"fill": "tozeroy", "fillcolor": p.runs[i] + "2E"} if len(v.runs) == 2 else {}
+        more: Part = {"fill": "tozeroy", "fillcolor": p.runs[i] + "2E"} if len(v.runs) == 2 else {}
         data.append(curve(p, i, at[kept], values, hover, 2.8, customdata=ratio[kept], **more))
         labels.append(named(v, p, i, [i - 1], "end", start=0, lean=0))
         finite = values[np.isfinite(values)]

@@ -37,9 +37,8 @@ def _gradients(v: Versus) -> str:
     if np.isneginf(first[most]):
         return _("At t = 1 no gradient arrives in any of them.")
     if np.isneginf(first[least]):
-        return _("At t = 1 a gradient arrives with {a}, and none at all with {b}.").format(
-            a=names[most], b=names[least]
-        )
+        said = _("At t = 1 a gradient arrives with {a}, and none at all with {b}.")
+        return said.format(a=names[most], b=names[least])
     apart = first[most] - first[least]
     if apart < SAME:
         return _("At t = 1 the same gradient arrives in all of them.")
