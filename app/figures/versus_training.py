@@ -12,6 +12,7 @@ from app.figures.template import Part, across, axis, dots, label, layout, line
 from app.figures.versus import Versus, along_training, curve, named, over_training
 from app.words import _
 
+SAME = 0.005  # of a loss: less is called the same
 FLOOR = -12.0  # decades: a gradient below is an exact zero, not a reason for a longer axis
 
 
@@ -98,7 +99,7 @@ def loss_gap(v: Versus, p: Palette) -> Part:
         )
         more: Part = {"fill": "tozeroy", "fillcolor": p.runs[i] + "2E"} if len(v.runs) == 2 else {}
         data.append(curve(p, i, at[kept], values, hover, 2.8, customdata=ratio[kept], **more))
-        labels.append(named(v, p, i, [i - 1], "end", start=0, lean=0))
+        labels.append(named(v, p, i, [i - 1], "end", start=0, lean=(1, -1, 0)[i - 1]))
         finite = values[np.isfinite(values)]
         if finite.size:
             low = min(low, grow(float(finite.min()), 0.5))
@@ -133,7 +134,10 @@ def _loss_gap_answer(v: Versus) -> str:
             continue
         scales = (v.runs[i].baseline, v.runs[0].baseline) if v.relative else (1.0, 1.0)
         a, b = ours[1] / scales[0], base[1] / scales[1]
-        said = f"<b>{v.names[i]} {'+' if a >= b else ''}{short(a - b)}</b>"
+        if abs(a - b) < SAME * b:
+            found.append(_("<b>{name} the same</b>").format(name=v.names[i]))
+            continue
+        said = f"<b>{v.names[i]} {'+' if a >= b else ''}{short(a - b, 2)}</b>"
         found.append(said + (f" (× {short(a / b, 2)})" if b > 0 else ""))
     if not found:
         return _("nothing to compare with: choose a value above")

@@ -121,7 +121,6 @@ def _chooser(values: dict[str, Any], knob: Knob, c: Compared) -> None:
             st.segmented_control(
                 _("Base"), ordered, required=True, key="versus_first", on_change=_swap,
                 format_func=lambda value: written(knob.field, value),
-                help=_("The one that the sidebar holds, and the others are measured against."),
             )  # fmt: skip
 
 

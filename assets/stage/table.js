@@ -15,6 +15,7 @@ export function tabulate(root, table, profiles) {
   const shape = JSON.stringify([table.heads, table.rows.map(({ name, color, dash }) => [name, color, dash])])
   if (box.shape !== shape) {
     box.shape = shape
+    root.style.setProperty('--rows', table.rows.length)
     box.innerHTML = '<table><caption></caption><thead><tr></tr></thead><tbody></tbody></table>'
     for (const text of table.heads) html(box.querySelector('thead tr').appendChild(Object.assign(document.createElement('th'), { scope: 'col' })), text)
     for (const row of table.rows) {
