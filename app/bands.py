@@ -6,36 +6,21 @@ Seeds are paired: seed s gives every experiment the same data, and the same weig
 import logging
 import threading
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
 import engine
+from app.figures.versus_seeds import Finished
 from app.pool import Pool
-from app.versus import MOST_WORK, Compared, work
+from app.versus import Compared, work
 
 SEEDS = (5, 10, 20)
 STEPS = (100, 200, 500, 1000)
 SLICE = 0.025  # seconds of work before others have their turn
 GRACE = 5.0  # seconds that it works on when nobody waits for it any more
 EVERY = 10  # training steps between two validations, as in a run
-MOST = 40 * 200 * MOST_WORK // 20  # numbers in the hidden states of all passes: some minutes of this server
+MOST = 2**33  # numbers in the hidden states of all passes: some minutes of one thread
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Finished:
-    """One experiment, trained with one seed. Arrays are read-only."""
-
-    at: np.ndarray  # (n,) training steps at which validation was measured
-    validation: np.ndarray  # (n,) the loss there; NaN from where it diverged
-    flow: np.ndarray  # (T,) log10 ‖∂L/∂h_t‖ of the last loss in the top layer, at the end; NaN where it diverged
-    diverged: int | None  # the step of the first number that was none
-
-    @property
-    def last(self) -> float:
-        """The validation loss at the end; NaN where it diverged."""
-        return float(self.validation[-1])
 
 
 def total(c: Compared, seeds: int, steps: int) -> int:

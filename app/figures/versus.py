@@ -37,7 +37,7 @@ class Versus:
     @property
     def names(self) -> list[str]:
         """What tells the runs apart, as short as a direct label: "LSTM"."""
-        return [minus(self.written(self.field, value)) for value in self.values]
+        return [self.written(self.field, value) for value in self.values]
 
     @property
     def full_names(self) -> list[str]:

@@ -111,18 +111,16 @@ def loss_gap(v: Versus, p: Palette) -> Part:
         "labels": labels, "ticks": {"x": "count", "y": "log"}, "axis": "step",
         "notes": [{"text": text, "x": 0, "y": y, "xanchor": "left", "yanchor": place} for text, y, place in sides],
     }  # fmt: skip
-    y = axis(p, (low, high), _ticks(low, high), grid=True)
+    y = axis(p, (low, high), decades(low, high, 4) if high - low > 3 else factors(low, high, "× "), grid=True)
     shapes = [*over_training(v, p), across(0, p.ink, v.end)]
     return {"data": data, "layout": layout(p, along_training(v, p), y, meta, shapes, "x unified")}
 
 
-def _ticks(low: float, high: float) -> tuple[list[float], list[str]]:
-    """Whole decades, or where there are few of them thirds and threefolds, as factors."""
-    if high - low > 3:
-        return decades(low, high, 4)
-    at = [(e + part, n * 10.0**e) for e in range(-3, 4) for part, n in ((0.0, 1), (log10(3), 3))]
+def factors(low: float, high: float, sign: str) -> tuple[list[float], list[str]]:
+    """Ticks of a log axis of few decades: whole ones, and threefolds between them; `sign` before each number."""
+    at = [(e + part, n * 10.0**e) for e in range(-4, 4) for part, n in ((0.0, 1), (log10(3), 3))]
     inside = [(x, value) for x, value in at if low <= x <= high]
-    return [x for x, _value in inside], [f"× {short(value)}" for _x, value in inside]
+    return [x for x, _value in inside], [f"{sign}{short(value)}" for _x, value in inside]
 
 
 def _loss_gap_answer(v: Versus) -> str:

@@ -8,16 +8,21 @@ import streamlit as st
 
 import engine
 from app import session, settings, versus
+from app.bands import SEEDS
 from app.comparison import PICTURES, Comparison
 from app.controls import BY_FIELD, CONTROLS, written
+from app.figures.numbers import minus
 from app.registry import RUNS
 from app.snapshot import Snapshot
 from app.stage import stage
 from app.versus import Compared, Knob
+from app.views import compare_seeds
 from app.views.explore import notice
+from app.views.remember import remembered
 from app.words import _
 
 STYLE = Path(__file__).parent.parent.parent / "assets" / "stage" / "compare.css"
+SELDOM = 40.0  # seconds between two signs of life of the page
 FIRST = 0.3  # seconds that the page waits at most for its pictures
 
 
@@ -26,15 +31,20 @@ def page() -> None:
     knob = _knob(values)
     notice()
     st.html(STYLE)
-    compared, refused = versus.of(st.session_state.experiment, values, knob, written)
+    compared, refused = versus.of(st.session_state.experiment, values, knob, _name)
     with st.container(key="compare"):
         _heading(values, compared)
-        _chooser(values, knob, compared)
+        seeds = _chooser(values, knob, compared)
         for sentence in refused:
             st.html(f"<p class='left'>{html.escape(sentence)}</p>")
         run = comparison(compared)
-        stage(run, (*PICTURES, *(f"map{i}" for i in range(len(compared.values)))), mode="compare")
-        run.seen(FIRST)
+        if seeds > 1:
+            run.pause()
+            compare_seeds.draw(run, compared, seeds)
+        else:
+            stage(run, (*PICTURES, *(f"map{i}" for i in range(len(compared.values)))), mode="compare")
+            run.seen(FIRST)
+        keep()
 
 
 def comparison(c: Compared) -> Comparison:
@@ -82,7 +92,7 @@ def _kind(snapshot: Snapshot) -> str:
 
 def _heading(values: dict[str, Any], c: Compared) -> None:
     """Which knob differs, and what is the same."""
-    names = [written(c.field, value) for value in c.values]
+    names = [_name(c.field, value) for value in c.values]
     if len(names) == 1:
         text = _("{knob}: {base}, and nothing to compare it with").format(knob=versus.title(c.field), base=names[0])
     else:
@@ -100,7 +110,8 @@ def _heading(values: dict[str, Any], c: Compared) -> None:
 # The chooser. What it says is written into the address, and read from there.
 
 
-def _chooser(values: dict[str, Any], knob: Knob, c: Compared) -> None:
+def _chooser(values: dict[str, Any], knob: Knob, c: Compared) -> int:
+    """Draws it; returns over how many seeds."""
     state, base = st.session_state, values[knob.field]
     fields = [control.field for control in CONTROLS if settings.applies(control.field, values)]
     if knob.field not in fields:
@@ -112,7 +123,7 @@ def _chooser(values: dict[str, Any], knob: Knob, c: Compared) -> None:
         st.selectbox(_("The knob"), fields, format_func=versus.title, key="versus_field", on_change=_turn)
         st.multiselect(
             _("Against"), [*options, *(value for value in chosen if value not in options)], key="versus_values",
-            format_func=lambda value: written(knob.field, value), max_selections=versus.MOST, on_change=_choose,
+            format_func=lambda value: _name(knob.field, value), max_selections=versus.MOST, on_change=_choose,
             placeholder=_("Choose a value"),
         )  # fmt: skip
         if len(c.values) > 1:
@@ -120,8 +131,18 @@ def _chooser(values: dict[str, Any], knob: Knob, c: Compared) -> None:
                        if value in c.values]  # fmt: skip
             st.segmented_control(
                 _("Base"), ordered, required=True, key="versus_first", on_change=_swap,
-                format_func=lambda value: written(knob.field, value),
+                format_func=lambda value: _name(knob.field, value),
             )  # fmt: skip
+        with remembered("versus_seeds", 1) as key:
+            seeds = st.segmented_control(
+                _("Over"), (1, *SEEDS), required=True, key=key, on_change=session.command,
+                format_func=lambda n: _("one run") if n == 1 else _("{n} seeds").format(n=n),
+            )  # fmt: skip
+    return seeds or 1
+
+
+def _name(field: str, value: Any) -> str:
+    return minus(written(field, value))
 
 
 def _turn() -> None:
@@ -139,6 +160,18 @@ def _swap() -> None:
     """Another one is the base: the sidebar takes its value, and the page gives the old one its place."""
     state = st.session_state
     session.change({state.versus_field: state.versus_first})
+
+
+def keep() -> None:
+    """What nobody asks for is freed: the page asks, as long as it is open."""
+    again: Any = st.fragment(_ask, run_every=SELDOM)
+    again()
+
+
+def _ask() -> None:
+    session.run()
+    if found := RUNS.get(st.session_state.get("comparison")):
+        found.look_on()
 
 
 # From elsewhere
