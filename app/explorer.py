@@ -13,15 +13,13 @@ FIRST = 0.3  # seconds that the page waits at most for its picture
 
 session.read_language()
 st.set_page_config(_("Gradient explorer"), layout="wide", initial_sidebar_state=292)
-page = st.navigation(
-    [
-        st.Page(explore.page, title=_("Explore"), url_path="explore", default=True),
-        st.Page(why.page, title=_("Why"), url_path="why"),
-        st.Page(compare.page, title=_("Compare"), url_path="compare"),
-        st.Page(small.page, title=_("Small worlds"), url_path="small"),
-    ],
-    position="top",
-)
+pages = [
+    st.Page(explore.page, title=_("Explore"), url_path="explore", default=True),
+    st.Page(why.page, title=_("Why"), url_path="why"),
+    st.Page(compare.page, title=_("Compare"), url_path="compare"),
+    st.Page(small.page, title=_("Small worlds"), url_path="small"),
+]
+page = st.navigation(pages, position="top")
 session.turn_to(page.url_path or "explore")  # the default page has no path
 session.read_link()
 session.read_language()  # going back may change it
@@ -33,6 +31,8 @@ st.html(ASSETS / "chrome.css")
 st.html(f"<script>{(ASSETS / 'keys.js').read_text()}</script>", unsafe_allow_javascript=True)
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
 
+if wanted := session.going():
+    st.switch_page(next(page for page in pages if (page.url_path or "explore") == wanted))
 if page.url_path == "small":
     small.controls()
 else:

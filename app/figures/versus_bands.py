@@ -96,7 +96,7 @@ def gap(s: Seeds, p: Palette) -> Part:
     seen = np.concatenate([[0.0], *(t["y"][np.isfinite(t["y"])] for t in data)])
     low, high = min(-0.5, grow(float(seen.min()), 0.5)), max(0.5, grow(float(seen.max()), 0.5))
     labels.append(label("base", s.names[0], p.ink, [], "at", at=[s.steps, 0.0]))
-    text = _("validation loss over that of {base} with the same seed; at the end, median: {ratios}")
+    text = _("over that of {base} with the same seed; median at the end: {ratios}")
     meta = {
         "question": _("By how much does the loss differ?"), "labels": labels, "axis": "step",
         "answer": text.format(base=s.names[0], ratios=", ".join(said)),

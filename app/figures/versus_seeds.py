@@ -13,7 +13,6 @@ import numpy as np
 
 from app.figures.numbers import minus, short
 from app.figures.palette import palette
-from app.figures.versus import DASHES
 from app.figures.words import LEARNS
 from app.words import _
 
@@ -126,6 +125,8 @@ def sentences(s: Seeds) -> list[str]:
         found.append(said.format(a=s.full_names[i], b=s.full_names[0], n=max(better, worse), all=len(s.seeds)))
         if odds < CLEAR:
             said = _("By chance alone so uneven a result comes in {odds} of all trials.")
+        elif min(better, worse) == 0:
+            said = _("So few pairs prove little: by chance alone they agree in {odds} of all trials.")
         else:
             said = _("That may be chance: it makes a result as uneven in {odds} of all trials.")
         found.append(said.format(odds=f"{100 * odds:.2g} %"))
@@ -144,7 +145,7 @@ def table(s: Seeds, theme: str) -> dict[str, Any]:
         wins = "–" if i == 0 else _("{n} of {all}").format(n=s.wins(i)[0], all=len(s.seeds))
         rows.append(
             {
-                "name": name, "color": palette(theme).runs[i], "dash": DASHES[i],
+                "name": name, "color": palette(theme).runs[i],
                 "cells": [
                     _("{n} of {all} seeds").format(n=s.beats(i), all=len(s.seeds)), short(middle),
                     f"{short(low)} … {short(high)}", wins,

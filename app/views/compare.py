@@ -172,18 +172,3 @@ def _ask() -> None:
     session.run()
     if found := RUNS.get(st.session_state.get("comparison")):
         found.look_on()
-
-
-# From elsewhere
-
-
-def duplicate(key: str) -> None:
-    """A button: this experiment, and the same with what was changed last as it was before."""
-    if st.button(
-        _("Compare"), key=key, icon=":material/difference:", type="tertiary",
-        help=_("Duplicate this experiment and change one thing: both run side by side."), on_click=session.command,
-    ):  # fmt: skip
-        history = st.session_state.history
-        knob = versus.last_changed([history.now, *reversed(history.past)])
-        session.set_extra("versus", "" if knob is None else versus.write(knob))
-        st.switch_page(st.Page(page, url_path="compare"))

@@ -36,8 +36,8 @@ def draw(run: Comparison, c: Compared, seeds: int) -> None:
     steps = chosen or STEPS[1]
     if (numbers := total(c, seeds, steps)) > MOST:
         said = _(
-            "{seeds} seeds × {steps} steps of all would be {numbers} numbers in the hidden states: more than the {most} "
-            "that this server allows. Choose fewer seeds or steps, or a smaller network."
+            "{seeds} seeds × {steps} steps of all would be {numbers} numbers in the hidden states: more than the "
+            "{most} that this server allows. Choose fewer seeds or steps, or a smaller network."
         )
         _say(said.format(seeds=seeds, steps=steps, numbers=f"{numbers:,}", most=f"{MOST:,}"))
         return
@@ -123,15 +123,11 @@ def _table(said: dict[str, Any]) -> str:
     """The table as HTML; names and cells are texts of ours, with no more than sup in them."""
     heads = "".join(f"<th scope='col'>{text}</th>" for text in said["heads"])
     rows = []
-    for row in said["rows"]:
-        dash = "" if row["dash"] == "solid" else row["dash"].replace("px", "")
-        sample = (
-            f"<svg viewBox='0 0 34 10' aria-hidden='true'><line x1='1' x2='33' y1='5' y2='5' stroke='{row['color']}' "
-            f"stroke-width='3.5' stroke-dasharray='{dash}'></line></svg>"
-        )
+    for i, row in enumerate(said["rows"]):
+        sample = f"<i class='dash{i}' style='color: {row['color']}'></i>"
         cells = "".join(f"<td>{text}</td>" for text in row["cells"])
         name = html.escape(row["name"])
-        rows.append(f"<tr><th scope='row'><span class='sample'>{sample}</span><b>{name}</b></th>{cells}</tr>")
+        rows.append(f"<tr><th scope='row'>{sample}<b>{name}</b></th>{cells}</tr>")
     caption = f"<caption>{said['caption']}</caption>"
     return f"<table class='runs'>{caption}<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
