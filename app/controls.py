@@ -191,6 +191,11 @@ def _title(field: str) -> str:
     return _(engine.Experiment.model_fields[field].title or field)
 
 
+def written(field: str, value: Any) -> str:
+    """A value of a field in words, as its control shows it."""
+    return _written(BY_FIELD[field], value)
+
+
 def _written(control: Control, value: Any) -> str:
     """A value in words: as its option, or all digits of what a link brought."""
     return control.label(value) if value in control.options else number(value) if value is not None else _("none")

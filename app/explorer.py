@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from app import controls, session
-from app.views import explore, language, small, why
+from app.views import compare, explore, language, small, why
 from app.words import _
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -13,14 +13,13 @@ FIRST = 0.3  # seconds that the page waits at most for its picture
 
 session.read_language()
 st.set_page_config(_("Gradient explorer"), layout="wide", initial_sidebar_state=292)
-page = st.navigation(
-    [
-        st.Page(explore.page, title=_("Explore"), url_path="explore", default=True),
-        st.Page(why.page, title=_("Why"), url_path="why"),
-        st.Page(small.page, title=_("Small worlds"), url_path="small"),
-    ],
-    position="top",
-)
+pages = [
+    st.Page(explore.page, title=_("Explore"), url_path="explore", default=True),
+    st.Page(why.page, title=_("Why"), url_path="why"),
+    st.Page(compare.page, title=_("Compare"), url_path="compare"),
+    st.Page(small.page, title=_("Small worlds"), url_path="small"),
+]
+page = st.navigation(pages, position="top")
 session.turn_to(page.url_path or "explore")  # the default page has no path
 session.read_link()
 session.read_language()  # going back may change it
@@ -33,6 +32,8 @@ st.html(f"<script>{(ASSETS / 'keys.js').read_text()}</script>", unsafe_allow_jav
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
 
 language.draw()
+if wanted := session.going():
+    st.switch_page(next(page for page in pages if (page.url_path or "explore") == wanted))
 if page.url_path == "small":
     small.controls()
 else:

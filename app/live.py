@@ -18,8 +18,6 @@ from urllib.parse import urlsplit
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.figures import palette
-from app.figures.run import cost, radii
-from app.figures.words import verdict
 from app.frames import Encoder
 from app.registry import RUNS
 from app.runs import SPEEDS, Run
@@ -89,7 +87,7 @@ def frame(run: Run, encoder: Encoder, number: int, theme: str, pictures: Sequenc
     if snapshot is None:
         return encoder.encode(head, {})
     colours = palette(theme)
-    head |= {"verdict": verdict(snapshot), "cost": cost(snapshot), "radii": radii(snapshot)}
+    head |= run.words(snapshot, theme)
     return encoder.encode(head, {name: run.figures[name](snapshot, colours) for name in pictures})
 
 

@@ -8,12 +8,15 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import engine
 from app.compiler import Compiler
-from app.figures import FIGURES
+from app.figures import FIGURES, Palette
+from app.figures.run import cost, radii
+from app.figures.template import Part
+from app.figures.words import verdict
 from app.looks import Look
 from app.pool import Pool
 from app.snapshot import Snapshot, axis_end
@@ -28,7 +31,7 @@ log = logging.getLogger(__name__)
 class Run:
     """One experiment in training. `token` is the only way to reach it over the network."""
 
-    figures = FIGURES  # that can be made of a snapshot of it
+    figures: Mapping[str, Callable[[Any, Palette], Part]] = FIGURES  # that can be made of a snapshot of it
 
     def __init__(self, pool: Pool, compiler: Compiler) -> None:
         self.token = secrets.token_urlsafe(24)
@@ -224,6 +227,10 @@ class Run:
         with self._lock:
             return self.head(), self._training.snapshot(self._show, self._layer) if self._training else None
 
+    def words(self, snapshot: Any, theme: str) -> dict[str, Any]:
+        """What stands around the pictures of a snapshot, for the browser."""
+        return {"verdict": verdict(snapshot), "cost": cost(snapshot), "radii": radii(snapshot)}
+
     @property
     def rests(self) -> bool:
         """It is not in training, and the step at which it stopped can be seen."""
@@ -300,7 +307,7 @@ class Run:
         return True
 
     def _begin(self, e: engine.Experiment, setting: int, start: engine.Checkpoint | None = None) -> None:
-        training = Training(e, start)
+        training = self._trained(e, start)
         with self._lock:
             if self._closed:
                 return
@@ -312,6 +319,9 @@ class Run:
                 self._begins, self._start = False, None
                 self._settled.set()
         self._tell()
+
+    def _trained(self, e: engine.Experiment, start: engine.Checkpoint | None) -> Training:
+        return Training(e, start)
 
     def _change(self, e: engine.Experiment, setting: int) -> None:
         """Go on with other settings; what moves meanwhile is taken up next."""

@@ -4,11 +4,14 @@ import streamlit as st
 
 from app import session
 from app.stage import stage
+from app.views import duplicate
 from app.words import _
 
 
 def page() -> None:
     notice()
+    with st.container(key="tools", horizontal=True, gap="small"):
+        duplicate.button()
     stage(session.run())
 
 

@@ -15,7 +15,7 @@ from app.kept import Weights
 from app.looks import Look
 from app.registry import RUNS
 from app.still import still, theme
-from app.views import around, scrub
+from app.views import around, duplicate, scrub
 from app.views.explore import notice
 from app.views.remember import remembered
 from app.views.scrub import Held
@@ -33,6 +33,8 @@ def page() -> None:
     notice()
     run = session.run()
     st.session_state.looks = run.looks  # they end with their run
+    with st.container(key="tools", horizontal=True, gap="small"):
+        duplicate.button()
     with st.container(key="why"):
         held = scrub.held(run) if run.settle(FIRST_LOOK) else None
         if held is None:

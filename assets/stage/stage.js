@@ -5,6 +5,7 @@ import { Live } from './live.js'
 import { lookOf, plotly, styled, themeOf } from './page.js'
 import { Picture } from './picture.js'
 import { Player } from './player.js'
+import { tabulate } from './table.js'
 import { bare, fill, html } from './text.js'
 
 const PROFILE = { // the profile along the sequence, so that the badge's colour is never alone
@@ -189,6 +190,7 @@ class Stage {
     html(find('.rule'), now.rule ?? '')
     find('.cost').textContent = head?.cost ?? ''
     this.#radii(head?.radii)
+    if (head?.table) tabulate(root, head.table, PROFILE)
     const bar = find('.progress'), part = head?.progress
     bar.hidden = !['compiling', 'connecting'].includes(now.key)
     bar.classList.toggle('known', Number.isFinite(part))
