@@ -62,8 +62,9 @@ def _moved(t: engine.Trace, weights: np.ndarray) -> dict[str, np.ndarray]:
     """The state dict with other weights (n,)."""
     ends = starts(t.state_dict)
     return {
-        name: weights[ends[k] : ends[k + 1]].reshape(value.shape) for k, (name, value) in enumerate(t.state_dict.items())
-    }  # fmt: skip
+        name: weights[ends[k] : ends[k + 1]].reshape(value.shape)
+        for k, (name, value) in enumerate(t.state_dict.items())
+    }
 
 
 def _losses(e: engine.Experiment, t: engine.Trace, at: np.ndarray) -> dict[str, np.ndarray]:

@@ -17,17 +17,21 @@ from app.figures.palette import Palette
 from app.figures.scales import every, gaps, round_up
 from app.figures.sequence import named
 from app.figures.state import REACH
-from app.figures.template import Part, axis, heatmap, label, layout, line
+from app.figures.template import Part, axis, dots, heatmap, label, layout, line
 from app.words import N_, _
 
 PHASES = {  # the five, in their order
-    "forward": N_("Forward"), "loss": N_("Loss"), "backward": N_("Backward"), "clip": N_("Clip"), "update": N_("Update"),
-}  # fmt: skip
+    "forward": N_("Forward"),
+    "loss": N_("Loss"),
+    "backward": N_("Backward"),
+    "clip": N_("Clip"),
+    "update": N_("Update"),
+}
 UNITS = 48  # of a node: more are thinned
-NODE, HALF = 0.26, 0.36  # half the width of a node, in columns, and half its height, in rows
-WIDEST, THINNEST = 0.34, 0.012  # half the width of an edge, in rows, at the ends of the scale
+NODE, HALF, GAP = 0.26, 0.3, 0.4  # half the width of a node, in columns; half its height and the distance, in rows
+WIDEST, THINNEST = 0.29, 0.008  # half the width of an edge, in rows, at the ends of the scale
 DEEPEST = 16.0  # decades that the widths span at most
-LETTERS = 7  # characters of a number beside a node
+LINE = 0.072  # height of a line of words, as a share of the picture: it is to hold however many layers there are
 
 
 class Named(NamedTuple):
@@ -117,6 +121,30 @@ def stretches(m: Motion) -> str:
 # --- the drawing
 
 
+class Rows(NamedTuple):
+    """Heights: of the words below and above the layers, whose nodes are at 1, 2, …; and the ends of the axis."""
+
+    low: float
+    x: float
+    norm: float
+    under: float  # where the lines to the words below end
+    over: float  # and those above
+    says: float
+    right: float
+    loss: float
+    high: float
+
+
+def heights(layers: int) -> Rows:
+    body = layers - 1 + 2 * HALF
+    q = LINE * body / (1 - 6.7 * LINE)
+    bottom, top = 1 - HALF, layers + HALF
+    return Rows(
+        bottom - 2.9 * q, bottom - 2.2 * q, bottom - 1.15 * q, bottom - 0.6 * q, top + 0.8 * q, top + 1.3 * q,
+        top + 2.3 * q, top + 3.3 * q, top + 3.8 * q,
+    )  # fmt: skip
+
+
 @dataclass
 class Sheet:
     """What is drawn so far, and from which position on it is seen."""
@@ -135,27 +163,25 @@ def drawing(a: Asked, p: Palette) -> Part:
     """Rows from the bottom: input, layers, answer, loss. Columns are timesteps."""
     m: Motion = a.found
     x, layers, sheet = places(m), a.experiment.num_layers, Sheet([], [])
-    scale = widths(m)
+    scale, rows = widths(m), heights(layers)
     _skeleton(sheet, m, p, x, layers)
     _rivers(sheet, m, p, x, layers, scale)
     _inputs(sheet, a, p, x)
     _nodes(sheet, a, p, x, layers)
-    _answers(sheet, a, p, x, layers + 1)
+    _answers(sheet, a, p, x, rows)
     _cursor(sheet, m, p, x, layers)
     _numbers(sheet, a, p, x)
     at = m.unrolled.at
-    names = {0.0: "x<sub>t</sub>"}
+    names = {rows.x: "x<sub>t</sub>", rows.norm: "‖δ<sub>t</sub>‖"}
     for layer in range(layers):
         names[layer + 1.0] = "h<sub>t</sub>" if layers == 1 else _("layer {n}").format(n=layer + 1)
-    names |= {layers + 1.0: _("says"), layers + 2.0: _("loss")}
+    names |= {rows.says: _("says"), rows.right: _("right"), rows.loss: _("loss")}
     end = float(x[-1])
     x_axis = axis(p, (-0.6, end + 0.75), ([float(v) for v in x], [minus(str(int(t))) for t in at]))
-    y_axis = axis(p, (-0.5, layers + 2.45), ([*names], [*names.values()]))
+    y_axis = axis(p, (rows.low, rows.high), ([*names], [*names.values()]))
     low, high = scale
-    labels = [
-        label("wide", _("edge {high}").format(high=times(high)), p.gradient, [], "at", at=[end + 0.75, layers + 0.25]),
-        label("thin", _("… {low}").format(low=times(low)), p.gradient, [], "at", at=[end + 0.75, layers - 0.2]),
-    ]
+    ends = (("wide", f"<b>━</b> {times(high)}", HALF / 2), ("thin", f"─ {times(low)}", -HALF / 2))
+    labels = [label(key, word, p.gradient, [], "at", at=[end + 0.75, layers + y], loose=True) for key, word, y in ends]
     meta = {
         "question": _("Where does one update come from?"), "answer": said(a), "x": "t", "labels": labels,
         "ticks": {"x": "names", "y": "names"}, "reveal": sheet.reveal,
@@ -168,7 +194,11 @@ def said(a: Asked) -> str:
     """What the drawing shows, below its title."""
     m: Motion = a.found
     of = _("h<sub>t</sub> of the first of {b} sequences by colour; width of the edges: log ‖∂L/∂h<sub>t</sub>‖")
-    text = of.format(b=m.batch) if m.batch > 1 else _("h<sub>t</sub> by colour; width of the edges: log ‖∂L/∂h<sub>t</sub>‖")
+    text = (
+        of.format(b=m.batch)
+        if m.batch > 1
+        else _("h<sub>t</sub> by colour; width of the edges: log ‖∂L/∂h<sub>t</sub>‖")
+    )
     if len(m.unrolled.at) < m.steps:
         text += _(". Steps <b>{stretches}</b> of {n}").format(stretches=stretches(m), n=m.steps)
     return text
@@ -193,18 +223,27 @@ def width(log10: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
 
 def _skeleton(sheet: Sheet, m: Motion, p: Palette, x: np.ndarray, layers: int) -> None:
     """The network before anything has happened in it: thin lines, dotted where timesteps are left out."""
-    down = [np.array([[v, v, np.nan] for v in x]).ravel(), np.tile([0.0, layers + 0.0, np.nan], len(x))]
-    out = [np.array([[x[i], x[i], np.nan] for i in m.read]).ravel(), np.tile([layers + 0.0, layers + 2.0, np.nan], len(m.read))]
+    rows = heights(layers)
+    down = [(v, v, rows.under, 1 - HALF) for v in x]
+    down += [(v, v, n + HALF, n + 1 - HALF) for n in range(1, layers) for v in x]
+    down += [(x[i], x[i], layers + HALF, rows.over) for i in m.read]
+    xs, ys = (
+        np.array([[*pair, np.nan] for pair in pairs]).ravel()
+        for pairs in ([d[:2] for d in down], [d[2:] for d in down])
+    )
+    sheet.add(line(gaps(xs), gaps(ys), p.faint, 1.5, mode="lines"))
     near = np.diff(m.unrolled.at) == 1
     for chosen, dash in ((near, "solid"), (~near, "2px,4px")):
-        pairs = [(x[i], x[i + 1]) for i in np.flatnonzero(chosen)]
-        rows = [(a, b, layer + 1.0) for layer in range(layers) for a, b in pairs]
-        if rows:
-            xs = np.array([[a, b, np.nan] for a, b, _row in rows]).ravel()
-            ys = np.array([[row, row, np.nan] for _a, _b, row in rows]).ravel()
+        pairs = [(x[i] + NODE, x[i + 1] - NODE) for i in np.flatnonzero(chosen)]
+        edges = [(a, b, layer + 1.0) for layer in range(layers) for a, b in pairs]
+        if edges:
+            xs = np.array([[a, b, np.nan] for a, b, _y in edges]).ravel()
+            ys = np.array([[y, y, np.nan] for _a, _b, y in edges]).ravel()
             sheet.add(line(gaps(xs), gaps(ys), p.faint, 1.5, mode="lines", dash=dash))
-    for xs, ys in (down, out):
-        sheet.add(line(gaps(xs), gaps(ys), p.faint, 1.5, mode="lines"))
+    for i in np.flatnonzero(~near):
+        left_out = int(m.unrolled.at[i + 1] - m.unrolled.at[i] - 1)
+        word = _("{n} more").format(n=left_out)
+        sheet.add(text([x[i] + 1], [rows.x], [word], p.soft, 0.86))
 
 
 def _rivers(sheet: Sheet, m: Motion, p: Palette, x: np.ndarray, layers: int, scale: tuple[float, float]) -> None:
@@ -214,31 +253,38 @@ def _rivers(sheet: Sheet, m: Motion, p: Palette, x: np.ndarray, layers: int, sca
         own = width(m.unrolled.log10_norms[layer, at - 1], scale)
         through = np.isfinite(m.unrolled.layers[layer].log10_through)  # false where it was cut on its way
         y, xs, ys, since = layer + 1.0, list[float](), list[float](), list[int]()
+        arrows: list[tuple[float, int]] = []
         for i in range(n - 1):
             if not (np.isfinite(own[[i, i + 1]]).all() and through[i]):
                 continue
-            xs += [x[i + 1], x[i], x[i], x[i + 1], x[i + 1], np.nan]
+            right, left = x[i + 1] - NODE, x[i] + NODE
+            xs += [right, left, left, right, right, np.nan]
             ys += [y + own[i + 1], y + own[i], y - own[i], y - own[i + 1], y + own[i + 1], np.nan]
             since += [begin + n - 1 - i] * 6
+            arrows.append(((left + right) / 2, begin + n - 1 - i))
         fill = {"fill": "toself", "fillcolor": p.gradient, "opacity": 0.75}
         if xs:
             sheet.add(line(gaps(np.array(xs)), gaps(np.array(ys)), p.gradient, 1, mode="lines", **fill), since=since)
+            head = dots(
+                gaps(np.array([v for v, _k in arrows])), np.full(len(arrows), y, np.float32), p.gradient, 9,
+                symbol="triangle-left", line={"width": 1.2, "color": p.paper},
+            )  # fmt: skip
+            sheet.add(head, since=[k for _v, k in arrows])
         entering = width(m.unrolled.layers[layer].log10_entering, scale)
-        above = y + (1.0 if layer == layers - 1 else 0.0)
-        _drops(sheet, x, y, entering, p.loss if layer == layers - 1 else p.gradient, above, begin + n - 1)
+        top = layer == layers - 1
+        ends = (heights(layers).over if top else y + 1 - HALF, y + HALF)
+        _drops(sheet, x, ends, entering, p.loss if top else p.gradient, begin + n - 1)
 
 
-def _drops(
-    sheet: Sheet, x: np.ndarray, y: float, entering: np.ndarray, color: str, above: float, last: int
-) -> None:  # fmt: skip
+def _drops(sheet: Sheet, x: np.ndarray, ends: tuple[float, float], entering: np.ndarray, color: str, last: int) -> None:
     """What enters a layer from above, at each timestep: from the loss, or from the next layer."""
-    high = max(above, y + 1.0)
+    high, low = ends
     xs, ys, since = list[float](), list[float](), list[int]()
     for i in np.flatnonzero(np.isfinite(entering)):
         half = 0.6 * entering[i]
-        xs += [x[i] - half, x[i] - half, x[i] + half, x[i] + half, x[i] - half, np.nan]
-        ys += [high, y, y, high, high, np.nan]
-        since += [last - int(i)] * 6
+        xs += [x[i] - half, x[i], x[i] + half, x[i] - half, np.nan]  # an arrow down, as wide as what comes
+        ys += [high, low, high, high, np.nan]
+        since += [last - int(i)] * 5
     if xs:
         fill = {"fill": "toself", "fillcolor": color, "opacity": 0.75}
         sheet.add(line(gaps(np.array(xs)), gaps(np.array(ys)), color, 1, mode="lines", **fill), since=since)
@@ -264,7 +310,7 @@ def _nodes(sheet: Sheet, a: Asked, p: Palette, x: np.ndarray, layers: int) -> No
             hovertemplate="h = %{z:.3f}<extra></extra>",
         )  # fmt: skip
         sheet.add(shown, columns=since.tolist())
-        xs, ys = _frames(x, layer + 1.0)
+        xs, ys = _frames(x, layer + 1.0, HALF)
         sheet.add(line(gaps(xs), gaps(ys), p.soft, 1, mode="lines"))
 
 
@@ -279,9 +325,9 @@ def state_span(a: Asked) -> tuple[float, float]:
     return (0.0 if low == 0 else -top), top
 
 
-def _frames(x: np.ndarray, y: float, more: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """The outline of a node at each x; `more` on all sides."""
-    w, h = NODE + more, HALF + 1.4 * more
+def _frames(x: np.ndarray, y: float, h: float, more: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """The outline of a node at each x, 2·h high; `more` on all sides."""
+    w, h = NODE + more, h + 0.5 * more
     xs = np.array([[v - w, v + w, v + w, v - w, v - w, np.nan] for v in x]).ravel()
     return xs, np.tile([y - h, y - h, y + h, y + h, y - h, np.nan], len(x))
 
@@ -310,37 +356,47 @@ def _inputs(sheet: Sheet, a: Asked, p: Palette, x: np.ndarray) -> None:
     for chosen, color in ((~marked, p.soft), (marked, p.ink)):
         if chosen.any():
             own = [w for w, c in zip(words, chosen, strict=True) if c]
-            sheet.add(text(x[chosen], np.zeros(chosen.sum()), own, color), since=np.flatnonzero(chosen).tolist())
+            sheet.add(
+                text(x[chosen], np.full(chosen.sum(), heights(a.experiment.num_layers).x), own, color),
+                since=np.flatnonzero(chosen).tolist(),
+            )
 
 
-def _answers(sheet: Sheet, a: Asked, p: Palette, x: np.ndarray, y: float) -> None:
+def _answers(sheet: Sheet, a: Asked, p: Palette, x: np.ndarray, rows: Rows) -> None:
     """What it says where a loss is read, and the loss of that."""
     m: Motion = a.found
     begin, at = first(m, "loss"), x[m.read]
     since = [begin + i for i in range(len(m.read))]
-    sheet.add(text(at, np.full(len(at), y), [_answer(a, i) for i in range(len(at))], p.ink), since=since)
+    said, right = zip(*(_answer(a, i) for i in range(len(at))), strict=True)
+    sheet.add(text(at, np.full(len(at), rows.says), list(said), p.ink), since=since)
+    sheet.add(text(at, np.full(len(at), rows.right), list(right), p.soft), since=since)
     words = [f"<b>{short(float(v), 2)}</b>" for v in m.own_losses]
-    sheet.add(text(at, np.full(len(at), y + 1.0), words, p.loss), since=since)
+    sheet.add(text(at, np.full(len(at), rows.loss), words, p.loss), since=since)
 
 
-def _answer(a: Asked, i: int) -> str:
+def _answer(a: Asked, i: int) -> tuple[str, str]:
+    """What it says and what is right: of several numbers the first."""
     m: Motion = a.found
-    if m.targets.ndim > 1:
-        return short(float(m.outputs[i, 0]), 2)
     row = m.outputs[i]
-    return named(engine.TASKS[a.experiment.task].classes, int(row.argmax())) if np.isfinite(row).all() else "NaN"
+    if m.targets.ndim > 1:
+        return short(float(row[0]), 2), short(float(m.targets[i, 0]), 2)
+    classes = engine.TASKS[a.experiment.task].classes
+    return named(classes, int(row.argmax())) if np.isfinite(row).all() else "NaN", named(classes, int(m.targets[i]))
 
 
 def _cursor(sheet: Sheet, m: Motion, p: Palette, x: np.ndarray, layers: int) -> None:
     """A frame around what is computed at a position."""
-    marks: dict[str, tuple[list[float], list[float], list[int]]] = {c: ([], [], []) for c in (p.ink, p.loss, p.gradient)}
+    rows = heights(layers)
+    marks: dict[str, tuple[list[float], list[float], list[int]]] = {
+        c: ([], [], []) for c in (p.ink, p.loss, p.gradient)
+    }
     for k, (phase, column) in enumerate(positions(m)):
         if phase not in ("forward", "loss", "backward") or column is None:
             continue
         color = {"forward": p.ink, "loss": p.loss, "backward": p.gradient}[phase]
-        rows = [layers + 1.0, layers + 2.0] if phase == "loss" else [layer + 1.0 for layer in range(layers)]
-        for y in rows:
-            xs, ys = _frames(x[[column]], y, 0.07)
+        nodes = [(n + 1.0, HALF) for n in range(layers)]
+        for y, h in [(rows.right, rows.loss - rows.says)] if phase == "loss" else nodes:
+            xs, ys = _frames(x[[column]], y, h, 0.06)
             mine = marks[color]
             mine[0].extend(xs)
             mine[1].extend(ys)
@@ -351,13 +407,13 @@ def _cursor(sheet: Sheet, m: Motion, p: Palette, x: np.ndarray, layers: int) -> 
 
 
 def _numbers(sheet: Sheet, a: Asked, p: Palette, x: np.ndarray) -> None:
-    """‖∂L/∂h_t‖ below each node of the shown layer, as it is reached."""
+    """‖∂L/∂h_t‖ of the shown layer, as it is reached."""
     m: Motion = a.found
     begin, n = first(m, "backward"), len(x)
     norms = m.unrolled.log10_norms[a.layer, m.unrolled.at - 1]
     words = [_norm(v) for v in norms]
-    y = np.full(n, a.layer + 1.0 - HALF - 0.13)
-    sheet.add(text(x, y, words, p.gradient, 0.86), since=[begin + n - 1 - i for i in range(n)])
+    y = np.full(n, heights(a.experiment.num_layers).norm)
+    sheet.add(text(x, y, words, p.gradient, 0.95), since=[begin + n - 1 - i for i in range(n)])
 
 
 def _norm(log10: float) -> str:
