@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from app import controls, session
-from app.views import compare, explore, language, small, why
+from app.views import compare, explore, language, motion, small, why
 from app.words import _
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -15,6 +15,7 @@ session.read_language()
 st.set_page_config(_("Gradient explorer"), layout="wide", initial_sidebar_state=292)
 pages = [
     st.Page(explore.page, title=_("Explore"), url_path="explore", default=True),
+    st.Page(motion.page, title=_("Slow motion"), url_path="motion"),
     st.Page(why.page, title=_("Why"), url_path="why"),
     st.Page(compare.page, title=_("Compare"), url_path="compare"),
     st.Page(small.page, title=_("Small worlds"), url_path="small"),
