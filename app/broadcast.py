@@ -1,4 +1,4 @@
-"""What a room sends: a picture is drawn and encoded once, whoever watches. Its socket is app/audience.py; no page here."""
+"""What a room sends: a picture is drawn and encoded once, whoever watches. No page in here; its socket: audience.py."""
 
 import asyncio
 import json
