@@ -89,19 +89,29 @@ class Room:
             self._votes.clear()
         self._tell()
 
-    def answer(self, right: int | None = None) -> None:
-        """No more votes; the pictures come back, and the run says what is right (`right`: of an own question)."""
+    def answer(self) -> None:
+        """No more votes; the pictures come back, and the run says what is right."""
         with self._lock:
             question = self.question
             if question is None or self.phase != "open":
                 return
             self.phase, self.hidden = "running", False
             if question.kind == "own":
-                self.phase, self.answered = "answered", Answer(right, "")
+                self.phase, self.answered = "answered", Answer(None, "")
             elif question.answer is not None:
                 self.phase, self.answered = "answered", question.answer
         if self.phase == "running":
             self.run.play()
+        self._tell()
+
+    def mark(self, right: int) -> None:
+        """Of an own question, which the run cannot answer: this choice was right."""
+        with self._lock:
+            question = self.question
+            own = question is not None and question.kind == "own" and self.phase == "answered"
+            if not own or question is None or not 0 <= right < len(question.choices):
+                return
+            self.answered = Answer(right, "")
         self._tell()
 
     def take_back(self) -> None:

@@ -373,11 +373,15 @@ def test_votes_are_seen_by_those_who_voted_and_counted_once(place):
             assert same.you == {"id": me, "number": number, "choice": 2}
             same.say(do="vote", number=number, choice=0)
             host.until(lambda s: s.question.get("votes") == [1, 0, 0])
-        place.room.answer(1)
+        place.room.mark(1)
+        assert place.room.answered is None, "not before the vote is over"
+        place.room.answer()
+        place.room.mark(3)  # no such choice
+        place.room.mark(1)
         for each in (screen, other, host):
-            each.until(lambda s: s.question.get("phase") == "answered")
+            each.until(lambda s: s.question.get("right") == 1)
+            assert each.question["phase"] == "answered"
             assert each.question["votes"] == [1, 0, 0]
-            assert each.question["right"] == 1
         screen.say(do="vote", number=number, choice=1)
         with pytest.raises(AssertionError):  # too late
             until(lambda: place.room._votes != {me: 0}, 0.5)
