@@ -1,4 +1,4 @@
-"""A link to hand over: its QR code, large enough for the back row, and the link itself below. Used by lecture and room."""
+"""A link to hand over: its QR code, large enough for the back row, and the link below. Used by lecture and room."""
 
 import html
 from collections.abc import Mapping
