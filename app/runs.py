@@ -13,12 +13,13 @@ from typing import Any
 
 import engine
 from app.compiler import Compiler
+from app.figures import FIGURES
 from app.looks import Look
 from app.pool import Pool
 from app.snapshot import Snapshot, axis_end
 from app.training import LAST_STEP, Past, Training
 from app.watching import Watcher, Watching
-from app.words import _
+from app.words import N_, Said
 
 SPEEDS = (4, 20, 0)  # steps a second; 0: as fast as it can
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 class Run:
     """One experiment in training. `token` is the only way to reach it over the network."""
+
+    figures = FIGURES  # that can be made of a snapshot of it
 
     def __init__(self, pool: Pool, compiler: Compiler) -> None:
         self.token = secrets.token_urlsafe(24)
@@ -46,7 +49,7 @@ class Run:
         self._layer = 0
         self._training: Training | None = None  # what there is
         self._shown_setting = 0
-        self._status, self._message = "ready", ""
+        self._status, self._message = "ready", Said("")
         self._stepped = 0.0  # when the last slice began
         self.looks: dict[tuple[Any, ...], Look] = {}  # closer looks at it, by name and what was asked for
         self.held: Any = None  # what the page of closer looks has in view; it goes with the run, too
@@ -194,7 +197,7 @@ class Run:
                     "stopped": past.stopped,
                     "last_finite": past.kept.newest.step,
                 }
-            return {"status": self._status, "message": self._message, "run": run}
+            return {"status": self._status, "message": str(self._message), "run": run}
 
     def picture(self) -> tuple[dict[str, Any], Snapshot | None]:
         """Head and snapshot of one and the same moment; no snapshot before the first pass."""
@@ -236,12 +239,12 @@ class Run:
             return self._train()
         except Exception:
             log.exception("a run failed")
-            self._fail(_("Something went wrong in the computation. Reset begins again; so does every control."))
+            self._fail(N_("Something went wrong in the computation. Reset begins again; so does every control."))
             return None
 
     def _fail(self, message: str) -> None:
         with self._lock:
-            self._status, self._message = "error", message
+            self._status, self._message = "error", Said(message)
             self._playing, self._goal, self._training, self._begins = False, None, None, False
         self._settled.set()
         self._tell()
@@ -258,7 +261,7 @@ class Run:
 
         def done(error: Exception | None) -> None:
             if error is not None:
-                self._fail(_("The computation for this setting could not be compiled. Try another one."))
+                self._fail(N_("The computation for this setting could not be compiled. Try another one."))
                 return
             with self._lock:  # a newer experiment goes first, and one that has begun meanwhile goes on
                 if self._begins and self._change_to is None:
@@ -267,9 +270,10 @@ class Run:
 
         with self._lock:
             self._status = "compiling"
-            self._message = _(
-                "Compiling the {cell} in {dtype}: needed once on this machine, and takes some seconds."
-            ).format(cell=engine.CELLS[e.cell].label, dtype=e.dtype)
+            self._message = Said(
+                N_("Compiling the {cell} in {dtype}: needed once on this machine, and takes some seconds."),
+                cell=engine.CELLS[e.cell].label, dtype=e.dtype,
+            )  # fmt: skip
         self._tell()
         self._compiler.want(e, done)
         return True
@@ -280,7 +284,7 @@ class Run:
             if self._closed:
                 return
             self._training, self._shown_setting = training, setting
-            self._status, self._message = "ready", ""
+            self._status, self._message = "ready", Said("")
             if training.ended:
                 self._playing, self._goal = False, None
             if self._begin_with is None:
@@ -301,7 +305,7 @@ class Run:
         training.change(e)
         with self._lock:
             self._shown_setting = setting
-            self._status, self._message = "ready", ""
+            self._status, self._message = "ready", Said("")
             if training.ended:
                 self._playing, self._goal = False, None
             if not self._moved:
@@ -342,4 +346,4 @@ class Run:
             if not self._moved:  # a newer experiment goes on playing
                 self._playing, self._goal = False, None
             if training.step >= LAST_STEP:
-                self._message = _("Training ends at step {step}.").format(step=f"{LAST_STEP:,}")
+                self._message = Said(N_("Training ends at step {step}."), step=f"{LAST_STEP:,}")
