@@ -128,7 +128,7 @@ class Guest(Seat):
                 self.room.vote(self.name, n, i)
                 self.stirred.set()  # too late, or not at all: what counts is told again
             case {"do": "point", "picture": picture, "at": at, **rest}, True if not rest:
-                if not (picture is None or picture in self.pictures) or not (at is None or _number(at)):
+                if not (picture is None or picture in self.room.run.figures) or not (at is None or _number(at)):
                     return False
                 self.room.point(picture, at)
             case _:

@@ -61,11 +61,11 @@ def fate(s: Snapshot) -> Question | None:
             N_("At training step {step} it is exactly 0 before t = {t}."), step=s.drawn, t=v.zero_before or steps
         )
     else:
-        text = N_("At training step {step} it changes by a factor {ratio} from t = {n} to t = 1.")
-        said = Said(text, step=s.drawn, ratio=times(v.span), n=steps)
+        said = Said(N_("From t = {n} to t = 1 it changes by a factor {ratio}."), ratio=times(v.span), n=steps)
+    text = N_("Training step {step}: what becomes of the gradient on its way back from t = {n} to t = 1?")
     return Question(
         "fate",
-        Said(N_("What becomes of the gradient on its way back from t = {n} to t = 1?"), n=steps),
+        Said(text, n=steps, step=s.drawn),
         (Said(N_("It vanishes")), Said(N_("It arrives")), Said(N_("It explodes"))),
         Answer(FATES.index(kind), said),
     )
@@ -90,7 +90,9 @@ def depth(s: Snapshot) -> Question | None:
     return Question(
         "depth",
         Said(
-            N_("Going back from t = {n}: where does ‖∂L/∂h<sub>t</sub>‖ fall below {edge}?"), n=steps, edge=power(FAINT)
+            N_("Training step {step}: going back from t = {n}, where does ‖∂L/∂h<sub>t</sub>‖ fall below {edge}?"),
+            n=steps,
+            edge=power(FAINT),
         ),
         (*spans, Said(N_("Nowhere"))),
         Answer(right, said),

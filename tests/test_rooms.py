@@ -312,7 +312,7 @@ def test_many_choices_of_pictures_make_few_channels(place):
 
 
 def test_what_the_lecturer_points_at_is_told(place):
-    with place.connect() as socket, place.connect(place.room.host) as theirs:
+    with place.connect() as socket, place.connect(place.room.host, query="?pictures=") as theirs:
         screen, host = Screen(socket), Screen(theirs)
         screen.until(lambda s: s.room.get("host"))
         host.say(do="point", picture="flow", at=7)

@@ -1,6 +1,8 @@
 """A room, as the lecturer has it: a button that opens it, its link and code, and the questions that are put."""
 
 import html
+import time
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -13,6 +15,8 @@ from app.views.room_words import host_words
 from app.words import _, language
 
 OWN = "own"
+PATIENCE = 5.0  # seconds to wait for a run that begins, or ends its step
+STYLE = Path(__file__).parents[2] / "assets" / "room.css"
 _component = st.components.v2.component(
     "host",
     html='<div id="host"></div>',
@@ -32,11 +36,14 @@ def room() -> Room | None:
 def draw() -> None:
     """The button that opens a room, on Explore; and where one is open, on every page, its menu and what students do."""
     here = room()
+    st.html(STYLE)
     if here is None:
         if st.session_state.page == "explore":
             with st.container(key="room_open"):
                 about = _("Open a room: students watch this run live on their own screens, and guess before you show.")
-                st.button(_("Room"), key="open_room", icon=":material/groups:", type="tertiary", help=about, on_click=_open)
+                st.button(
+                    _("Room"), key="open_room", icon=":material/groups:", type="tertiary", help=about, on_click=_open
+                )
         return
     with st.container(key="room_open"):
         label = _("Room {code}").format(code=here.code)
@@ -152,7 +159,11 @@ def _own() -> guesses.Question:
 
 
 def _ready(kind: str, here: Room) -> guesses.Question:
-    here.run.settle(5)
+    """A question to the run as it is now: it rests, so that the pictures that come back are those of the question."""
+    here.run.pause()
+    end = time.monotonic() + PATIENCE
+    while not (here.run.settle(PATIENCE) and here.run.rests) and time.monotonic() < end:
+        time.sleep(0.01)
     snapshot = here.run.picture()[1]
     question = None if snapshot is None else guesses.put(kind, snapshot)
     if question is None:
@@ -178,5 +189,3 @@ def _act() -> None:
         here.take_back()
     elif do == "mark" and type(asked.get("choice")) is int:
         here.mark(asked["choice"])
-
-

@@ -49,7 +49,8 @@ def _left(written: str) -> Room | None:
 def _join(written: str) -> None:
     """The code, please."""
     with st.container(key="join"):
-        st.html(f"<h2>{_('Watch a lecture')}</h2><p>{_('The lecturer shows a code. With it you see the same run live.')}</p>")
+        st.html(f"<h2>{_('Watch a lecture')}</h2>")
+        st.html(f"<p>{_('The lecturer shows a code. With it you see the same run live.')}</p>")
         if written.strip():  # plain text: it quotes the address
             text = _("There is no open room “{code}”. A code has {n} of these letters and digits: {letters}.")
             st.text(text.format(code=written.strip()[:20], n=LENGTH, letters=" ".join(LETTERS)))
@@ -69,7 +70,7 @@ def _take() -> None:
     step = asked.get("step") if isinstance(asked, dict) else None
     if room is None or not (step is None or type(step) is int):
         return
-    checkpoint = room.run.checkpoint(step)
+    checkpoint = None if room.hidden else room.run.checkpoint(step)
     if checkpoint is None:
         session.command()
         session.complain(_("There is nothing to take yet: the lecturer's run has not begun, or has ended."))

@@ -5,12 +5,7 @@ from app.words import _
 
 
 def _question() -> dict[str, str]:
-    return {
-        "votes": _("{n} votes"),
-        "votes_share": _("{n} ({share} %)"),
-        "mine": _("your guess"),
-        "right": _("right"),
-    }
+    return {"votes": _("{n} votes"), "votes_share": _("{n} ({share} %)"), "mine": _("your guess"), "right": _("right")}
 
 
 def student_words() -> dict[str, str]:
@@ -51,7 +46,7 @@ def host_words() -> dict[str, str]:
         "watching_one": _("1 watching"),
         "connecting_room": _("connecting"),
         "join": _("Join: {link}"),
-        "covered_host": _("The pictures are hidden, here and on the students' screens. Change what you like, then ask."),
+        "covered_host": _("The pictures are hidden, here and on every screen. Change what you like, then ask."),
         "voted_host": _("{n} of {all} have voted."),
         "running_host": _("No more votes. The run answers at training step {goal} at the latest."),
         "mark": _("No more votes. Which was right? Press it."),

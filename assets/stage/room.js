@@ -70,7 +70,7 @@ class Student {
     root.classList.toggle('asks', Boolean(q))
     html(find('.settings'), room?.settings ?? '')
     find('.settings').title = room?.settings ?? ''
-    find('.take').disabled = !room?.settings
+    find('.take').disabled = !room?.settings || room.hidden
     const away = room && !room.host && !this.over
     find('.notice').textContent = this.state === 'impossible' ? words.no_socket : away ? words.away : room?.hidden && !q ? words.covered : ''
     find('.notice').hidden = !find('.notice').textContent

@@ -18,7 +18,7 @@ class Host {
 
   constructor(root, data, trigger) {
     Object.assign(this, { root, data, trigger })
-    root.innerHTML = `<div class="cover"><header><b class="code"></b><span class="count" role="status"></span><span class="join"></span></header>
+    root.innerHTML = `<div class="cover"><header><b class="code"></b><span class="count" role="status"></span><span class="join"></span></header><p class="settings"></p>
       <section class="card" hidden></section><p class="hint"></p><footer></footer></div>`
     this.live = new Live({ token: data.token, pictures: '', language: data.language, route: 'room' }, {
       onFrame() {}, onText: (text) => this.#told(JSON.parse(text)), onState: () => this.#show(),
@@ -26,6 +26,9 @@ class Host {
     this.moved = (e) => this.#moved(e)
     for (const type of ['pointermove', 'pointerdown']) document.addEventListener(type, this.moved, true)
     this.watch = setInterval(() => { if (!root.isConnected) this.close() }, 500)
+    this.size = new ResizeObserver(([{ target }]) => root.style.setProperty('--left', `${target.getBoundingClientRect().left}px`))
+    const main = document.querySelector('[data-testid=stMain]')
+    if (main) this.size.observe(main) // a cover leaves the sidebar free
     root.querySelector('footer').onclick = (e) => { const { act } = e.target.closest('button')?.dataset ?? {}; if (act) this.trigger('act', { do: act, number: this.room?.question?.number ?? 0 }) }
   }
 
@@ -38,6 +41,7 @@ class Host {
     this.live.close()
     clearInterval(this.watch)
     clearTimeout(this.#timer)
+    this.size.disconnect()
     for (const type of ['pointermove', 'pointerdown']) document.removeEventListener(type, this.moved, true)
     hosts.delete(this)
   }
@@ -55,6 +59,7 @@ class Host {
     find('.code').textContent = code
     find('.join').textContent = fill(words.join, { link: join })
     find('.count').textContent = this.live.state === 'open' && room ? fill(room.watching === 1 ? words.watching_one : words.watching, { n: room.watching }) : words.connecting_room
+    find('.settings').textContent = room?.settings ?? ''
     find('.hint').textContent = room?.hidden && !q ? words.covered_host : ''
     find('.card').hidden = !q
     if (q) this.#ask(q)
