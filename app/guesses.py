@@ -7,6 +7,7 @@ the question, and kept back; what only training can say is measured on later sna
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 
 import numpy as np
 
@@ -52,7 +53,8 @@ class Guess:
 
 def fate(s: Snapshot) -> Question | None:
     """Does the gradient of the shown step vanish, arrive or explode?"""
-    steps, v = s.flow.shape[1], engine.verdict(s.flow[s.layer])
+    curve = s.flow[s.layer]
+    steps, v, ends = len(curve), engine.verdict(curve), float(curve[0] - curve[-1])
     kind = "vanishing" if v.kind == "none" else v.kind  # none at all: it has vanished
     if s.lost or kind not in FATES or steps < 2:
         return None
@@ -61,7 +63,11 @@ def fate(s: Snapshot) -> Question | None:
             N_("At training step {step} it is exactly 0 before t = {t}."), step=s.drawn, t=v.zero_before or steps
         )
     else:
-        said = Said(N_("From t = {n} to t = 1 it changes by a factor {ratio}."), ratio=times(v.span), n=steps)
+        said = Said(
+            N_("From t = {n} to t = 1 it changes by a factor {ratio}."),
+            ratio=times(ends if isfinite(ends) else v.span),
+            n=steps,
+        )
     text = N_("Training step {step}: what becomes of the gradient on its way back from t = {n} to t = 1?")
     return Question(
         "fate",
