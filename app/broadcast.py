@@ -130,7 +130,9 @@ class Broadcast:
             return
         async with self.drawing:
             head, snapshot = await asyncio.to_thread(self.room.picture)
-            self._settings = None if snapshot is None else snapshot.experiment
+            if snapshot is not None and snapshot.experiment != self._settings:
+                self._settings = snapshot.experiment
+                self._texts.clear()
             for channel in stale:
                 await asyncio.to_thread(channel.draw, self.room, head, snapshot)
                 channel.version = version

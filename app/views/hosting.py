@@ -15,6 +15,7 @@ from app.views.room_words import host_words
 from app.words import _, language
 
 OWN = "own"
+COOKIE = "explorer_room"  # as long as the browser is open: the lecturer's token, for a page that is loaded again
 PATIENCE = 5.0  # seconds to wait for a run that begins, or ends its step
 STYLE = Path(__file__).parents[2] / "assets" / "room.css"
 _component = st.components.v2.component(
@@ -39,7 +40,8 @@ def draw() -> None:
     st.html(STYLE)
     if here is None:
         if st.session_state.page == "explore":
-            with st.container(key="room_open"):
+            with st.container(key="room_open", horizontal=True):
+                _lost()
                 about = _("Open a room: students watch this run live on their own screens, and guess before you show.")
                 st.button(
                     _("Room"), key="open_room", icon=":material/groups:", type="tertiary", help=about, on_click=_open
@@ -53,11 +55,27 @@ def draw() -> None:
                 _panel(here)
     data = {
         "token": here.host, "code": here.code, "join": _link(here).partition("://")[2], "points": here.points,
-        "words": host_words(), "language": language(),
+        "words": host_words(), "language": language(), "cookie": COOKIE,
     }  # fmt: skip
     _component(data=data, key="host", on_act_change=_act)
     if st.session_state.pop("show_room", False):
         _show(here)
+
+
+def _lost() -> None:
+    """The room that this browser has opened before the page was loaded again."""
+    lost = ROOMS.hosted(st.context.cookies.get(COOKIE))
+    if lost is not None and lost.run.past() is not None:
+        st.button(
+            _("Take up room {code}").format(code=lost.code), key="take_up", icon=":material/undo:", on_click=_take_up,
+            args=(lost.host,), help=_("This browser has opened it. Its run goes on where it is."),
+        )  # fmt: skip
+
+
+def _take_up(host: str) -> None:
+    found = ROOMS.hosted(host)
+    if found is not None and session.take_up(found.run):
+        st.session_state.hosting = host
 
 
 def _open() -> None:
@@ -174,7 +192,8 @@ def _ready(kind: str, here: Room) -> guesses.Question:
 def _act() -> None:
     """A button on the question: what it means depends on the question that it was drawn for."""
     session.command()
-    asked: Any = st.session_state.host.act
+    told: Any = st.session_state.get("host")  # a page that is being drawn without a room has it no more
+    asked = None if told is None else told.act
     here = room()
     if here is None or not isinstance(asked, dict):
         return

@@ -20,7 +20,7 @@ def student_words() -> dict[str, str]:
         "covered": _("The pictures are hidden. A question follows."),
         "no_socket": _("Live pictures cannot come here: the connection that carries them (a WebSocket) does not open."),
         "choose": _("Choose one. What the others say is shown when you have chosen."),
-        "voted": _("{n} of {all} have voted. You may change your vote until the run answers."),
+        "voted": _("{n} of {all} have voted. You may change your vote until this is over."),
         "running": _("No more votes. The run answers at training step {goal} at the latest."),
         "vote_over": _("No more votes."),
         "was_right": _("Your guess was right."),

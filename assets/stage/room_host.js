@@ -23,6 +23,7 @@ class Host {
     this.live = new Live({ token: data.token, pictures: '', language: data.language, route: 'room' }, {
       onFrame() {}, onText: (text) => this.#told(JSON.parse(text)), onState: () => this.#show(),
     })
+    document.cookie = `${data.cookie}=${data.token}; path=/; SameSite=Strict`
     this.moved = (e) => this.#moved(e)
     for (const type of ['pointermove', 'pointerdown']) document.addEventListener(type, this.moved, true)
     this.watch = setInterval(() => { if (!root.isConnected) this.close() }, 500)
