@@ -59,15 +59,10 @@ def fate(s: Snapshot) -> Question | None:
     if s.lost or kind not in FATES or steps < 2:
         return None
     if v.zero_before or v.kind == "none":
-        said = Said(
-            N_("At training step {step} it is exactly 0 before t = {t}."), step=s.drawn, t=v.zero_before or steps
-        )
+        said = Said(N_("Before t = {t} it is exactly 0."), t=v.zero_before or steps)
     else:
-        said = Said(
-            N_("From t = {n} to t = 1 it changes by a factor {ratio}."),
-            ratio=times(ends if isfinite(ends) else v.span),
-            n=steps,
-        )
+        ratio = times(ends if isfinite(ends) else v.span)
+        said = Said(N_("From t = {n} to t = 1 it changes by a factor {ratio}."), n=steps, ratio=ratio)
     text = N_("Training step {step}: what becomes of the gradient on its way back from t = {n} to t = 1?")
     return Question(
         "fate",
@@ -97,6 +92,7 @@ def depth(s: Snapshot) -> Question | None:
         "depth",
         Said(
             N_("Training step {step}: going back from t = {n}, where does ‖∂L/∂h<sub>t</sub>‖ fall below {edge}?"),
+            step=s.drawn,
             n=steps,
             edge=power(FAINT),
         ),
