@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from app import controls, session
-from app.views import compare, explore, language, motion, small, why
+from app.views import compare, explore, hosting, language, motion, room, small, why
 from app.words import _
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -19,6 +19,7 @@ pages = [
     st.Page(why.page, title=_("Why"), url_path="why"),
     st.Page(compare.page, title=_("Compare"), url_path="compare"),
     st.Page(small.page, title=_("Small worlds"), url_path="small"),
+    st.Page(room.page, title=_("Room"), url_path="room", visibility="hidden"),
 ]
 page = st.navigation(pages, position="top")
 session.turn_to(page.url_path or "explore")  # the default page has no path
@@ -26,7 +27,9 @@ session.read_link()
 session.read_language()  # going back may change it
 session.read_beside()
 session.take()
-session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints
+watches = page.url_path == "room"  # somebody else's run: none of its own, and no controls
+if not watches:
+    session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints
 session.write_link()
 st.html(ASSETS / "chrome.css")
 st.html(f"<script>{(ASSETS / 'keys.js').read_text()}</script>", unsafe_allow_javascript=True)
@@ -37,7 +40,8 @@ if wanted := session.going():
     st.switch_page(next(page for page in pages if (page.url_path or "explore") == wanted))
 if page.url_path == "small":
     small.controls()
-else:
+elif not watches:
     controls.draw()
 session.delivered()
+hosting.draw()
 page.run()

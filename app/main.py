@@ -21,8 +21,10 @@ if str(ROOT) not in sys.path:  # Streamlit puts app/ there, not the folder that 
     sys.path.insert(0, str(ROOT))
 
 import engine  # noqa: E402
+from app.audience import room  # noqa: E402
 from app.live import live  # noqa: E402
 from app.registry import RUNS  # noqa: E402
+from app.rooms import ROOMS  # noqa: E402
 
 
 class Files(StaticFiles):
@@ -69,6 +71,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
 async def _sweep() -> None:
     while True:
         await asyncio.sleep(10)
+        await asyncio.to_thread(ROOMS.sweep)
         await asyncio.to_thread(RUNS.sweep)
 
 
@@ -76,6 +79,7 @@ app = st.App(
     "explorer.py",
     routes=[
         WebSocketRoute("/live/{token}", live),
+        WebSocketRoute("/room/{token}", room),
         Mount("/assets", Files(directory=ROOT / "assets")),
         Mount("/plotly", Files(directory=Path(plotly.__file__).parent / "package_data")),
     ],

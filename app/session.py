@@ -162,6 +162,20 @@ def start_from(c: engine.Checkpoint) -> None:
     found.start_from(replace(c, experiment=e))
 
 
+def take_up(found: Run) -> bool:
+    """A run that goes on becomes the visitor's, and the controls say its settings. For callbacks. False: it is over."""
+    past, state = found.past(), st.session_state
+    if past is None or RUNS.get(found.token) is not found:
+        return False
+    command()
+    if past.experiment != state.experiment:
+        values = past.experiment.model_dump()
+        _set("", {field: values[field] for field in FIELDS})
+        state.refusal, state.experiment = None, past.experiment
+    state.token = found.token
+    return True
+
+
 def changes() -> list[str]:
     """The fields that count and have another value than in the preset."""
     now: Choice = st.session_state.history.now

@@ -41,8 +41,10 @@ class Stage {
   #put = 0 // the timer of a picture that was put off
   #news = {} // figures that came and are not drawn yet: {id: did arrays change}
 
-  constructor(root, data, change) {
-    Object.assign(this, { root, data, words: data.words })
+  /** `hooks`: what a page around the stage wants: told(text), asks() → more of the socket's query, drawn(), changed(state). */
+  constructor(root, data, change, hooks) {
+    Object.assign(this, { root, data, words: data.words, hooks })
+    root.stage = this // for what points into its pictures
     window.__stage = this.painted
     this.ids = data.pictures
     root.innerHTML = framework(this.ids, data.readonly)
@@ -79,7 +81,7 @@ class Stage {
     this.#measure()
     this.size.observe(this.root)
     this.#theme()
-    this.live = new Live(this.data, { onFrame: (bytes) => this.#frame(bytes), onState: () => this.#socket() })
+    this.live = new Live(this.data, { onFrame: (bytes) => this.#frame(bytes), onState: () => this.#socket(), onText: (text) => this.hooks.told?.(text), asks: this.hooks.asks })
   }
 
   /** Called at every rerun of the page. */
@@ -127,6 +129,7 @@ class Stage {
     if (this.ids.some((id) => id in this.frames.figures)) this.root.classList.remove('empty')
     for (const id of this.ids) if (id in this.#news) this.pictures[id].show(this.frames.figures[id], this.#news[id])
     this.#news = {}
+    this.hooks.drawn?.()
     const { draws } = this.painted
     draws.push(performance.now() - start)
     if (draws.length > 500) draws.splice(0, 250)
@@ -146,6 +149,7 @@ class Stage {
 
   #socket() {
     const { state } = this.live
+    this.hooks.changed?.(state)
     if ((state === 'impossible') !== Boolean(this.still)) this.change({ fallback: (this.still = state === 'impossible') })
     if (state === 'open') { // a new connection begins with full figures
       this.frames = new Frames()
@@ -177,7 +181,7 @@ class Stage {
     else if (head.status === 'compiling') now = tell('compiling', head.message)
     else if (head.status === 'error') now = tell('error', head.message)
     else {
-      const lost = head.run?.diverged, note = state === 'impossible' ? `${words.still_what} ${words.still_why}` : head.message
+      const lost = head.run?.diverged && !this.data.readonly, note = state === 'impossible' ? `${words.still_what} ${words.still_why}` : head.message
       now = { ...head.verdict, ...(note && { why: note }), key: state === 'impossible' ? 'still' : 'ready', ways: lost ? [way({ do: 'last' }, fill(words.back_to, { n: head.run.last_finite })), way({ do: 'clip' }, words.clip_at_1)] : [] }
     }
     const { root } = this, find = (s) => root.querySelector(s)
@@ -260,7 +264,7 @@ const stages = new Set()
 const same = (a, b) => ['token', 'pictures', 'mode', 'readonly', 'language'].every((key) => String(a[key]) === String(b[key]))
 
 /** Streamlit's entry: once for every rerun of the page. The same run and pictures keep everything; others start anew. */
-export default async function mount({ data, parentElement, setTriggerValue }) {
+export default async function mount({ data, parentElement, setTriggerValue, hooks = {} }) {
   const root = parentElement.querySelector('#stage') ?? parentElement.appendChild(Object.assign(document.createElement('div'), { id: 'stage' }))
   const change = (changes) => setTriggerValue('change', changes)
   for (const stage of stages) if (!stage.root.isConnected || (stage.root === root && !same(stage.data, data))) { stage.close(); stages.delete(stage) }
@@ -268,6 +272,6 @@ export default async function mount({ data, parentElement, setTriggerValue }) {
   if (here) here.update(data, change)
   else {
     await styled()
-    stages.add(new Stage(root, data, change))
+    stages.add(new Stage(root, data, change, hooks))
   }
 }
