@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.figures import palette
 from app.figures.run import cost, radii
+from app.figures.spoken import spoken
 from app.figures.words import verdict
 from app.frames import Encoder
 from app.registry import RUNS
@@ -90,7 +91,7 @@ def frame(run: Run, encoder: Encoder, number: int, theme: str, pictures: Sequenc
         return encoder.encode(head, {})
     colours = palette(theme)
     head |= {"verdict": verdict(snapshot), "cost": cost(snapshot), "radii": radii(snapshot)}
-    return encoder.encode(head, {name: run.figures[name](snapshot, colours) for name in pictures})
+    return encoder.encode(head, {name: spoken(run.figures[name](snapshot, colours)) for name in pictures})
 
 
 def failed(run: Run, number: int) -> bytes:

@@ -1,7 +1,7 @@
 // One picture: the server's figure, dressed for the pixels that it has here. Zoom, hover and hidden curves are the reader's.
 
 import { apart, beside, sample } from './labels.js'
-import { bare, counts, decades, fill, html, reals } from './text.js'
+import { bare, counts, decades, fill, html, reals, spoken } from './text.js'
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false }
 const inside = (at, length) => at > -0.5 && at < length + 0.5
@@ -79,8 +79,8 @@ export class Picture {
     html(this.answer, meta.answer)
     if (meta.lines) this.answer.style.setProperty('--lines', meta.lines)
     if (this.title.title !== (meta.about ?? '')) this.title.title = meta.about ?? ''
-    const said = `${bare(meta.question)} ${bare(meta.answer)}`
-    if (this.graph.getAttribute('aria-label') !== said) { this.graph.setAttribute('aria-label', said); this.answer.title = bare(meta.answer) }
+    const said = spoken(`${meta.question} ${meta.answer}. ${meta.alt ?? ''}`)
+    if (this.graph.getAttribute('aria-label') !== said) { this.graph.setAttribute('aria-label', said); this.answer.title = spoken(meta.answer) }
     const { width, height } = this
     if (!(width >= 40 && height >= 40)) return
     const { l, r, t, b } = this.look.margin
@@ -280,7 +280,7 @@ export class Picture {
     html(element, text)
     element.style.color = color ?? ''
     if (hides) {
-      const name = fill(this.words.hide, { name: bare(text) })
+      const name = fill(this.words.hide, { name: spoken(text) })
       if (element.title !== name) { element.title = name; element.setAttribute('aria-label', name) }
       element.setAttribute('aria-pressed', String(!this.#hidden.has(key)))
     }
