@@ -15,14 +15,12 @@ FIRST = 0.3  # seconds that the page waits at most for its picture
 
 session.read_language()
 st.set_page_config(_("Gradient explorer"), layout="wide", initial_sidebar_state=292)
-page = st.navigation(
-    [
-        st.Page(explore.page, title=_("Explore"), url_path="explore", default=True),
-        st.Page(why.page, title=_("Why"), url_path="why"),
-        st.Page(small.page, title=_("Small worlds"), url_path="small"),
-    ],
-    position="top",
-)
+pages = [
+    st.Page(explore.page, title=_("Explore"), url_path="explore", default=True),
+    st.Page(why.page, title=_("Why"), url_path="why"),
+    st.Page(small.page, title=_("Small worlds"), url_path="small"),
+]
+page = st.navigation(pages, position="top")
 session.turn_to(page.url_path or "explore")  # the default page has no path
 session.read_link()
 session.read_language()  # going back may change it
@@ -45,4 +43,8 @@ elif lecturing:
 else:
     controls.draw()
 session.delivered()
+if not lecturing:
+    with st.container(key="pages", horizontal=True, gap=None):  # on a phone Streamlit hides its own in the sidebar
+        for other in pages:
+            st.page_link(other)
 page.run()

@@ -5,6 +5,7 @@ import streamlit as st
 from app import lecture, session
 from app.stage import stage
 from app.views import lecture as lectured
+from app.views import presets
 from app.words import _
 
 
@@ -14,6 +15,7 @@ def page() -> None:
         lectured.page(lecturing)
         return
     with st.container(key="tools", horizontal=True, gap="small"):
+        presets.at_hand()
         lectured.button()
     stage(session.run())
 

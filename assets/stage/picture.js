@@ -209,7 +209,7 @@ export class Picture {
     const ends = taken.map((a) => ({ ...a, fixed: true }))
     const samples = (i) => { if (!lines.has(i)) lines.set(i, sample(data[i].x, data[i].y, px, py, w)); return lines.get(i) }
     for (const label of meta.labels) {
-      const wide = this.#width(label.text, fs), style = { color: label.color, label }
+      const wide = this.#width(label.text, fs), style = { color: label.color, label, box: label.box }
       if (label.place === 'beside') near.push({ key: label.key, line: samples(label.traces[0]), width: wide, optional: label.key.startsWith('layer'), label })
       else if (label.place === 'corner') {
         const x = px(label.at[0]) + 7
@@ -222,7 +222,7 @@ export class Picture {
         if (x < 0 || x > w + 1 || y < -2 || y > h + 2) continue
         const most = pinned ? r - 10 : 0, rows = most && wide > most ? Math.ceil((1.15 * wide) / most) : 1
         if (pinned) ends.push({ x: 0, w, y, h: 3, fixed: true }) // the line itself: no label stands on it
-        ends.push({ key: label.key, label, x: x + (label.traces.length || pinned ? 7 : fs * 0.75), y: y + (label.lean ?? 0) * fs * 0.8, w: rows > 1 ? most : wide, h: high * rows, most, fixed: label.place === 'at' && !label.loose, style })
+        ends.push({ key: label.key, label, x: x + (label.gap ?? 0) + (label.traces.length || pinned ? 7 : fs * 0.75), y: y + (label.lean ?? 0) * fs * 0.8, w: rows > 1 ? most : wide, h: high * rows, most, fixed: label.place === 'at' && !label.loose, style })
       }
     }
     while (ends.reduce((sum, a) => sum + (a.most ? a.h : 0), 0) > h) { // more words than room: a spare one goes
