@@ -135,7 +135,7 @@ def draw() -> None:
             opened = _head(group, [control for control in shown if control.more], changed)
             for control in shown:
                 if opened or not control.more:
-                    _widget(control, settings.applies(control.field, values))
+                    widget(control, settings.applies(control.field, values))
 
 
 def _head(group: str, more: list[Control], changed: list[str]) -> bool:
@@ -152,7 +152,7 @@ def _head(group: str, more: list[Control], changed: list[str]) -> bool:
                 type="tertiary",
                 icon=":material/expand_less:" if group in opened else ":material/expand_more:",
                 icon_position="right",
-                help=listed(_title(control.field) for control in more),
+                help=listed(title(control.field) for control in more),
                 on_click=_toggle,
                 args=(group, group not in opened),
             )
@@ -183,11 +183,11 @@ def _describe(changed: list[str]) -> dict[str, str]:
     before, texts = link.base(now.preset), dict[str, str]()
     for field in changed:
         old, new = (_written(BY_FIELD[field], values[field]) for values in (before, now.values))
-        texts[_title(field)] = f"{_title(field)} {old} → {new}"
+        texts[title(field)] = f"{title(field)} {old} → {new}"
     return texts
 
 
-def _title(field: str) -> str:
+def title(field: str) -> str:
     return _(engine.Experiment.model_fields[field].title or field)
 
 
@@ -221,12 +221,12 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>$~#|:])", r"\\\1", text)
 
 
-def _widget(control: Control, applies: bool) -> None:
+def widget(control: Control, applies: bool) -> None:
     field = control.field
     about: dict[str, Any] = {
         "key": field, "disabled": not applies, "help": _help(control), "persist_state": "session",
     }  # fmt: skip
-    label = _title(field)
+    label = title(field)
     if control.widget == "number":
         low, high = int(RANGES[field].low), int(RANGES[field].high)
         st.number_input(label, low, high, step=1, **about)

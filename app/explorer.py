@@ -1,12 +1,15 @@
 """What Streamlit runs at every change: page set-up, controls, experiment, page."""
 
+import json
 from pathlib import Path
 
 import streamlit as st
 
-from app import controls, session
+from app import controls, lecture, session
 from app.views import compare, explore, hosting, language, motion, room, small, why
+from app.views import lecture as lecture_view
 from app.words import _
+from app.words import language as reads
 
 ASSETS = Path(__file__).parent.parent / "assets"
 FIRST = 0.3  # seconds that the page waits at most for its picture
@@ -26,13 +29,16 @@ session.turn_to(page.url_path or "explore")  # the default page has no path
 session.read_link()
 session.read_language()  # going back may change it
 session.read_beside()
+lecturing = lecture.read()
 session.take()
 watches = page.url_path == "room"  # somebody else's run: none of its own, and no controls
 if not watches:
     session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints
 session.write_link()
 st.html(ASSETS / "chrome.css")
-st.html(f"<script>{(ASSETS / 'keys.js').read_text()}</script>", unsafe_allow_javascript=True)
+said = json.dumps({"language": reads(), "skip": _("Skip to the pictures")}).replace("<", "\\u003c")
+script = f"<script>{(ASSETS / 'keys.js').read_text()}; window.__page({said})</script>"
+st.html(script, unsafe_allow_javascript=True)
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
 
 language.draw()
@@ -40,8 +46,16 @@ if wanted := session.going():
     st.switch_page(next(page for page in pages if (page.url_path or "explore") == wanted))
 if page.url_path == "small":
     small.controls()
+elif lecturing:
+    st.html(ASSETS / "lecture.css")
+    lecture_view.bar(lecturing)
 elif not watches:
     controls.draw()
 session.delivered()
 hosting.draw()
+if not lecturing:
+    with st.container(key="pages", horizontal=True, gap=None):  # on a phone Streamlit hides its own in the sidebar
+        for other in pages:
+            if other.visibility != "hidden":
+                st.page_link(other)
 page.run()

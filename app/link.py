@@ -48,7 +48,7 @@ def read(query: Mapping[str, Iterable[str]]) -> Link:
         if name not in FIELDS:
             complaints.append(
                 sentences(
-                    _("The link says {name}, which is not a setting.").format(name=_quote(name)), _nearest(name, FIELDS)
+                    _("The link says {name}, which is not a setting.").format(name=quote(name)), _nearest(name, FIELDS)
                 )
             )
             continue
@@ -65,7 +65,7 @@ def read(query: Mapping[str, Iterable[str]]) -> Link:
         except ValueError:
             complaints.append(
                 _("The link says {field} = {text}. Allowed: {allowed}. Shown instead: {value}.").format(
-                    field=name, text=_quote(texts[0]), allowed=settings.allowed(name), value=instead
+                    field=name, text=quote(texts[0]), allowed=settings.allowed(name), value=instead
                 )
             )
     misfits: list[str] = []  # what changes most goes first
@@ -82,7 +82,7 @@ def _preset(texts: list[str], complaints: list[str]) -> str:
         return texts[0]
     complaints.append(
         sentences(
-            _("The link says preset = {text}, which does not exist.").format(text=_quote(", ".join(texts))),
+            _("The link says preset = {text}, which does not exist.").format(text=quote(", ".join(texts))),
             _nearest(texts[0], engine.PRESETS),
         )
     )
@@ -167,7 +167,7 @@ def _check_data(e: engine.Experiment) -> None:
         )
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
     """A text of the link as it may be shown: short and printable."""
     shown = "".join(c if c.isprintable() else "·" for c in text[:41])
     return f"“{shown[:40]}…”" if len(shown) > 40 else f"“{shown}”"
@@ -177,4 +177,4 @@ def _sentence(detail: Any) -> str:
     """A pydantic error in one sentence: field, what is wrong, value."""
     field = ".".join(str(part) for part in detail["loc"])
     text = detail["msg"].rstrip(".")
-    return f"{field} = {_quote(str(detail['input']))}: {text}." if field else f"{text}."
+    return f"{field} = {quote(str(detail['input']))}: {text}." if field else f"{text}."

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.figures import palette
+from app.figures.spoken import spoken
 from app.frames import Encoder
 from app.registry import RUNS
 from app.runs import SPEEDS, Run
@@ -88,7 +89,7 @@ def frame(run: Run, encoder: Encoder, number: int, theme: str, pictures: Sequenc
         return encoder.encode(head, {})
     colours = palette(theme)
     head |= run.words(snapshot, theme)
-    return encoder.encode(head, {name: run.figures[name](snapshot, colours) for name in pictures})
+    return encoder.encode(head, {name: spoken(run.figures[name](snapshot, colours)) for name in pictures})
 
 
 def failed(run: Run, number: int) -> bytes:

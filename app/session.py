@@ -23,7 +23,7 @@ EXTRA: dict[str, str | None] = {  # further words of the address: the page that 
     "lang": None,
     "lecture": "explore",
     "show": "explore",
-    "hide": "explore",
+    "controls": "explore",
     "lesson": "lessons",
     "versus": "compare",
     "room": "room",

@@ -57,7 +57,7 @@ def _of(held: Held) -> tuple[int, int, int | None]:
     """Which layer and unit the equation is of (0-based), and around which timestep the drawing shows most."""
     e = held.weights.experiment
     with st.container(horizontal=True, key="motion_of"):
-        layer = chosen_layer(held.weights)
+        layer = chosen_layer(run, held.weights)
         units, steps = e.hidden_size, e.steps
         unit = 1
         if units > 1:

@@ -14,6 +14,7 @@ from app.figures.why import WHY
 from app.kept import Weights
 from app.looks import Look
 from app.registry import RUNS
+from app.runs import Run
 from app.still import still, theme
 from app.views import around, duplicate, scrub
 from app.views.explore import notice
@@ -41,7 +42,7 @@ def page() -> None:
             every(SELDOM if run.settle(0) else OFTEN, waiting_for_run)
             return
         scrub.draw(run, held)
-        layer = chosen_layer(held.weights)
+        layer = chosen_layer(run, held.weights)
         panels = {}
         for name, row in WHY.items():
             with remembered(f"why_{name}", False) as key:
@@ -80,17 +81,24 @@ def keep() -> None:
     every(SELDOM, session.run)
 
 
-def chosen_layer(w: Weights) -> int:
-    """The layer that is shown."""
+def chosen_layer(run: Run, w: Weights) -> int:
+    """The layer that is shown: the one of Explore, here and there."""
     layers = w.experiment.num_layers
     if layers == 1:
         return 0
-    with remembered(f"why_layer_{layers}", layers - 1) as key:
-        chosen = st.segmented_control(
-            _("Layer"), range(layers), format_func=lambda n: _("layer {n}").format(n=n + 1), required=True, key=key,
-            on_change=session.command, label_visibility="collapsed",
-        )  # fmt: skip
-    return layers - 1 if chosen is None else chosen
+    names = [_("layer {n}").format(n=n + 1) for n in range(layers)]
+    key, now = f"why_layer_{layers}", min(run.head()["run"]["layer"], layers - 1)
+    st.session_state[key] = names[now]
+    st.segmented_control(
+        _("Layer"), names, required=True, key=key, on_change=_view, args=(key, names), label_visibility="collapsed"
+    )
+    return now
+
+
+def _view(key: str, names: list[str]) -> None:
+    session.command()
+    if (chosen := st.session_state[key]) in names:
+        session.run().view(names.index(chosen))
 
 
 def _look(name: str, held: Held) -> Look:
