@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import controls, session
-from app.views import explore, small, why
+from app import controls, learning, session
+from app.views import explore, lessons, small, why
 from app.words import _
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -18,6 +18,7 @@ page = st.navigation(
         st.Page(explore.page, title=_("Explore"), url_path="explore", default=True),
         st.Page(why.page, title=_("Why"), url_path="why"),
         st.Page(small.page, title=_("Small worlds"), url_path="small"),
+        st.Page(lessons.page, title=_("Lessons"), url_path="lessons"),
     ],
     position="top",
 )
@@ -25,6 +26,7 @@ session.turn_to(page.url_path or "explore")  # the default page has no path
 session.read_link()
 session.read_language()  # going back may change it
 session.read_beside()
+learning.turn_to(page.url_path or "explore")
 session.take()
 session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints
 session.write_link()
@@ -34,7 +36,7 @@ st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
 
 if page.url_path == "small":
     small.controls()
-else:
+elif page.url_path != "lessons" or lessons.in_sidebar():
     controls.draw()
 session.delivered()
 page.run()

@@ -4,11 +4,13 @@ import streamlit as st
 
 from app import session
 from app.stage import stage
+from app.views import after_lesson
 from app.words import _
 
 
 def page() -> None:
     notice()
+    after_lesson.offer()
     stage(session.run())
 
 
