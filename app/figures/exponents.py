@@ -119,4 +119,12 @@ def sentence(a: Asked) -> str:
             "(e to the largest exponent, λ₁ = {first}), a factor e in {n} steps."
         )
     steps = short(1 / abs(first), 2) if first else "∞"
-    return f"{what.format(factor=short(float(np.exp(first))), first=fixed(first, 3), n=steps)} {without}"
+    said = [what.format(factor=short(float(np.exp(first))), first=fixed(first, 3), n=steps), without]
+    if first <= 2 * error and alone > 0:
+        said.append(
+            _(
+                "So it goes on a typical sequence in the long run; the curve on Explore is a mean over the batch, "
+                "which a few sequences with large gradients may carry."
+            )
+        )
+    return " ".join(said)
