@@ -208,6 +208,18 @@ def change(values: Mapping[str, Any]) -> None:
     _set(state.preset, {field: settings.cast(field, value) for field, value in known.items()})
 
 
+def go(page: str) -> None:
+    """Turn to another page of the app. For callbacks, in which Streamlit cannot."""
+    command()
+    st.session_state.going = page
+
+
+def going() -> str:
+    """The page that was asked for, once; "": none."""
+    wanted: str = st.session_state.pop("going", "")
+    return wanted
+
+
 def dismiss() -> None:
     """The sentences about the link have been read."""
     command()
