@@ -196,6 +196,12 @@ def load(preset: str) -> None:
     _set(preset, link.base(preset))
 
 
+def begin(preset: str, values: Mapping[str, Any]) -> None:
+    """All controls take these values, which count from a preset ("": the default)."""
+    command()
+    _set(preset, values)
+
+
 def put_back() -> None:
     """The preset again, as it was."""
     load(st.session_state.preset)

@@ -15,6 +15,7 @@ from app.frames import Encoder
 from app.looks import Look
 from app.motion import ALL
 from app.registry import RUNS
+from app.runs import Run
 from app.still import WORDS, theme
 from app.views import scrub
 from app.views.explore import notice
@@ -46,14 +47,14 @@ def page() -> None:
             every(SELDOM if run.settle(0) else OFTEN, waiting_for_run)
             return
         scrub.draw(run, held)
-        layer, unit, around = _of(held)
+        layer, unit, around = _of(run, held)
         look = _look(held, around)
         look.done.wait(FIRST_LOOK)
         _draw(look, layer, unit)
         keep()
 
 
-def _of(held: Held) -> tuple[int, int, int | None]:
+def _of(run: Run, held: Held) -> tuple[int, int, int | None]:
     """Which layer and unit the equation is of (0-based), and around which timestep the drawing shows most."""
     e = held.weights.experiment
     with st.container(horizontal=True, key="motion_of"):
