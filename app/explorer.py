@@ -11,6 +11,7 @@ from app.words import _
 ASSETS = Path(__file__).parent.parent / "assets"
 FIRST = 0.3  # seconds that the page waits at most for its picture
 
+session.read_language()
 st.set_page_config(_("Gradient explorer"), layout="wide", initial_sidebar_state=292)
 page = st.navigation(
     [
@@ -20,8 +21,9 @@ page = st.navigation(
     ],
     position="top",
 )
-session.turn_to(page.url_path)
+session.turn_to(page.url_path or "explore")  # the default page has no path
 session.read_link()
+session.read_language()  # going back may change it
 session.read_beside()
 session.take()
 session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints

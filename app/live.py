@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +17,14 @@ from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from app.figures import FIGURES, palette
+from app.figures import palette
 from app.figures.run import cost, radii
 from app.figures.words import verdict
 from app.frames import Encoder
 from app.registry import RUNS
 from app.runs import SPEEDS, Run
 from app.training import LAST_STEP
-from app.words import _
+from app.words import _, speak
 
 UNKNOWN, RUBBISH, TOO_BIG = 4404, 1008, 1009  # close codes; the first is ours: no such run (any more)
 LONGEST = 256  # characters of a message
@@ -82,15 +82,15 @@ def same_origin(ws: WebSocket) -> bool:
     return origin.scheme in ("http", "https") and origin.netloc.lower() == ws.headers.get("host", "").lower() != ""
 
 
-def frame(run: Run, encoder: Encoder, number: int, theme: str) -> bytes:
-    """One message for the browser: the player's state, the verdict and what changed in the pictures."""
+def frame(run: Run, encoder: Encoder, number: int, theme: str, pictures: Sequence[str]) -> bytes:
+    """One message for the browser: the player's state, the verdict and what changed in these pictures."""
     head, snapshot = run.picture()
     head |= {"frame": number, "verdict": None, "cost": "", "radii": None}
     if snapshot is None:
         return encoder.encode(head, {})
     colours = palette(theme)
     head |= {"verdict": verdict(snapshot), "cost": cost(snapshot), "radii": radii(snapshot)}
-    return encoder.encode(head, {name: draw(snapshot, colours) for name, draw in FIGURES.items()})
+    return encoder.encode(head, {name: run.figures[name](snapshot, colours) for name in pictures})
 
 
 def failed(run: Run, number: int) -> bytes:
@@ -112,6 +112,7 @@ class Viewer:
 
     ws: WebSocket
     run: Run
+    pictures: Sequence[str]
 
     def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -153,7 +154,7 @@ class Viewer:
             self.number += 1
             last, setting = time.monotonic(), self.run.setting
             try:
-                message = await asyncio.to_thread(frame, self.run, encoder, self.number, self.theme)
+                message = await asyncio.to_thread(frame, self.run, encoder, self.number, self.theme, self.pictures)
             except Exception:  # a picture that fails costs neither the connection nor the next picture
                 log.exception("a picture failed")
                 encoder, message = Encoder(), failed(self.run, self.number)
@@ -199,7 +200,10 @@ async def live(ws: WebSocket) -> None:
     if run is None:
         await ws.close(UNKNOWN)
         return
-    viewer = Viewer(ws, run)
+    asked = ws.query_params.get("pictures")
+    pictures = tuple(run.figures) if asked is None else [name for name in run.figures if name in asked.split(",")]
+    speak(ws.query_params.get("lang", ""))
+    viewer = Viewer(ws, run, pictures)
     tasks = {asyncio.create_task(viewer.send()), asyncio.create_task(viewer.listen())}
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

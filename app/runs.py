@@ -13,12 +13,13 @@ from typing import Any
 
 import engine
 from app.compiler import Compiler
+from app.figures import FIGURES
 from app.looks import Look
 from app.pool import Pool
 from app.snapshot import Snapshot, axis_end
 from app.training import LAST_STEP, Past, Training
 from app.watching import Watcher, Watching
-from app.words import _
+from app.words import N_, Said, _
 
 SPEEDS = (4, 20, 0)  # steps a second; 0: as fast as it can
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 class Run:
     """One experiment in training. `token` is the only way to reach it over the network."""
+
+    figures = FIGURES  # that can be made of a snapshot of it
 
     def __init__(self, pool: Pool, compiler: Compiler) -> None:
         self.token = secrets.token_urlsafe(24)
@@ -37,6 +40,7 @@ class Run:
         self.version = 0  # counts everything that could change a picture
         self._experiment: engine.Experiment | None = None  # what is wanted
         self._begin_with: engine.Experiment | None = None  # the same, until work() has begun with it,
+        self._start: engine.Checkpoint | None = None  # where that one begins; None: at step 0
         self._change_to: engine.Experiment | None = None  # or until work() has changed the running one to it
         self._begins = False  # is it to begin, or beginning? Then no change of settings can go into the run before
         self._setting = 0  # counts configure(), so that a browser can tell which picture answers which control
@@ -46,7 +50,7 @@ class Run:
         self._layer = 0
         self._training: Training | None = None  # what there is
         self._shown_setting = 0
-        self._status, self._message = "ready", ""
+        self._status, self._message = "ready", Said("")
         self._stepped = 0.0  # when the last slice began
         self.looks: dict[tuple[Any, ...], Look] = {}  # closer looks at it, by name and what was asked for
         self.held: Any = None  # what the page of closer looks has in view; it goes with the run, too
@@ -69,8 +73,27 @@ class Run:
                 self._goal = self._show = None
         self._pool.wake(self)
 
-    def _want(self, e: engine.Experiment | None) -> None:
-        self._begin_with, self._change_to, self._begins = e, None, True
+    def start_from(self, c: engine.Checkpoint) -> None:
+        """Go on from a checkpoint, and rest there. ValueError where it has more steps than a run here may have."""
+        if c.step > LAST_STEP or len(c.history.at) != c.step:
+            allowed = _("a run of up to {most} steps").format(most=f"{LAST_STEP:,}")
+            raise ValueError(_("step {step}: allowed is {allowed}.").format(step=f"{c.step:,}", allowed=allowed))
+        self._watching.use()
+        with self._lock:
+            self._experiment = c.experiment
+            self._setting += 1
+            self._playing, self._goal, self._show = False, None, None
+            self._want(c.experiment, c)
+        self._tell()
+        self._pool.wake(self)
+
+    def checkpoint(self, step: int | None = None) -> engine.Checkpoint | None:
+        """The run at the kept step nearest to `step` (None: the newest); None before the first pass."""
+        training = self._training
+        return training.checkpoint(step) if training else None
+
+    def _want(self, e: engine.Experiment | None, start: engine.Checkpoint | None = None) -> None:
+        self._begin_with, self._start, self._change_to, self._begins = e, start, None, True
         self._settled.clear()
 
     def play(self) -> None:
@@ -146,7 +169,7 @@ class Run:
         """No more work; and the memory is free at once, whoever still holds the run (a page that was closed may)."""
         with self._lock:
             self._closed = True
-            self._playing, self._goal, self._begin_with, self._training = False, None, None, None
+            self._playing, self._goal, self._begin_with, self._start, self._training = False, None, None, None, None
         for look in list(self.looks.values()):
             look.let_go()
         self.looks.clear()
@@ -194,7 +217,7 @@ class Run:
                     "stopped": past.stopped,
                     "last_finite": past.kept.newest.step,
                 }
-            return {"status": self._status, "message": self._message, "run": run}
+            return {"status": self._status, "message": str(self._message), "run": run}
 
     def picture(self) -> tuple[dict[str, Any], Snapshot | None]:
         """Head and snapshot of one and the same moment; no snapshot before the first pass."""
@@ -228,20 +251,21 @@ class Run:
         try:
             with self._lock:
                 begin, change, setting = self._begin_with, self._change_to, self._setting
+                start = self._start if begin is not None else None
                 self._begin_with = None
             if begin is not None and not self._compiling(begin):
-                self._begin(begin, setting)
+                self._begin(begin, setting, start)
             elif begin is None and change is not None and not self._compiling(change):
                 self._change(change, setting)
             return self._train()
         except Exception:
             log.exception("a run failed")
-            self._fail(_("Something went wrong in the computation. Reset begins again; so does every control."))
+            self._fail(N_("Something went wrong in the computation. Reset begins again; so does every control."))
             return None
 
     def _fail(self, message: str) -> None:
         with self._lock:
-            self._status, self._message = "error", message
+            self._status, self._message = "error", Said(message)
             self._playing, self._goal, self._training, self._begins = False, None, None, False
         self._settled.set()
         self._tell()
@@ -258,7 +282,7 @@ class Run:
 
         def done(error: Exception | None) -> None:
             if error is not None:
-                self._fail(_("The computation for this setting could not be compiled. Try another one."))
+                self._fail(N_("The computation for this setting could not be compiled. Try another one."))
                 return
             with self._lock:  # a newer experiment goes first, and one that has begun meanwhile goes on
                 if self._begins and self._change_to is None:
@@ -267,24 +291,25 @@ class Run:
 
         with self._lock:
             self._status = "compiling"
-            self._message = _(
-                "Compiling the {cell} in {dtype}: needed once on this machine, and takes some seconds."
-            ).format(cell=engine.CELLS[e.cell].label, dtype=e.dtype)
+            self._message = Said(
+                N_("Compiling the {cell} in {dtype}: needed once on this machine, and takes some seconds."),
+                cell=engine.CELLS[e.cell].label, dtype=e.dtype,
+            )  # fmt: skip
         self._tell()
         self._compiler.want(e, done)
         return True
 
-    def _begin(self, e: engine.Experiment, setting: int) -> None:
-        training = Training(e)
+    def _begin(self, e: engine.Experiment, setting: int, start: engine.Checkpoint | None = None) -> None:
+        training = Training(e, start)
         with self._lock:
             if self._closed:
                 return
             self._training, self._shown_setting = training, setting
-            self._status, self._message = "ready", ""
+            self._status, self._message = "ready", Said("")
             if training.ended:
                 self._playing, self._goal = False, None
             if self._begin_with is None:
-                self._begins = False
+                self._begins, self._start = False, None
                 self._settled.set()
         self._tell()
 
@@ -301,7 +326,7 @@ class Run:
         training.change(e)
         with self._lock:
             self._shown_setting = setting
-            self._status, self._message = "ready", ""
+            self._status, self._message = "ready", Said("")
             if training.ended:
                 self._playing, self._goal = False, None
             if not self._moved:
@@ -342,4 +367,4 @@ class Run:
             if not self._moved:  # a newer experiment goes on playing
                 self._playing, self._goal = False, None
             if training.step >= LAST_STEP:
-                self._message = _("Training ends at step {step}.").format(step=f"{LAST_STEP:,}")
+                self._message = Said(N_("Training ends at step {step}."), step=f"{LAST_STEP:,}")

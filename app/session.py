@@ -6,15 +6,29 @@ controls decide, and the link follows them. Whatever was chosen, by whatever way
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from app import link, settings, small
+import engine
+from app import link, settings, small, words
 from app.history import Choice, History
 from app.registry import RUNS
 from app.runs import Run
 from app.settings import FIELDS
+
+EXTRA: dict[str, str | None] = {  # further words of the address: the page that each belongs to, None: every page
+    "lang": None,
+    "lecture": "explore",
+    "show": "explore",
+    "hide": "explore",
+    "lesson": "lessons",
+    "versus": "compare",
+    "room": "room",
+}
+LONGEST = 300  # characters of one of them
 
 
 def turn_to(page: str) -> None:
@@ -33,12 +47,21 @@ def read_link() -> None:
     state.setdefault("undelivered", {})
     if "history" in state and not _went_back(query):
         return
+    _read_extra()
     found = link.read(query)
     command()
     _set(found.preset, found.values)
     state.complaints, state.linked = list(found.complaints), query
     if "history" not in state:
         state.history = History(Choice(found.preset, found.values))
+
+
+def read_language() -> None:
+    """The language that the address says, or that was chosen, or else the browser's."""
+    said = extra("lang") if "extra" in st.session_state else st.query_params.get("lang", "")
+    browser = (st.context.locale or "")[:2].lower()
+    st.session_state.language = said if said in words.LANGUAGES else browser if browser in words.LANGUAGES else "en"
+    words.speak(st.session_state.language)
 
 
 def read_beside() -> None:
@@ -100,11 +123,12 @@ def write_link() -> None:
     state = st.session_state
     wanted = link.write(state.experiment, state.history.now.preset)
     beside = small.write(state.beside) if state.page == "small" else {}
+    further = {name: text for name, text in state.extra.items() if text and EXTRA[name] in (None, state.page)}
     lists, others = ({name: [text] for name, text in texts.items()} for texts in (wanted, beside))
     said, said_beside = lists == _query() == state.linked, others == _query(beside=True) == state.linked_beside
-    if not (said and said_beside):  # the address may be older than what was written there last
-        st.query_params.from_dict(beside | wanted)
-    state.linked, state.linked_beside = lists, others
+    if not (said and said_beside and further == _written_extra()):  # the address may be older than what was written
+        st.query_params.from_dict(beside | wanted | further)
+    state.linked, state.linked_beside, state.linked_extra = lists, others, further
 
 
 def delivered() -> None:
@@ -120,6 +144,22 @@ def run() -> Run:
     state.token = found.token
     found.configure(state.experiment)
     return found
+
+
+def start_from(c: engine.Checkpoint) -> None:
+    """The visitor's run goes on from a checkpoint, and the controls say its settings. For callbacks.
+
+    Raises ValueError with a sentence where this server does not allow the experiment.
+    """
+    values = c.experiment.model_dump()
+    e = link.experiment(values)
+    command()
+    state = st.session_state
+    _set("", {field: values[field] for field in FIELDS})
+    state.refusal, state.experiment = None, e
+    found = RUNS.get(state.get("token")) or RUNS.open()
+    state.token = found.token
+    found.start_from(replace(c, experiment=e))
 
 
 def changes() -> list[str]:
@@ -195,7 +235,49 @@ def _set(preset: str, values: Mapping[str, Any]) -> None:
 
 def _query(beside: bool = False) -> dict[str, list[str]]:
     """What the address says of the experiment, or `beside` it of Small worlds."""
-    return {name: st.query_params.get_all(name) for name in st.query_params if (name in small.FIELDS) == beside}
+    return {
+        name: st.query_params.get_all(name)
+        for name in st.query_params
+        if name not in EXTRA and (name in small.FIELDS) == beside
+    }
+
+
+def extra(name: str) -> str:
+    """What the address says further, by a name in EXTRA; "": nothing. As it was written: whoever reads it checks it."""
+    texts: dict[str, str] = st.session_state.get("extra", {})
+    return texts.get(name, "")
+
+
+def set_extra(name: str, text: str) -> None:
+    """Say it in the address, as long as its page is open; "": no more. For callbacks: the next run writes it."""
+    command()
+    st.session_state.extra = {**st.session_state.get("extra", {}), name: text[:LONGEST]}
+
+
+def complain(sentence: str) -> None:
+    """Show, over the page, what was wrong with the address."""
+    state = st.session_state
+    if sentence not in state.complaints:
+        state.complaints = [*state.complaints, sentence][: link.MOST_COMPLAINTS + 1]
+
+
+def _written_extra() -> dict[str, str]:
+    return {name: st.query_params[name] for name in st.query_params if name in EXTRA}
+
+
+def _read_extra() -> None:
+    """What the address says of this page and of all; what it says of other pages was not meant."""
+    state, texts = st.session_state, _written_extra()
+    before = {name: text for name, text in state.get("extra", {}).items() if EXTRA[name] not in (None, state.page)}
+    state.extra = before | {name: text[:LONGEST] for name, text in texts.items()}
+
+
+def _reader() -> str | None:
+    """The language of the visitor whose page is being made in this thread."""
+    return st.session_state.get("language") if get_script_run_ctx(suppress_warning=True) is not None else None
+
+
+words.ask(_reader)
 
 
 def _went_back(query: dict[str, list[str]]) -> bool:
@@ -206,4 +288,5 @@ def _went_back(query: dict[str, list[str]]) -> bool:
     state = st.session_state
     now: Choice = state.history.now
     moved = any(state[field] != now.values[field] for field in FIELDS)
-    return query != state.linked and not moved and not state.commanded
+    elsewhere = query != state.linked or _written_extra() != state.linked_extra
+    return elsewhere and not moved and not state.commanded

@@ -1,15 +1,18 @@
 """The components: the stage, which holds the figures in the browser and talks to its run by a socket, and stills."""
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from app import session
+from app.figures import FIGURES
 from app.figures.words import player_words
 from app.frames import Encoder
 from app.live import frame
 from app.runs import Run
+from app.words import language
 
 # Whatever stands here travels with every rerun: three lines, which fetch the real module once.
 _component = st.components.v2.component(
@@ -23,19 +26,25 @@ _component = st.components.v2.component(
 )
 
 
-def stage(run: Run) -> None:
-    """Place the stage, connected to a run."""
-    data = {"token": run.token, "words": player_words(), "fallback": _fallback(run)}
+def stage(run: Run, pictures: Sequence[str] = tuple(FIGURES), mode: str = "explore", readonly: bool = False) -> None:
+    """Place the stage, connected to a run (or what has a run's methods), with these of its pictures.
+
+    `mode`: the arrangement, `#stage[data-mode=…]` in CSS; `readonly`: nothing but looking.
+    """
+    data = {
+        "token": run.token, "words": player_words(), "pictures": list(pictures), "mode": mode, "readonly": readonly,
+        "language": language(), "fallback": _fallback(run, pictures),
+    }  # fmt: skip
     _component(data=data, key="stage", on_change_change=_change)
 
 
-def _fallback(run: Run) -> str | None:
+def _fallback(run: Run, pictures: Sequence[str]) -> str | None:
     """A whole frame, for a browser that has said that its socket cannot open."""
     if not st.session_state.get("without_socket"):
         return None
     run.settle(timeout=20)
     theme = "dark" if st.context.theme.type == "dark" else "light"
-    return base64.b64encode(frame(run, Encoder(), 0, theme)).decode()
+    return base64.b64encode(frame(run, Encoder(), 0, theme, pictures)).decode()
 
 
 def _change() -> None:

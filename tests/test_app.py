@@ -438,3 +438,20 @@ def test_options_of_streamlit_that_this_app_depends_on():
     assert "runner.postScriptGC" in template
     assert template["runner.postScriptGC"].default_val is True
     assert "server.fileWatcherType" in template
+
+
+def test_further_words_of_the_address_stay_with_their_page_and_the_language_with_all():
+    at = page(lang="zh", show="flow", lesson="vanish", gain="1.5")
+    assert at.session_state["language"] == "zh"
+    assert dict(at.query_params) == {"lang": "zh", "show": "flow", "gain": "1.5"}  # a lesson is another page's
+    control(at, "gain").set_value(2.0).run()
+    assert dict(at.query_params) == {"lang": "zh", "show": "flow", "gain": "2.0"}
+    at.query_params["show"] = "loss"  # going back
+    at.run()
+    assert at.session_state["extra"]["show"] == "loss"
+
+
+@pytest.mark.parametrize("said", ["<b>", "fr", "en" * 1000])
+def test_a_language_that_is_none_of_ours_is_the_browsers(said):
+    at = page(lang=said)
+    assert at.session_state["language"] == "en"

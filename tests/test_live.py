@@ -77,8 +77,9 @@ class Place:
         self.run: Run = registry.open()
         self.run.configure(SMALL)
 
-    def connect(self, token: str | None = None, **more: Any) -> ClientConnection:
-        return connect(f"ws://{self.host}/live/{token or self.run.token}", **{"origin": f"http://{self.host}"} | more)
+    def connect(self, token: str | None = None, query: str = "", **more: Any) -> ClientConnection:
+        url = f"ws://{self.host}/live/{token or self.run.token}{query}"
+        return connect(url, **{"origin": f"http://{self.host}"} | more)
 
     @property
     def watched(self) -> int:
@@ -122,6 +123,16 @@ def test_first_frame_is_whole_and_the_next_small(place):
         client.say(do="speed", value=4)
         head = client.until(lambda head: head["run"]["speed"] == 4)
         assert client.size < first / 5
+
+
+@pytest.mark.parametrize(
+    ("query", "drawn"), [("?pictures=loss,flow", ["flow", "loss"]), ("?pictures=", []), ("?pictures=<b>,map", ["map"])]
+)
+def test_only_the_pictures_asked_for_are_drawn(place, query, drawn):
+    with place.connect(query=query) as socket:
+        client = Client(socket)
+        client.until(lambda head: head["verdict"])
+        assert list(client.figures) == drawn
 
 
 def test_play_show_view_and_reset_over_the_socket(place):

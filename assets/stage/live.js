@@ -12,8 +12,9 @@ export class Live {
   #failed = 0
   #ever = false
 
-  constructor(token, { onFrame, onState }) {
-    Object.assign(this, { token, onFrame, onState })
+  /** `pictures`: which of them the server is to draw; `language`: of their words; `route`: where such tokens are known. */
+  constructor({ token, pictures, language, route = 'live' }, { onFrame, onState }) {
+    Object.assign(this, { token, pictures, language, route, onFrame, onState })
     this.wake = () => { if (document.visibilityState === 'visible' && this.#timer) this.now() }
     addEventListener('online', this.wake)
     document.addEventListener('visibilitychange', this.wake)
@@ -50,9 +51,10 @@ export class Live {
   }
 
   #open() {
-    const url = new URL('live/' + this.token, document.baseURI)
+    const url = new URL(`${this.route}/${this.token}`, document.baseURI)
     url.protocol = url.protocol.replace('http', 'ws')
-    url.search = url.hash = ''
+    url.hash = ''
+    url.search = new URLSearchParams({ pictures: this.pictures, lang: this.language })
     const socket = (this.#socket = new WebSocket(url))
     socket.binaryType = 'arraybuffer'
     socket.onopen = () => {

@@ -14,8 +14,9 @@ export class Player {
   #dragged = false
   #asked = null // what is on its way to the server: {step, by}: a step back or forward that has not shown yet
 
-  constructor(root, words, { send, change }) {
-    Object.assign(this, { root, words, send, change })
+  /** `readonly`: it shows the state of the run, and commands nothing. */
+  constructor(root, words, { send, change, readonly = false }) {
+    Object.assign(this, { root, words, send, change, readonly })
     const find = (selector) => root.querySelector(selector)
     this.play = find('.play'); this.scrub = find('.scrub input'); this.output = find('.scrub output'); this.speed = find('.speed select'); this.layers = find('.layers')
     for (const name of ['step', 'reset', 'seed']) {
@@ -32,7 +33,10 @@ export class Player {
     find('.speed span').textContent = words.speed
     for (const option of this.speed.options) option.textContent = words['speed_' + (option.value === '0' ? 'max' : option.value)]
     this.scrub.setAttribute('aria-label', words.scrubber)
-    this.layers.setAttribute('aria-label', words.layer)
+    this.layers?.setAttribute('aria-label', words.layer)
+    this.play.closest('section').inert = readonly
+    this.scrub.disabled = readonly
+    if (readonly) return
     root.addEventListener('click', (e) => { const b = e.target.closest('[data-do]'); if (b && !b.disabled) this.act(b.dataset.do, b) })
     this.speed.onchange = () => this.send({ do: 'speed', value: +this.speed.value })
     this.scrub.oninput = () => this.#drag()
@@ -46,6 +50,7 @@ export class Player {
   }
 
   close() {
+    if (this.readonly) return
     document.removeEventListener('keydown', this.keys, true)
     document.removeEventListener('pointerdown', this.touched, true)
     document.removeEventListener('click', this.chosen, true)
@@ -87,7 +92,7 @@ export class Player {
     this.root.querySelector('[data-do=step]').disabled = over || !ready
     this.root.querySelector('[data-do=reset]').disabled = !ready
     if (document.activeElement !== this.speed) this.speed.value = String(run.speed)
-    this.scrub.disabled = !ready || run.reached === 0
+    this.scrub.disabled = this.readonly || !ready || run.reached === 0
     this.scrub.max = run.end
     this.scrub.style.setProperty('--seen', `${(100 * run.reached) / run.end}%`)
     if (!this.#dragged) this.#thumb(run.step)
@@ -132,6 +137,7 @@ export class Player {
   }
 
   #layers({ layers, layer }) {
+    if (!this.layers) return
     this.layers.hidden = layers < 2
     if (layers < 2) return
     if (this.layers.childElementCount !== layers) {

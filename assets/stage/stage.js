@@ -1,4 +1,4 @@
-// The stage: verdict, player and six pictures of one run, fed by its socket. Streamlit calls mount at every rerun.
+// The stage: verdict, player and pictures of one run, fed by its socket. Streamlit calls mount at every rerun.
 
 import { Frames, fromBase64 } from './frames.js'
 import { Live } from './live.js'
@@ -7,7 +7,6 @@ import { Picture } from './picture.js'
 import { Player } from './player.js'
 import { bare, fill, html } from './text.js'
 
-const IDS = ['flow', 'task', 'state', 'loss', 'clip', 'map']
 const PROFILE = { // the profile along the sequence, so that the badge's colour is never alone
   vanishing: 'M2 14C13 14 19 11 22 2', exploding: 'M2 2C5 11 11 14 22 14', healthy: 'M2 9C8 6 16 10 22 7', none: 'M2 14H22',
   diverged: 'M5 2L19 14M19 2L5 14', waiting: 'M4 8h.1M12 8h.1M20 8h.1',
@@ -15,18 +14,18 @@ const PROFILE = { // the profile along the sequence, so that the badge's colour 
 const SOON = 150 // ms in which a control that was touched gets its picture: one of before it would only be in the way
 const SPOKEN = 5000 // ms between two announcements of the verdict
 const TOUCHES = ['input', 'keydown', 'pointerdown']
-const FRAMEWORK = `
+const framework = (ids, readonly) => `
   <section class="verdict">
     <span class="badge" tabindex="0" aria-describedby="stage-rule"><svg viewBox="0 0 24 16" aria-hidden="true"><path/></svg><b></b><span class="rule" id="stage-rule" role="tooltip"></span></span>
     <div><p class="what"></p><p class="why"></p><p class="radii" role="list"></p><i class="progress" hidden></i></div><span class="on"></span><p class="spoken" aria-live="polite"></p>
   </section>
-  <section class="player">
+  <section class="player"${readonly ? ' hidden' : ''}>
     <button type="button" class="play" data-do="play"></button><button type="button" data-do="step"></button>
     <button type="button" data-do="reset"></button><button type="button" data-do="seed"></button>
     <label class="speed"><span></span><select><option value="4"></option><option value="20" selected></option><option value="0"></option></select></label>
   </section>
-  <section class="scrub"><output></output><span class="cost"></span><input type="range" min="0" max="200" step="1" value="0"></section>
-  ${IDS.map((id) => `<figure id="${id}"><h2></h2>${id === 'flow' ? '<div class="layers" role="group" hidden></div>' : ''}<p></p><button type="button" class="whole" hidden></button>
+  <section class="scrub${readonly ? ' readonly' : ''}"><output></output><span class="cost"></span><input type="range" min="0" max="200" step="1" value="0"></section>
+  ${ids.map((id, i) => `<figure id="${id}"><h2></h2>${i === 0 && !readonly ? '<div class="layers" role="group" hidden></div>' : ''}<p></p><button type="button" class="whole" hidden></button>
     <div class="plot"><div class="graph" role="img"></div><div class="words"></div></div></figure>`).join('')}`
 
 class Stage {
@@ -44,10 +43,12 @@ class Stage {
   constructor(root, data, change) {
     Object.assign(this, { root, data, words: data.words })
     window.__stage = this.painted
-    root.innerHTML = FRAMEWORK
+    this.ids = data.pictures
+    root.innerHTML = framework(this.ids, data.readonly)
     root.classList.add('empty')
+    root.dataset.mode = data.mode
     this.change = change
-    this.player = new Player(root, this.words, { send: (m) => this.live?.send(m), change: (c) => this.change(c) })
+    this.player = new Player(root, this.words, { send: (m) => this.live?.send(m), change: (c) => this.change(c), readonly: data.readonly })
     for (const button of root.querySelectorAll('.whole')) button.textContent = this.words.whole
     root.addEventListener('click', (e) => {
       const what = e.target.closest('[data-way]')?.dataset.way
@@ -69,7 +70,7 @@ class Stage {
     try {
       const [library] = await Promise.all([plotly(), styled()])
       if (this.closed) return
-      this.pictures = Object.fromEntries(IDS.map((id) => [id, new Picture(this.root.querySelector('#' + id), library, this.words, this.look)]))
+      this.pictures = Object.fromEntries(this.ids.map((id) => [id, new Picture(this.root.querySelector('#' + id), library, this.words, this.look)]))
     } catch {
       this.broken = true
       return this.say()
@@ -77,7 +78,7 @@ class Stage {
     this.#measure()
     this.size.observe(this.root)
     this.#theme()
-    this.live = new Live(this.data.token, { onFrame: (bytes) => this.#frame(bytes), onState: () => this.#socket() })
+    this.live = new Live(this.data, { onFrame: (bytes) => this.#frame(bytes), onState: () => this.#socket() })
   }
 
   /** Called at every rerun of the page. */
@@ -122,8 +123,8 @@ class Stage {
     if (head.run) this.player.show(head.run, open && head.status === 'ready')
     if (open && head.status === 'error') this.root.querySelector('[data-do=reset]').disabled = false // the way on
     if (!open) this.player.idle(this.live?.state === 'offline')
-    if (this.frames.figures.flow) this.root.classList.remove('empty')
-    for (const id of IDS) if (id in this.#news) this.pictures[id].show(this.frames.figures[id], this.#news[id])
+    if (this.ids.some((id) => id in this.frames.figures)) this.root.classList.remove('empty')
+    for (const id of this.ids) if (id in this.#news) this.pictures[id].show(this.frames.figures[id], this.#news[id])
     this.#news = {}
     const { draws } = this.painted
     draws.push(performance.now() - start)
@@ -245,7 +246,7 @@ class Stage {
   }
 
   #measure() {
-    Object.assign(this.look, lookOf(this.root.querySelector('#flow p')))
+    Object.assign(this.look, lookOf(this.root.querySelector('figure p')))
     const { margin } = this.look
     this.root.style.setProperty('--ml', margin.l + 'px')
     this.root.style.setProperty('--mr', margin.r + 'px')
@@ -254,11 +255,13 @@ class Stage {
 
 const stages = new Set()
 
-/** Streamlit's entry: once for every rerun of the page. The same token keeps everything; another one starts anew. */
+const same = (a, b) => ['token', 'pictures', 'mode', 'readonly', 'language'].every((key) => String(a[key]) === String(b[key]))
+
+/** Streamlit's entry: once for every rerun of the page. The same run and pictures keep everything; others start anew. */
 export default async function mount({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector('#stage') ?? parentElement.appendChild(Object.assign(document.createElement('div'), { id: 'stage' }))
   const change = (changes) => setTriggerValue('change', changes)
-  for (const stage of stages) if (!stage.root.isConnected || (stage.root === root && stage.data.token !== data.token)) { stage.close(); stages.delete(stage) }
+  for (const stage of stages) if (!stage.root.isConnected || (stage.root === root && !same(stage.data, data))) { stage.close(); stages.delete(stage) }
   const here = [...stages].find((stage) => stage.root === root)
   if (here) here.update(data, change)
   else {
