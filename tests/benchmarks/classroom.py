@@ -46,6 +46,12 @@ class Process:
         return int(line.split()[1]) // (1024 if line.endswith("kB") else 1)
 
 
+def busy() -> float:
+    """Seconds that the cores of this machine have worked, together."""
+    ticks = list(map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:]))
+    return (sum(ticks[:8]) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # but idle and waiting for a disk
+
+
 def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else float("nan")
 
@@ -54,6 +60,7 @@ def students(address: str, asked: argparse.Namespace) -> list[subprocess.Popen[s
     """The processes, told what to do."""
     found = []
     for n in range(PROCESSES):
+
         def part(count: int, n: int = n) -> int:
             return count * (n + 1) // PROCESSES - count * n // PROCESSES
 
@@ -63,13 +70,22 @@ def students(address: str, asked: argparse.Namespace) -> list[subprocess.Popen[s
         }  # fmt: skip
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "tests" / "benchmarks" / "students.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
         )  # fmt: skip
-        assert process.stdin
-        process.stdin.write(json.dumps(task) + "\n")
-        process.stdin.flush()
+        _tell(process, json.dumps(task))
         found.append(process)
     return found
+
+
+def _tell(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+
+
+def _heard(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline().strip()
 
 
 def classroom(asked: argparse.Namespace) -> dict[str, Any]:
@@ -80,25 +96,24 @@ def classroom(asked: argparse.Namespace) -> dict[str, Any]:
         taken = Process(server.process.pid)
         start = taken.status("VmRSS")
         processes = students(server.url.removeprefix("http://"), asked)
+        if any(_heard(process) != "ready" for process in processes):
+            raise RuntimeError("the students did not arrive")
+        arrived, cpu, all_cpu, begin = taken.status("VmRSS"), taken.cpu(), busy(), time.perf_counter()
         for process in processes:
-            assert process.stdout
-            if process.stdout.readline().strip() != "ready":
-                raise RuntimeError("the students did not arrive")
-        arrived, cpu, begin = taken.status("VmRSS"), taken.cpu(), time.perf_counter()
-        for process in processes:
-            assert process.stdin
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        said = [json.loads(process.communicate(timeout=asked.seconds + 120)[0]) for process in processes]
-        passed = time.perf_counter() - begin
-        cpu = taken.cpu() - cpu
+            _tell(process, "go")
+        said = [json.loads(_heard(process)) for process in processes]
+        passed, cpu, all_cpu = time.perf_counter() - begin, taken.cpu() - cpu, busy() - all_cpu
         peak, threads = taken.status("VmHWM"), taken.status("Threads")
+        for process in processes:
+            _tell(process, "leave")
+            process.wait(60)
         after = None
         if asked.wait:
             time.sleep(GONE)
             after = taken.status("VmRSS")
         return figures(asked, said) | {
             "seconds": passed, "server cores": cpu / passed, "students' cores": sum(s["cpu"] for s in said) / passed,
+            "all cores": all_cpu / passed,
             "memory MB": {"start": start, "all arrived": arrived, "peak": peak, "after all left": after},
             "threads": threads,
         }  # fmt: skip

@@ -31,19 +31,21 @@ class Tab:
         self.token, self.gain_id, self.cached = "", "", set[str]()
         self.shown = asyncio.Condition()
         self.setting, self.reached, self.frames, self.bytes, self.ahead = -1, 0, 0, 0, 0
+        self.page: ClientConnection | None = None
+        self.live: ClientConnection | None = None
         self.tasks: list[asyncio.Task[None]] = []
         self.errors: list[str] = []
 
-    async def open(self, stack: Any) -> None:
+    async def open(self) -> None:
         """Load the page, and wait for the first picture."""
-        self.page: ClientConnection = await stack.enter_async_context(
-            connect(f"ws://{self.address}/_stcore/stream", origin=self.origin, subprotocols=["streamlit"], max_size=None)
+        self.page = await connect(
+            f"ws://{self.address}/_stcore/stream", origin=self.origin, subprotocols=["streamlit"], max_size=None
         )
         self.tasks.append(asyncio.create_task(self._read_page()))
         await self._rerun({})
         await self._until(lambda: self.token and self.gain_id, OPENING)
-        self.live: ClientConnection = await stack.enter_async_context(
-            connect(f"ws://{self.address}/live/{self.token}", origin=self.origin, max_size=None, compression=None)
+        self.live = await connect(
+            f"ws://{self.address}/live/{self.token}", origin=self.origin, max_size=None, compression=None
         )
         await self.say(do="theme", value="light")
         self.tasks.append(asyncio.create_task(self._read_pictures()))
@@ -54,6 +56,7 @@ class Tab:
             await self.shown.wait_for(condition)
 
     async def say(self, **message: Any) -> None:
+        assert self.live
         await self.live.send(json.dumps(message))
 
     async def _rerun(self, values: dict[str, str]) -> None:
@@ -62,11 +65,12 @@ class Tab:
         message.rerun_script.cached_message_hashes.extend(self.cached)
         for widget, value in values.items():
             message.rerun_script.widget_states.widgets.add(id=widget).string_array_value.data.append(value)
+        assert self.page
         await self.page.send(message.SerializeToString())
 
     async def _read_page(self) -> None:
         """What Streamlit sends: where the gain's slider and the run's token stand in it."""
-        with_closing = ConnectionClosed
+        assert self.page
         try:
             async for data in self.page:
                 message = ForwardMsg.FromString(data)
@@ -81,10 +85,11 @@ class Tab:
                     self.errors.append(f"the page: {element.exception.message[:80]}")
                 async with self.shown:
                     self.shown.notify_all()
-        except with_closing as gone:
+        except ConnectionClosed as gone:
             self.errors.append(f"the page was closed: {gone}")
 
     async def _read_pictures(self) -> None:
+        assert self.live
         try:
             async for frame in self.live:
                 size = int.from_bytes(frame[:4], "little")
@@ -120,9 +125,12 @@ class Tab:
             return None
         return time.perf_counter() - begin
 
-    def close(self) -> None:
+    async def close(self) -> None:
         for task in self.tasks:
             task.cancel()
+        for socket in (self.live, self.page):
+            if socket is not None:
+                await socket.close()
 
 
 async def train(tab: Tab, speed: int, seconds: float) -> dict[str, float]:
@@ -138,7 +146,7 @@ async def train(tab: Tab, speed: int, seconds: float) -> dict[str, float]:
 
 async def choose(tab: Tab, every: float, seconds: float, chance: random.Random) -> list[float]:
     """Change a control every so often, in a phase of its own; seconds until each was answered."""
-    end, took, last = time.perf_counter() + seconds, [], ""
+    end, took, last = time.perf_counter() + seconds, [], "0.90"  # what the page begins with
     at = time.perf_counter() + chance.uniform(0, every)
     while at < end:
         await asyncio.sleep(max(0.0, at - time.perf_counter()))
@@ -150,40 +158,36 @@ async def choose(tab: Tab, every: float, seconds: float, chance: random.Random) 
     return took
 
 
-async def classroom(asked: dict[str, Any]) -> dict[str, Any]:
+async def classroom(asked: dict[str, Any]) -> None:
     """All students of this process."""
-    from contextlib import AsyncExitStack
-
-    async with AsyncExitStack() as stack:
-        tabs = [Tab(asked["address"], asked["paint"]) for _ in range(asked["train"] + asked["choose"])]
-        opened = []
-        for tab in tabs:  # one after the other: a class comes in by the door
-            begin = time.perf_counter()
-            try:
-                await tab.open(stack)
-                opened.append(time.perf_counter() - begin)
-            except (TimeoutError, OSError, ConnectionClosed) as problem:
-                tab.errors.append(f"a tab did not open: {problem!r}")
-        here = [tab for tab in tabs if tab.setting > 0]
-        print("ready", flush=True)
-        await asyncio.to_thread(sys.stdin.readline)
-        began, trainers = time.process_time(), asked["train"]
-        chance, seconds = random.Random(asked["seed"]), asked["seconds"]
-        training = [train(tab, asked["speed"], seconds) for tab in here[:trainers]]
-        choosing = [choose(tab, asked["every"], seconds, chance) for tab in here[trainers:]]
-        done = await asyncio.gather(*training, *choosing, return_exceptions=True)
-        cpu = time.process_time() - began
-        errors = [error for tab in tabs for error in tab.errors]
-        errors += [f"a student failed: {end!r}" for end in done if isinstance(end, BaseException)]
-        for tab in tabs:
-            tab.close()
-        good = [end for end in done if not isinstance(end, BaseException)]
-        return {
-            "opened": opened, "cpu": cpu, "errors": errors, "bytes": sum(tab.bytes for tab in tabs),
-            "training": [end for end in good if isinstance(end, dict)],
-            "controls": [seconds for end in good if isinstance(end, list) for seconds in end],
-        }  # fmt: skip
+    tabs = [Tab(asked["address"], asked["paint"]) for _ in range(asked["train"] + asked["choose"])]
+    opened = []
+    for tab in tabs:  # one after the other: a class comes in by the door
+        begin = time.perf_counter()
+        try:
+            await tab.open()
+            opened.append(time.perf_counter() - begin)
+        except (TimeoutError, OSError, ConnectionClosed) as problem:
+            tab.errors.append(f"a tab did not open: {problem!r}")
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    began, chance, seconds = time.process_time(), random.Random(asked["seed"]), asked["seconds"]
+    here = [(n < asked["train"], tab) for n, tab in enumerate(tabs) if tab.setting > 0]
+    training = [train(tab, asked["speed"], seconds) for trains, tab in here if trains]
+    choosing = [choose(tab, asked["every"], seconds, chance) for trains, tab in here if not trains]
+    done = await asyncio.gather(*training, *choosing, return_exceptions=True)
+    good = [end for end in done if not isinstance(end, BaseException)]
+    failed = [f"a student failed: {end!r}" for end in done if isinstance(end, BaseException)]
+    said = {
+        "opened": opened, "cpu": time.process_time() - began, "bytes": sum(tab.bytes for tab in tabs),
+        "errors": [error for tab in tabs for error in tab.errors] + failed,
+        "training": [end for end in good if isinstance(end, dict)],
+        "controls": [seconds for end in good if isinstance(end, list) for seconds in end],
+    }  # fmt: skip
+    print(json.dumps(said), flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    await asyncio.gather(*(tab.close() for tab in tabs), return_exceptions=True)
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(classroom(json.loads(sys.stdin.readline())))), flush=True)
+    asyncio.run(classroom(json.loads(sys.stdin.readline())))
