@@ -12,7 +12,7 @@ import numpy as np
 import engine
 from app.figures.versus import Versus
 from app.kept import BUDGET
-from app.training import EVERY, SLICE, Past, Training
+from app.training import SLICE, Past, Training
 from app.versus import Compared
 
 SHARE = 0.2  # of the time that recording for pictures may take: more than a single run's, which has less to draw
@@ -69,10 +69,9 @@ class Lockstep:
     def ended(self) -> bool:
         return all(side.ended for side in self._sides)
 
-    @property
-    def due(self) -> bool:
-        """Is it time for the next picture?"""
-        return time.monotonic() - self._recorded > max(EVERY, self._cost / SHARE)
+    def due(self, every: float) -> bool:
+        """Is it time for the next picture, so many seconds after the last?"""
+        return time.monotonic() - self._recorded > max(every, self._cost / SHARE)
 
     @property
     def unrecorded(self) -> bool:

@@ -233,7 +233,7 @@ def phases(a: Asked) -> list[dict[str, Any]]:
     ratio = norms[0] - norms[-1]
     factor = m.clipped_norm / m.grad_norm if m.grad_norm else 1.0
     numbers = {
-        "forward": "t = 1…{n}".format(n=m.steps) if m.steps > 1 else "t = 1",
+        "forward": f"t = 1…{m.steps}" if m.steps > 1 else "t = 1",
         "loss": f"L = {short(m.loss)}",
         "backward": f"× {times(ratio)}" if np.isfinite(ratio) else size(float(norms[0])),
         "clip": f"× {short(factor, 2)}",
