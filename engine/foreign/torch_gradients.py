@@ -28,9 +28,11 @@ def torch_gradients(module: Any, x: Any, y: Any, loss: Callable[[Any, Any], Any]
 
     The Trace: a row for each layer and direction (l0, l0 reverse, l1, …; a reverse layer's first step is its first, at
     the end of the sequence), `grads` and `state_dict` by the module's own names, log10 norms as far as the floating
-    type reaches; `cell` where all layers are LSTMs, `gates` where all are of one kind. `engine.verdict` reads it; what
-    looks at weights by their names wants a network of the engine's own: see load_weights. Raises ValueError for a module
-    without recurrent layers, projections, packed sequences, or layers of different sizes or lengths.
+    type reaches; `cell` where all layers are LSTMs, `gates` where all are of one kind. `engine.verdict` reads it;
+    what looks at weights by their names wants a network of the engine's own: see load_weights.
+
+    Raises ValueError for a module without recurrent layers, projections, packed sequences, or layers of different
+    sizes or lengths.
     """
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
