@@ -52,6 +52,8 @@ class Films:
         with self._lock:
             return len(self._films) == len(self._rows)
 
+    takes = SLICE
+
     def work(self) -> float | None:
         """A slice of the one at hand."""
         if not self._left:

@@ -23,9 +23,11 @@ if str(ROOT) not in sys.path:  # Streamlit puts app/ there, not the folder that 
 
 import engine  # noqa: E402
 from app import landing  # noqa: E402
+from app.audience import room  # noqa: E402
 from app.gallery import FILMS  # noqa: E402
 from app.live import live  # noqa: E402
 from app.registry import RUNS  # noqa: E402
+from app.rooms import ROOMS  # noqa: E402
 
 
 class Files(StaticFiles):
@@ -95,6 +97,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
 async def _sweep() -> None:
     while True:
         await asyncio.sleep(10)
+        await asyncio.to_thread(ROOMS.sweep)
         await asyncio.to_thread(RUNS.sweep)
 
 
@@ -102,6 +105,7 @@ app = st.App(
     "explorer.py",
     routes=[
         WebSocketRoute("/live/{token}", live),
+        WebSocketRoute("/room/{token}", room),
         Route("/films", films),
         Mount("/assets", Files(directory=ROOT / "assets")),
         Mount("/plotly", Files(directory=Path(plotly.__file__).parent / "package_data")),

@@ -23,7 +23,7 @@ EXTRA: dict[str, str | None] = {  # further words of the address: the page that 
     "lang": None,
     "lecture": "explore",
     "show": "explore",
-    "hide": "explore",
+    "controls": "explore",
     "lesson": "lessons",
     "versus": "compare",
     "room": "room",
@@ -160,6 +160,20 @@ def start_from(c: engine.Checkpoint) -> None:
     found = RUNS.get(state.get("token")) or RUNS.open()
     state.token = found.token
     found.start_from(replace(c, experiment=e))
+
+
+def take_up(found: Run) -> bool:
+    """A run that goes on becomes the visitor's, and the controls say its settings. For callbacks. False: it is over."""
+    past, state = found.past(), st.session_state
+    if past is None or RUNS.get(found.token) is not found:
+        return False
+    command()
+    if past.experiment != state.experiment:
+        values = past.experiment.model_dump()
+        _set("", {field: values[field] for field in FIELDS})
+        state.refusal, state.experiment = None, past.experiment
+    state.token = found.token
+    return True
 
 
 def changes() -> list[str]:
