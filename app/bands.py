@@ -11,6 +11,7 @@ import numpy as np
 
 import engine
 from app.figures.versus_seeds import Finished
+from app.limits import seconds
 from app.pool import Pool
 from app.versus import Compared, work
 
@@ -65,6 +66,11 @@ class Bands:
         """No more work; what was found so far stays."""
         self.cancelled = True
         self.done.set()
+
+    @property
+    def takes(self) -> float:
+        """Seconds of its next slice, about: a step cannot be cut."""
+        return max(map(seconds, self.compared.experiments))
 
     def work(self) -> float | None:
         """A slice; asks to be called again until it is done, while somebody waits for it."""

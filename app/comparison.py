@@ -11,6 +11,7 @@ from app.figures.versus import Versus
 from app.figures.versus_flow import MAPS, flow, gap
 from app.figures.versus_training import loss, loss_gap, norm
 from app.figures.versus_words import table, verdict
+from app.limits import seconds
 from app.lockstep import Lockstep
 from app.runs import Run
 from app.versus import Compared
@@ -38,6 +39,11 @@ class Comparison(Run):
     def configure(self, e: Any) -> None:
         """`e`: a Compared."""
         super().configure(e)
+
+    @property
+    def takes(self) -> float:
+        c: Any = self._begin_with or self._change_to
+        return self._took if c is None else 4 * sum(map(seconds, c.experiments))
 
     def head(self) -> dict[str, Any]:
         with self._lock:

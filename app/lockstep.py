@@ -12,7 +12,7 @@ import numpy as np
 import engine
 from app.figures.versus import Versus
 from app.kept import BUDGET
-from app.training import EVERY, SLICE, Past, Training
+from app.training import SLICE, Past, Training
 from app.versus import Compared
 
 SHARE = 0.4  # of the time that recording may take; half of that is the pass that the next step needs anyway
@@ -69,10 +69,9 @@ class Lockstep:
     def ended(self) -> bool:
         return all(side.ended for side in self._sides)
 
-    @property
-    def due(self) -> bool:
-        """Is it time for the next picture?"""
-        return time.monotonic() - self._recorded > max(EVERY, self._cost / SHARE)
+    def due(self, every: float) -> bool:
+        """Is it time for the next picture, so many seconds after the last?"""
+        return time.monotonic() - self._recorded > max(every, self._cost / SHARE)
 
     @property
     def unrecorded(self) -> bool:

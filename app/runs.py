@@ -17,8 +17,9 @@ from app.figures import FIGURES, Palette
 from app.figures.run import cost, radii
 from app.figures.template import Part
 from app.figures.words import verdict
+from app.limits import seconds
 from app.looks import Look
-from app.pool import Pool
+from app.pool import EVERY, Pool
 from app.snapshot import Snapshot, axis_end
 from app.training import LAST_STEP, Past, Training
 from app.watching import Watcher, Watching
@@ -54,7 +55,8 @@ class Run:
         self._training: Training | None = None  # what there is
         self._shown_setting = 0
         self._status, self._message = "ready", Said("")
-        self._stepped = 0.0  # when the last slice began
+        self._stepped = 0.0  # when the last slice began,
+        self._took = 0.0  # and how much work the last ones were, about, in seconds
         self.looks: dict[tuple[Any, ...], Look] = {}  # closer looks at it, by name and what was asked for
         self.held: Any = None  # what the page of closer looks has in view; it goes with the run, too
 
@@ -254,6 +256,12 @@ class Run:
 
     # Work: in one thread of the pool at a time.
 
+    @property
+    def takes(self) -> float:
+        """Seconds that the next slice will take, about: a first picture costs a few passes."""
+        e = self._begin_with or self._change_to
+        return self._took if e is None else 4 * seconds(e)
+
     def work(self) -> float | None:
         try:
             with self._lock:
@@ -311,7 +319,7 @@ class Run:
         with self._lock:
             if self._closed:
                 return
-            self._training, self._shown_setting = training, setting
+            self._training, self._shown_setting, self._took = training, setting, seconds(e)
             self._status, self._message = "ready", Said("")
             if training.ended:
                 self._playing, self._goal = False, None
@@ -358,18 +366,21 @@ class Run:
         paced = speed > 0 and goal is None
         if paced and now < (due := self._stepped + 1 / speed):
             return due
-        self._stepped = now
+        self._stepped, begin = now, time.thread_time()
         last = LAST_STEP if goal is None else min(goal, LAST_STEP)
         training.advance(min(last, training.step + 1) if paced else last, lambda: self._moved)
         if self._moved:  # a control moved: the pool has been told to come again at once
             return None
         done = training.ended or training.step >= last
-        if done or paced or training.due:
+        every = self._pool.every
+        if done or (paced and every == EVERY) or training.due(every):
             training.record(rests=done)
+            self._pool.pictured("pass", training.took)
             done = done or training.ended
             if done:
                 self._finish(training)
             self._tell()
+        self._took += 0.3 * (time.thread_time() - begin - self._took)
         return None if done else self._stepped + 1 / speed if paced else time.monotonic()
 
     def _finish(self, training: Training) -> None:

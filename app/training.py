@@ -9,13 +9,13 @@ import engine
 from app.checkpoints import VALIDATE_EVERY, checkpoint_of
 from app.curves import Curves, curves_of
 from app.kept import WEIGHTS_BUDGET, Kept, Moment, Radii, Weights, moment_of, weights_of
+from app.limits import LIMITS
 from app.snapshot import Snapshot
 
 SLICE = 0.025  # seconds of training before others have their turn
-EVERY = 0.08  # seconds between two pictures, at least
 SHARE = 0.08  # of the time that recording for pictures may take
 REPLAY = 3.0  # seconds of training that may be repeated to bring back the last finite step
-LAST_STEP = 100_000  # training ends here: up to there the engine keeps every step of the curves
+LAST_STEP = LIMITS.steps  # training ends here: up to there the engine keeps every step of the curves
 STOP_RULES = ("stop_steps", "stop_loss", "patience")
 
 
@@ -62,7 +62,7 @@ class Training:
         references = ((label, losses.get(e.loss_name)) for label, losses in task.references.items())
         self._references = tuple((label, of(e.seq_length)) for label, of in references if of is not None)
         self._theory, self._theory_note = None if isnan(theory.chi) else theory.slope, theory.reason
-        self._worked = self._cost = 0.0
+        self._worked = self._cost = self.took = 0.0  # took: seconds of work that the last picture cost
         self._recorded = time.monotonic()
         validation = self._trainer.validation_loss()
         # The first pass loads kernels, which is no cost of this training.
@@ -90,10 +90,9 @@ class Training:
     def ended(self) -> bool:
         return self._trainer.diverged or self._trainer.stopped is not None or self.step >= LAST_STEP
 
-    @property
-    def due(self) -> bool:
-        """Is it time for the next picture?"""
-        return time.monotonic() - self._recorded > max(EVERY, self._cost / SHARE)
+    def due(self, every: float) -> bool:
+        """Is it time for the next picture, so many seconds after the last?"""
+        return time.monotonic() - self._recorded > max(every, self._cost / SHARE)
 
     @property
     def unrecorded(self) -> bool:
@@ -122,7 +121,7 @@ class Training:
 
     def record(self, rests: bool = False) -> None:
         """Bring `past` up to date; `rests`: training does not go on at once, so that all of it can be measured."""
-        begin, trainer, kept, weights = time.perf_counter(), self._trainer, self.past.kept, self.past.weights
+        begin, trainer, kept, weights = time.thread_time(), self._trainer, self.past.kept, self.past.weights
         trace = None if trainer.diverged else trainer.trace()  # this pass may be the first that is not finite
         rests = rests or self.ended
         validation = trainer.validation_loss() if rests or not self._lean else nan
@@ -135,7 +134,8 @@ class Training:
             kept, weights = self._with_last_finite(kept, weights, curves.diverged[0] - 1)
         self.past = Past(curves, kept, weights, trainer.experiment, trainer.stopped)
         self._recorded = time.monotonic()
-        self._cost += 0.3 * (time.perf_counter() - begin - self._cost)
+        self.took = time.thread_time() - begin
+        self._cost += 0.3 * (self.took - self._cost)
 
     def _radii_of(self, trace: engine.Trace, before: Radii | None) -> Radii:
         if self._lean:
