@@ -11,6 +11,7 @@ from app.words import _
 ASSETS = Path(__file__).parent.parent / "assets"
 FIRST = 0.3  # seconds that the page waits at most for its picture
 
+session.make_way()
 session.read_language()
 st.set_page_config(_("Gradient explorer"), layout="wide", initial_sidebar_state=292)
 page = st.navigation(
@@ -27,6 +28,7 @@ session.read_language()  # going back may change it
 session.read_beside()
 session.take()
 session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints
+session.give_way()
 session.write_link()
 st.html(ASSETS / "chrome.css")
 st.html(f"<script>{(ASSETS / 'keys.js').read_text()}</script>", unsafe_allow_javascript=True)

@@ -155,6 +155,8 @@ class Viewer:
             self.free.clear()
             self.number += 1
             answers = self.run.setting != setting or not self.run.head()["run"]["playing"]
+            while not answers and RUNS.pool.held():  # a picture of training can wait
+                await asyncio.sleep(0.01)
             last, setting = time.monotonic(), self.run.setting
             try:
                 message, work = await DRAWING.draw(
@@ -167,6 +169,7 @@ class Viewer:
                 encoder, message = Encoder(), failed(self.run, self.number)
             self.watcher.sent(setting)
             await self.ws.send_bytes(message)
+            RUNS.pool.release(self.run.token)
 
     async def room(self, setting: int | None) -> None:
         """Wait until the last frame was drawn; one of a control that moved since goes ahead of that, never two."""

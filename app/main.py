@@ -57,6 +57,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Compile in the background while the server runs; stop all training when it ends."""
     RUNS.compiler.warm_up(engine.Experiment())
     threadpool_limits(1, user_api="blas")  # a closer look's small products: two threads in each wait for one another
+    sys.setswitchinterval(0.001)  # many threads here, each for a moment: 5 ms of waiting for Python's lock add up
     gc.freeze()  # what is imported stays: no collection needs to look at it again
     sweeping = asyncio.create_task(_sweep())
     try:

@@ -23,6 +23,7 @@ from app.watching import Watcher, Watching
 from app.words import N_, Said, _
 
 SPEEDS = (4, 20, 0)  # steps a second; 0: as fast as it can
+ANSWER = 0.06  # seconds that others' training waits for the picture of a control that moved
 log = logging.getLogger(__name__)
 
 
@@ -68,6 +69,7 @@ class Run:
             self._experiment = e
             self._setting += 1
             self._settled.clear()
+            self._pool.hold(self.token, ANSWER)
             if self._training is not None and not self._begins and self._training.takes(e):
                 self._change_to = e
             else:
@@ -316,6 +318,7 @@ class Run:
             self._status, self._message = "ready", Said("")
             if training.ended:
                 self._playing, self._goal = False, None
+            self._pool.hold(self.token, ANSWER / 2)
             if self._begin_with is None:
                 self._begins, self._start = False, None
                 self._settled.set()
@@ -358,7 +361,7 @@ class Run:
             return due
         self._stepped, begin = now, time.thread_time()
         last = LAST_STEP if goal is None else min(goal, LAST_STEP)
-        training.advance(min(last, training.step + 1) if paced else last, lambda: self._moved)
+        training.advance(min(last, training.step + 1) if paced else last, lambda: self._moved or self._pool.held())
         if self._moved:  # a control moved: the pool has been told to come again at once
             return None
         done = training.ended or training.step >= last

@@ -29,6 +29,7 @@ EXTRA: dict[str, str | None] = {  # further words of the address: the page that 
     "room": "room",
 }
 LONGEST = 300  # characters of one of them
+SOON, PATIENCE = 0.03, 0.1  # seconds: from a click to the run, and that one page gives way to others' pictures
 
 
 def turn_to(page: str) -> None:
@@ -160,6 +161,20 @@ def start_from(c: engine.Checkpoint) -> None:
     found = RUNS.get(state.get("token")) or RUNS.open()
     state.token = found.token
     found.start_from(replace(c, experiment=e))
+
+
+def make_way() -> None:
+    """A control may have moved: the training of others waits a moment for the answer."""
+    if token := st.session_state.get("token"):
+        RUNS.pool.hold(token, SOON)
+
+
+def give_way() -> None:
+    """What is drawn beside the pictures can wait until others have been answered."""
+    end, mine = time.monotonic() + PATIENCE, st.session_state.token
+    RUNS.pool.release(mine)
+    while RUNS.pool.held(but=mine) and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def changes() -> list[str]:
