@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import engine
-from app import states
+from app import motion, states
 from app.figures.asked import Asked
 from app.kept import Weights
 from app.limits import seconds
@@ -88,10 +88,11 @@ INSTRUMENTS: Mapping[str, Callable[..., Generator[Any, None, Any]]] = {
     "floats": _floats,
     "update": _update,
     "clipping": _clipping,
+    "motion": motion.in_pieces,
 }
 
 
-WHOLE = ("update", "clipping")  # of the gradient that training uses, and no part of it
+WHOLE = ("update", "clipping", "motion")  # of the gradient that training uses, and no part of it
 
 
 @dataclass

@@ -9,6 +9,9 @@ from math import inf
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
+from app.limits import LIMITS
+from app.turns import Turns
+
 NOW = 0.0  # due before anything that has a time
 AT_ONCE, IN_TURN, LONG = "at once", "in turn", "long"  # the lanes, each with threads of its own
 LANES = (AT_ONCE, IN_TURN, LONG)
@@ -44,6 +47,7 @@ class Pool:
         self._room = dict.fromkeys(LANES, workers)  # how many more may work in each lane
         self._had: WeakKeyDictionary[Job, float] = WeakKeyDictionary()  # seconds of the threads' time
         self._clock = 0.0  # what the one chosen last had had: nobody is given time back for having been away
+        self.turns = Turns(LIMITS.training)
         self._changed = threading.Condition()
         self._alarm = inf  # when the one thread wakes up that waits for a time; the others wait for news
         self._order = count()

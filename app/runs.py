@@ -8,21 +8,25 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import engine
 from app.compiler import Compiler
-from app.figures import FIGURES
-from app.limits import seconds
+from app.figures import FIGURES, Palette
+from app.figures.run import cost, radii
+from app.figures.template import Part
+from app.figures.words import verdict
+from app.limits import LIMITS, seconds
 from app.looks import Look
 from app.pool import EVERY, Pool
 from app.snapshot import Snapshot, axis_end
 from app.training import LAST_STEP, Past, Training
-from app.watching import Watcher, Watching
+from app.watching import UNUSED, Watcher, Watching
 from app.words import N_, Said, _
 
 SPEEDS = (4, 20, 0)  # steps a second; 0: as fast as it can
+WAIT = 0.25  # seconds between two questions whether it is its turn
 ANSWER = 0.06  # seconds that others' training waits for the picture of a control that moved
 log = logging.getLogger(__name__)
 
@@ -30,7 +34,7 @@ log = logging.getLogger(__name__)
 class Run:
     """One experiment in training. `token` is the only way to reach it over the network."""
 
-    figures = FIGURES  # that can be made of a snapshot of it
+    figures: Mapping[str, Callable[[Any, Palette], Part]] = FIGURES  # that can be made of a snapshot of it
 
     def __init__(self, pool: Pool, compiler: Compiler) -> None:
         self.token = secrets.token_urlsafe(24)
@@ -53,6 +57,7 @@ class Run:
         self._training: Training | None = None  # what there is
         self._shown_setting = 0
         self._status, self._message = "ready", Said("")
+        self._waits = False  # for its turn to train?
         self._stepped = 0.0  # when the last slice began,
         self._took = 0.0  # and how much work the last ones were, about, in seconds
         self.looks: dict[tuple[Any, ...], Look] = {}  # closer looks at it, by name and what was asked for
@@ -158,12 +163,17 @@ class Run:
         """Somebody looks: `wake` is called whenever there is something new."""
         return self._watching.watch(wake)
 
+    @property
+    def watchers(self) -> int:
+        """Open pictures of it."""
+        return len(self._watching)
+
     def look_on(self) -> None:
         """Somebody is there without a picture of the run: it goes on a little longer."""
         self._watching.resume()
 
-    def unused(self, now: float) -> bool:
-        return self._watching.unused(now)
+    def unused(self, now: float, after: float = UNUSED) -> bool:
+        return self._watching.unused(now, after)
 
     def seen(self, timeout: float) -> bool:
         """Wait until somebody has seen the picture of the newest experiment; where nobody watches, do not wait."""
@@ -227,6 +237,10 @@ class Run:
         """Head and snapshot of one and the same moment; no snapshot before the first pass."""
         with self._lock:
             return self.head(), self._training.snapshot(self._show, self._layer) if self._training else None
+
+    def words(self, snapshot: Any, theme: str) -> dict[str, Any]:
+        """What stands around the pictures of a snapshot, for the browser."""
+        return {"verdict": verdict(snapshot), "cost": cost(snapshot), "radii": radii(snapshot)}
 
     @property
     def rests(self) -> bool:
@@ -310,7 +324,7 @@ class Run:
         return True
 
     def _begin(self, e: engine.Experiment, setting: int, start: engine.Checkpoint | None = None) -> None:
-        training = Training(e, start)
+        training = self._trained(e, start)
         with self._lock:
             if self._closed:
                 return
@@ -323,6 +337,9 @@ class Run:
                 self._begins, self._start = False, None
                 self._settled.set()
         self._tell()
+
+    def _trained(self, e: engine.Experiment, start: engine.Checkpoint | None) -> Training:
+        return Training(e, start)
 
     def _change(self, e: engine.Experiment, setting: int) -> None:
         """Go on with other settings; what moves meanwhile is taken up next."""
@@ -356,6 +373,10 @@ class Run:
                 training.record(rests=True)
                 self._tell()
             return None
+        if not self._pool.turns.may(self.token, now):
+            self._wait(N_("{n} runs train at once on this server: this one waits for its turn."), n=LIMITS.training)
+            return now + WAIT
+        self._wait("")
         paced = speed > 0 and goal is None
         if paced and now < (due := self._stepped + 1 / speed):
             return due
@@ -375,6 +396,14 @@ class Run:
             self._tell()
         self._took += 0.3 * (time.thread_time() - begin - self._took)
         return None if done else self._stepped + 1 / speed if paced else time.monotonic()
+
+    def _wait(self, why: str, **values: object) -> None:
+        """Say why it does not go on, or ("") that it does."""
+        with self._lock:
+            if self._waits == bool(why):
+                return
+            self._waits, self._message = bool(why), Said(why, **values)
+        self._tell()
 
     def _finish(self, training: Training) -> None:
         with self._lock:

@@ -15,15 +15,16 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 import engine
 from app import link, settings, small, words
 from app.history import Choice, History
-from app.registry import RUNS
+from app.registry import RUNS, Full
 from app.runs import Run
 from app.settings import FIELDS
+from app.words import _
 
 EXTRA: dict[str, str | None] = {  # further words of the address: the page that each belongs to, None: every page
     "lang": None,
     "lecture": "explore",
     "show": "explore",
-    "hide": "explore",
+    "controls": "explore",
     "lesson": "lessons",
     "versus": "compare",
     "room": "room",
@@ -141,10 +142,21 @@ def delivered() -> None:
 def run() -> Run:
     """The visitor's run, set to the experiment. One that was freed meanwhile is opened anew."""
     state = st.session_state
-    found = RUNS.get(state.get("token")) or RUNS.open()
+    found = RUNS.get(state.get("token")) or _open()
     state.token = found.token
     found.configure(state.experiment)
     return found
+
+
+def _open() -> Run:
+    """A new run; where the server is full the page says so, and ends here."""
+    try:
+        return RUNS.open()
+    except Full as full:
+        with st.container(key="notice", border=True):
+            st.text(str(full))
+            st.button(_("Try again"), key="try_again")
+        st.stop()
 
 
 def start_from(c: engine.Checkpoint) -> None:
@@ -177,6 +189,20 @@ def give_way() -> None:
         time.sleep(0.01)
 
 
+def take_up(found: Run) -> bool:
+    """A run that goes on becomes the visitor's, and the controls say its settings. For callbacks. False: it is over."""
+    past, state = found.past(), st.session_state
+    if past is None or RUNS.get(found.token) is not found:
+        return False
+    command()
+    if past.experiment != state.experiment:
+        values = past.experiment.model_dump()
+        _set("", {field: values[field] for field in FIELDS})
+        state.refusal, state.experiment = None, past.experiment
+    state.token = found.token
+    return True
+
+
 def changes() -> list[str]:
     """The fields that count and have another value than in the preset."""
     now: Choice = st.session_state.history.now
@@ -197,6 +223,12 @@ def load(preset: str) -> None:
     _set(preset, link.base(preset))
 
 
+def begin(preset: str, values: Mapping[str, Any]) -> None:
+    """All controls take these values, which count from a preset ("": the default)."""
+    command()
+    _set(preset, values)
+
+
 def put_back() -> None:
     """The preset again, as it was."""
     load(st.session_state.preset)
@@ -215,6 +247,18 @@ def change(values: Mapping[str, Any]) -> None:
     state = st.session_state
     known = {field: value for field, value in values.items() if field in FIELDS and settings.accepts(field, value)}
     _set(state.preset, {field: settings.cast(field, value) for field, value in known.items()})
+
+
+def go(page: str) -> None:
+    """Turn to another page of the app. For callbacks, in which Streamlit cannot."""
+    command()
+    st.session_state.going = page
+
+
+def going() -> str:
+    """The page that was asked for, once; "": none."""
+    wanted: str = st.session_state.pop("going", "")
+    return wanted
 
 
 def dismiss() -> None:

@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 import engine
 from app.limits import LIMITS
-from app.words import _
+from app.words import _, listed
 from engine.experiment import CHOICES, SWITCHES
 
 Values = Mapping[str, Any]
@@ -155,7 +155,7 @@ def cast(field: str, value: Any) -> Any:
 
 def allowed(field: str) -> str:
     """What a link may say, in words."""
-    words = ", ".join(NAMES[field]) if field in NAMES else "true, false" if field in SWITCHES else str(RANGES[field])
+    words = listed(NAMES[field]) if field in NAMES else "true, false" if field in SWITCHES else str(RANGES[field])
     return _("none, or {words}").format(words=words) if field in OPTIONAL else words
 
 

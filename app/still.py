@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from app import session
+from app import lecture, session
+from app.figures.spoken import spoken
 from app.figures.template import Part
 from app.figures.words import player_words
 from app.frames import Encoder
@@ -30,9 +31,10 @@ def theme() -> str:
 
 def still(key: str, figures: Mapping[str, Part], painted: str, steps: int = 0) -> None:
     """Place figures, made for the theme `painted`; where they hold paths of so many `steps`, under a player."""
-    frame = base64.b64encode(Encoder().encode({}, dict(figures))).decode()
+    frame = base64.b64encode(Encoder().encode({}, {name: spoken(figure) for name, figure in figures.items()})).decode()
     words = {name: player_words()[name] for name in WORDS}
     data = {"frame": frame, "ids": list(figures), "words": words, "theme": painted, "steps": steps}
+    data["keys"] = lecture.keys(readonly=True)
 
     def repaint() -> None:
         session.command()

@@ -1,6 +1,6 @@
 // One picture in three dimensions: turned with the pointer, with its lines named in a corner.
 
-import { bare, html } from './text.js'
+import { html, spoken } from './text.js'
 
 const CONFIG = { displayModeBar: false, responsive: false, showTips: false }
 
@@ -57,7 +57,7 @@ export class Scene {
     const { data, layout } = this.#figure, { meta } = layout, { fs } = look
     html(this.title, meta.question)
     html(this.answer, meta.answer)
-    this.graph.setAttribute('aria-label', `${bare(meta.question)} ${bare(meta.answer)}`)
+    this.graph.setAttribute('aria-label', spoken(`${meta.question} ${meta.answer}. ${meta.alt ?? ''}`))
     this.#legend(meta.labels, fs)
     if (!this.able) return
     const axis = (given) => ({ ...given, tickfont: { size: fs }, title: { ...given.title, font: { size: fs * 1.2 } } })
