@@ -9,7 +9,6 @@ from app.limits import LIMITS
 from app.memory import give_back
 from app.pool import Pool
 from app.runs import Run
-from app.watching import UNUSED
 from app.words import _
 
 R = TypeVar("R", bound=Run)
@@ -50,8 +49,8 @@ class Registry:
         with self._lock:
             return self._runs.get(token or "")
 
-    def sweep(self, after: float = UNUSED) -> None:
-        """Free the runs that nobody has used for so many seconds, and all that they hold."""
+    def sweep(self, after: float | None = None) -> None:
+        """Free the runs that nobody has used for so many seconds (None: a while), and all that they hold."""
         now = time.monotonic()
         with self._lock:
             gone = [run for run in self._runs.values() if run.unused(now, after)]

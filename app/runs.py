@@ -22,7 +22,7 @@ from app.looks import Look
 from app.pool import EVERY, Pool
 from app.snapshot import Snapshot, axis_end
 from app.training import LAST_STEP, Past, Training
-from app.watching import UNUSED, Watcher, Watching
+from app.watching import Watcher, Watching
 from app.words import N_, Said, _
 
 SPEEDS = (4, 20, 0)  # steps a second; 0: as fast as it can
@@ -172,7 +172,7 @@ class Run:
         """Somebody is there without a picture of the run: it goes on a little longer."""
         self._watching.resume()
 
-    def unused(self, now: float, after: float = UNUSED) -> bool:
+    def unused(self, now: float, after: float | None = None) -> bool:
         return self._watching.unused(now, after)
 
     def seen(self, timeout: float) -> bool:
