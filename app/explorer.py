@@ -5,10 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import controls, lecture, session
-from app.views import explore, small, why
-from app.views import lecture as lecture_view
-from app.words import _, language
+from app import controls, lecture, session, words
+from app.views import explore, language, small, why
+from app.views import lecture as lectured
+from app.words import _
 
 ASSETS = Path(__file__).parent.parent / "assets"
 FIRST = 0.3  # seconds that the page waits at most for its picture
@@ -30,16 +30,17 @@ session.take()
 session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints
 session.write_link()
 st.html(ASSETS / "chrome.css")
-said = json.dumps({"language": language(), "skip": _("Skip to the pictures")}).replace("<", "\\u003c")
+said = json.dumps({"language": words.language(), "skip": _("Skip to the pictures")}).replace("<", "\\u003c")
 script = f"<script>{(ASSETS / 'keys.js').read_text()}; window.__page({said})</script>"
 st.html(script, unsafe_allow_javascript=True)
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
 
+language.draw()
 if page.url_path == "small":
     small.controls()
 elif lecturing:
     st.html(ASSETS / "lecture.css")
-    lecture_view.bar(lecturing)
+    lectured.bar(lecturing)
 else:
     controls.draw()
 session.delivered()
