@@ -17,7 +17,8 @@ NAMES = """() => {
     }
 }"""  # noqa: E501
 
-# Text that can be seen with less contrast against what lies under it than AA asks: [ratio, colour, paper, text].
+# Text that can be seen with less contrast against what lies under it than AA asks: [ratio, colour, paper, text]. (A slider's
+# value hangs in its thumb and stands above it; what is switched off needs no contrast.)
 CONTRAST = """() => {
     const pen = Object.assign(document.createElement('canvas'), { width: 1, height: 1 }).getContext('2d', { willReadFrequently: true })
     const parse = (c) => { pen.clearRect(0, 0, 1, 1); pen.fillStyle = c; pen.fillRect(0, 0, 1, 1); const [r, g, b, a] = pen.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255] }
@@ -29,7 +30,7 @@ CONTRAST = """() => {
     const out = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
     while (walk.nextNode()) {
         const e = walk.currentNode.parentElement, text = walk.currentNode.data.trim()
-        if (!text || e.closest('script, style, svg, [aria-hidden=true], [inert], option') || e.closest('[disabled], [aria-disabled=true]') || !e.checkVisibility({ visibilityProperty: true })) continue
+        if (!text || e.closest('script, style, svg, [aria-hidden=true], [inert], option') || e.closest('[disabled], [aria-disabled=true], [data-testid=stSliderThumbValue]') || !e.checkVisibility({ visibilityProperty: true })) continue
         const r = e.getBoundingClientRect(), s = getComputedStyle(e), under = paper(e)
         if (r.width < 2 || r.height < 2 || !under) continue
         const c = parse(s.color), o = veil(e); c[3] *= o
