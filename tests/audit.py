@@ -17,8 +17,8 @@ NAMES = """() => {
     }
 }"""  # noqa: E501
 
-# Text that can be seen with less contrast against what lies under it than AA asks: [ratio, colour, paper, text]. (A slider's
-# value hangs in its thumb and stands above it; what is switched off needs no contrast.)
+# Text that can be seen with less contrast against what lies under it than AA asks: [ratio, colour, paper, text].
+# (A slider's value hangs in its thumb and stands above it; what is switched off needs no contrast.)
 CONTRAST = """() => {
     const pen = Object.assign(document.createElement('canvas'), { width: 1, height: 1 }).getContext('2d', { willReadFrequently: true })
     const parse = (c) => { pen.clearRect(0, 0, 1, 1); pen.fillStyle = c; pen.fillRect(0, 0, 1, 1); const [r, g, b, a] = pen.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255] }

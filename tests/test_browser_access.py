@@ -73,7 +73,7 @@ def test_by_keyboard_alone(visit):
     names = [stop["name"] for stop in stops]
     for name in ("Play", "Step", "Reset", "New seed", "Layer 1", "Layer 2", "Keys"):
         assert name in names
-    assert any("SELECT" == stop["tag"] for stop in stops)
+    assert any(stop["tag"] == "SELECT" for stop in stops)
     assert any("Hide or show validation" in name for name in names)
     assert all(stop["ring"] for stop in stops), [stop["name"] for stop in stops if not stop["ring"]]
     v.page.locator("#stage .play").focus()
