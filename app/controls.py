@@ -5,7 +5,7 @@ same thing by the same name. Streamlit keeps the value of one that is not drawn 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +124,7 @@ def draw() -> None:
     changed = session.changes()
     _open_changed(changed)
     with st.sidebar, st.container(key="controls", gap=None):
-        presets.draw(_describe(changed))
+        presets.draw(_describe(changed, link.base(st.session_state.history.now.preset)))
         st.html(f"<style>{''.join(map(_mark, changed))}</style>")
         for group in GROUPS:
             shown = [
@@ -177,10 +177,21 @@ def _mark(field: str) -> str:
     return f".st-key-{field} [data-testid=stWidgetLabel]::before{{content:'•'}}"
 
 
-def _describe(changed: list[str]) -> dict[str, str]:
+def few(fields: Sequence[str], title: str, base: settings.Values, put_back: Callable[..., None], *args: Any) -> None:
+    """Draw a few controls where the caller is, in the place of all: these, and what was changed against `base`."""
+    values = {field: st.session_state[field] for field in settings.FIELDS}
+    changed = settings.differing(values, base)
+    with st.container(key="controls", gap=None):
+        presets.undo_redo(title)
+        st.html(f"<style>{''.join(map(_mark, changed))}</style>")
+        for field in (*fields, *(field for field in changed if field not in fields)):
+            widget(BY_FIELD[field], settings.applies(field, values))
+        presets.what_changed(_describe(changed, base), _("All controls as at the beginning."), put_back, *args)
+
+
+def _describe(changed: list[str], before: settings.Values) -> dict[str, str]:
     """What was changed, by the name of the control: "Learning rate 0.001 → 0.01"."""
-    now = st.session_state.history.now
-    before, texts = link.base(now.preset), dict[str, str]()
+    now, texts = st.session_state.history.now, dict[str, str]()
     for field in changed:
         old, new = (_written(BY_FIELD[field], values[field]) for values in (before, now.values))
         texts[title(field)] = f"{title(field)} {old} → {new}"
@@ -189,6 +200,11 @@ def _describe(changed: list[str]) -> dict[str, str]:
 
 def title(field: str) -> str:
     return _(engine.Experiment.model_fields[field].title or field)
+
+
+def written(field: str, value: Any) -> str:
+    """A value of a field in words, as its control shows it."""
+    return _written(BY_FIELD[field], value)
 
 
 def _written(control: Control, value: Any) -> str:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 import engine
 from app import settings
+from app.limits import LIMITS
 from app.settings import DEFAULTS, FIELDS
 from app.words import _, sentences
 from engine.data import FEWEST_SEQUENCES
@@ -21,8 +22,8 @@ from engine.data import FEWEST_SEQUENCES
 PRESET = "preset"
 SIZES = ("seq_length", "batch_size", "hidden_size", "num_layers", "embedding_dim", "batching", "train_size")
 MOST_COMPLAINTS = 50  # no link by mistake has more; one with thousands is not to fill the page
-MOST_WORK = 2**21  # numbers in the hidden states of one pass, which takes about a second at most
-MOST_DATA = 2**23  # numbers in the training set, which is held in memory
+MOST_WORK = LIMITS.work  # numbers in the hidden states of one pass, which takes about a second at most
+MOST_DATA = LIMITS.data  # numbers in the training set, which is held in memory
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import streamlit as st
 
 from app import lecture, session
 from app.stage import stage
+from app.views import after_lesson, duplicate, presets
 from app.views import lecture as lectured
-from app.views import presets
 from app.words import _
 
 
@@ -14,8 +14,10 @@ def page() -> None:
     if lecturing := lecture.read():
         lectured.page(lecturing)
         return
+    after_lesson.offer()
     with st.container(key="tools", horizontal=True, gap="small"):
         presets.at_hand()
+        duplicate.button()
         lectured.button()
     stage(session.run())
 

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
@@ -14,22 +15,33 @@ MENU, AT_HAND = "presets", "presets_at_hand"  # the keys of the menus: whether t
 
 def draw(changes: dict[str, str]) -> None:
     """`changes`: what differs from the preset, by the name of the control; "Learning rate 0.001 → 0.01"."""
-    now, history = st.session_state.preset, st.session_state.history
-    with st.container(key="history", horizontal=True, gap=None):
-        st.html(f"<h3>{_('Preset')}</h3>")
-        _button("undo", _("Undo"), _("Undo (Ctrl+Z)"), not history.past, session.undo, history.count)
-        _button("redo", _("Redo"), _("Redo (Ctrl+Shift+Z)"), not history.future, session.redo, history.count)
+    now = st.session_state.preset
+    undo_redo(_("Preset"))
     _menu(MENU, now)
     said = html.escape(_meaning(now))
     state = "changed" if changes else ""
     st.html(f'<p class="meaning {state}" title="{html.escape(_source(now).strip())}"><span>{said}</span></p>')
+    what_changed(changes, _("All controls as in the preset."), session.put_back)
+
+
+def undo_redo(title: str) -> None:
+    """A row: what the controls below it are, undo and redo."""
+    history = st.session_state.history
+    with st.container(key="history", horizontal=True, gap=None):
+        st.html(f"<h3>{html.escape(title)}</h3>")
+        _button("undo", _("Undo"), _("Undo (Ctrl+Z)"), not history.past, session.undo, history.count)
+        _button("redo", _("Redo"), _("Redo (Ctrl+Shift+Z)"), not history.future, session.redo, history.count)
+
+
+def what_changed(changes: dict[str, str], help: str, put_back: Callable[..., None], *args: Any) -> None:
+    """A row: what was changed, and a button that puts it back."""
     with st.container(key="changes", horizontal=True, gap=None):
-        about = html.escape(clauses(changes.values()))
-        st.html(f'<p title="{about}" data-count="{history.count}">{html.escape(_said(changes))}</p>')  # keys.js counts
+        about, count = html.escape(clauses(changes.values())), st.session_state.history.count
+        st.html(f'<p title="{about}" data-count="{count}">{html.escape(_said(changes))}</p>')  # keys.js counts
         listed = "\n".join(f"- {change}" for change in changes.values())
         st.button(
-            _("Put back"), key="put_back", type="tertiary", disabled=not changes, on_click=session.put_back,
-            help=_("All controls as in the preset.") + ("\n\n" + listed if listed else ""),
+            _("Put back"), key="put_back", type="tertiary", disabled=not changes, on_click=put_back, args=args,
+            help=help + ("\n\n" + listed if listed else ""),
         )  # fmt: skip
 
 

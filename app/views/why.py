@@ -16,7 +16,7 @@ from app.looks import Look
 from app.registry import RUNS
 from app.runs import Run
 from app.still import still, theme
-from app.views import around, scrub
+from app.views import around, duplicate, scrub
 from app.views.explore import notice
 from app.views.remember import remembered
 from app.views.scrub import Held
@@ -34,13 +34,15 @@ def page() -> None:
     notice()
     run = session.run()
     st.session_state.looks = run.looks  # they end with their run
+    with st.container(key="tools", horizontal=True, gap="small"):
+        duplicate.button()
     with st.container(key="why"):
         held = scrub.held(run) if run.settle(FIRST_LOOK) else None
         if held is None:
-            _every(SELDOM if run.settle(0) else OFTEN, _waiting_for_run)
+            every(SELDOM if run.settle(0) else OFTEN, waiting_for_run)
             return
         scrub.draw(run, held)
-        layer = _layer(run, held.weights)
+        layer = chosen_layer(run, held.weights)
         panels = {}
         for name, row in WHY.items():
             with remembered(f"why_{name}", False) as key:
@@ -49,7 +51,7 @@ def page() -> None:
         for name, panel in panels.items():
             if panel.open and name == LIVE and playing:
                 with panel:
-                    _every(NOW_AND_THEN, partial(_live, layer))
+                    every(NOW_AND_THEN, partial(_live, layer))
             elif panel.open:
                 with panel:
                     looks[name] = _look(name, held)
@@ -61,13 +63,13 @@ def page() -> None:
         keep()
 
 
-def _every(seconds: float, draw: Callable[[], object]) -> None:
+def every(seconds: float, draw: Callable[[], object]) -> None:
     """Draw a part of the page, now and at every so many seconds."""
     fragment: Any = st.fragment(draw, run_every=seconds)
     fragment()
 
 
-def _waiting_for_run() -> None:
+def waiting_for_run() -> None:
     run = session.run()
     if run.settle(0) and run.picture()[1] is not None:
         st.rerun()
@@ -76,10 +78,10 @@ def _waiting_for_run() -> None:
 
 def keep() -> None:
     """A run that nobody asks for is freed: a page that shows another picture asks for it as long as it is open."""
-    _every(SELDOM, session.run)
+    every(SELDOM, session.run)
 
 
-def _layer(run: Run, w: Weights) -> int:
+def chosen_layer(run: Run, w: Weights) -> int:
     """The layer that is shown: the one of Explore, here and there."""
     layers = w.experiment.num_layers
     if layers == 1:
@@ -132,7 +134,7 @@ def _live(layer: int) -> None:
 
 def _panel(name: str, look: Look, layer: int) -> None:
     if not look.done.is_set():
-        _every(OFTEN, partial(_waiting, name, look, layer))
+        every(OFTEN, partial(_waiting, name, look, layer))
     elif look.failed:
         st.html(f"<p class='answer'>{_('Something went wrong in the computation.')}</p>")
         st.button(_("Try again"), key=f"why_again_{name}", on_click=_forget, args=(look,))

@@ -1,5 +1,6 @@
 // One picture: the server's figure, dressed for the pixels that it has here. Zoom, hover and hidden curves are the reader's.
 
+import { Crosshair } from './crosshair.js'
 import { apart, beside, sample } from './labels.js'
 import { bare, counts, decades, fill, html, reals, spoken } from './text.js'
 
@@ -56,10 +57,14 @@ export class Picture {
     })
     addEventListener('pointerup', this.release)
     addEventListener('pointercancel', this.release)
+    this.cross = new Crosshair(this)
   }
+
+  get figure() { return this.#figure }
 
   close() {
     this.size.disconnect()
+    this.cross.close()
     removeEventListener('pointerup', this.release)
     removeEventListener('pointercancel', this.release)
     this.plotly.purge(this.graph)
@@ -94,6 +99,7 @@ export class Picture {
       this.graph.on('plotly_doubleclick', () => this.#unzoom())
     }
     this.#words(meta, fs)
+    this.cross.update()
   }
 
   #dress(width, height, fs) {

@@ -160,6 +160,7 @@ export class Player {
     if (!what || e.ctrlKey || e.metaKey || e.altKey || !this.root.isConnected) return
     if (from.matches('input:not([type=range], [type=radio], [type=checkbox]), select, textarea, [contenteditable]')) return
     if (slider && (e.key.startsWith('Arrow') || e.key === 'End')) return
+    if (!this.byPointer && from.matches('.graph') && e.key.startsWith('Arrow')) return // they move the mark in it: see crosshair.js
     // What the pointer has just touched gives the keys back to the player; what Tab has reached keeps its own.
     if (!this.byPointer && (e.key === ' ' ? from.matches('button, input') : !this.root.contains(from) && !from.contains(this.root))) return
     if (from !== document.body && !slider) from.blur()

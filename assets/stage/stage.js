@@ -6,6 +6,7 @@ import { Live } from './live.js'
 import { lookOf, plotly, styled, themeOf } from './page.js'
 import { Picture } from './picture.js'
 import { Player } from './player.js'
+import { tabulate } from './table.js'
 import { fill, html, spoken } from './text.js'
 
 const PROFILE = { // the profile along the sequence, so that the badge's colour is never alone
@@ -41,8 +42,10 @@ class Stage {
   #put = 0 // the timer of a picture that was put off
   #news = {} // figures that came and are not drawn yet: {id: did arrays change}
 
-  constructor(root, data, change) {
-    Object.assign(this, { root, data, words: data.words })
+  /** `hooks`: what a page around the stage wants: told(text), asks() → more of the socket's query, drawn(), changed(state). */
+  constructor(root, data, change, hooks) {
+    Object.assign(this, { root, data, words: data.words, hooks })
+    root.stage = this // for what points into its pictures
     window.__stage = this.painted
     this.ids = data.pictures
     root.innerHTML = framework(this.ids, data.readonly)
@@ -85,7 +88,7 @@ class Stage {
     this.#measure()
     this.size.observe(this.root)
     this.#theme()
-    this.live = new Live(this.data, { onFrame: (bytes) => this.#frame(bytes), onState: () => this.#socket() })
+    this.live = new Live(this.data, { onFrame: (bytes) => this.#frame(bytes), onState: () => this.#socket(), onText: (text) => this.hooks.told?.(text), asks: this.hooks.asks })
   }
 
   /** Called at every rerun of the page. */
@@ -135,6 +138,7 @@ class Stage {
     if (this.ids.some((id) => id in this.frames.figures)) this.root.classList.remove('empty')
     for (const id of this.ids) if (id in this.#news) this.pictures[id].show(this.frames.figures[id], this.#news[id])
     this.#news = {}
+    this.hooks.drawn?.()
     const { draws } = this.painted
     draws.push(performance.now() - start)
     if (draws.length > 500) draws.splice(0, 250)
@@ -154,6 +158,7 @@ class Stage {
 
   #socket() {
     const { state } = this.live
+    this.hooks.changed?.(state)
     if ((state === 'impossible') !== Boolean(this.still)) this.change({ fallback: (this.still = state === 'impossible') })
     if (state === 'open') { // a new connection begins with full figures
       this.frames = new Frames()
@@ -185,7 +190,7 @@ class Stage {
     else if (head.status === 'compiling') now = tell('compiling', head.message)
     else if (head.status === 'error') now = tell('error', head.message)
     else {
-      const lost = head.run?.diverged, note = state === 'impossible' ? `${words.still_what} ${words.still_why}` : head.message
+      const lost = head.run?.diverged && !this.data.readonly, note = state === 'impossible' ? `${words.still_what} ${words.still_why}` : head.message
       now = { ...head.verdict, ...(note && { why: note }), key: state === 'impossible' ? 'still' : 'ready', ways: lost ? [way({ do: 'last' }, fill(words.back_to, { n: head.run.last_finite })), way({ do: 'clip' }, words.clip_at_1)] : [] }
     }
     const { root } = this, find = (s) => root.querySelector(s)
@@ -198,6 +203,7 @@ class Stage {
     html(find('.rule'), now.rule ?? '')
     find('.cost').textContent = head?.cost ?? ''
     this.#radii(head?.radii)
+    if (head?.table) tabulate(root, head.table, PROFILE)
     const bar = find('.progress'), part = head?.progress
     bar.hidden = !['compiling', 'connecting'].includes(now.key)
     bar.classList.toggle('known', Number.isFinite(part))
@@ -270,7 +276,7 @@ const stages = new Set()
 const same = (a, b) => ['token', 'pictures', 'mode', 'readonly', 'language'].every((key) => String(a[key]) === String(b[key]))
 
 /** Streamlit's entry: once for every rerun of the page. The same run and pictures keep everything; others start anew. */
-export default async function mount({ data, parentElement, setTriggerValue }) {
+export default async function mount({ data, parentElement, setTriggerValue, hooks = {} }) {
   const root = parentElement.querySelector('#stage') ?? parentElement.appendChild(Object.assign(document.createElement('div'), { id: 'stage' }))
   const change = (changes) => setTriggerValue('change', changes)
   for (const stage of stages) if (!stage.root.isConnected || (stage.root === root && !same(stage.data, data))) { stage.close(); stages.delete(stage) }
@@ -278,6 +284,6 @@ export default async function mount({ data, parentElement, setTriggerValue }) {
   if (here) here.update(data, change)
   else {
     await Promise.all([styled(), styled('lecture.css')])
-    stages.add(new Stage(root, data, change))
+    stages.add(new Stage(root, data, change, hooks))
   }
 }
