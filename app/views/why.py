@@ -89,19 +89,19 @@ def chosen_layer(run: Run, w: Weights) -> int:
     layers = w.experiment.num_layers
     if layers == 1:
         return 0
-    names = [_("layer {n}").format(n=n + 1) for n in range(layers)]
     key, now = f"why_layer_{layers}", min(run.head()["run"]["layer"], layers - 1)
-    st.session_state[key] = names[now]
+    st.session_state[key] = now
     st.segmented_control(
-        _("Layer"), names, required=True, key=key, on_change=_view, args=(key, names), label_visibility="collapsed"
-    )
+        _("Layer"), range(layers), format_func=lambda n: _("layer {n}").format(n=n + 1), required=True, key=key,
+        on_change=_view, args=(key,), label_visibility="collapsed",
+    )  # fmt: skip
     return now
 
 
-def _view(key: str, names: list[str]) -> None:
+def _view(key: str) -> None:
     session.command()
-    if (chosen := st.session_state[key]) in names:
-        session.run().view(names.index(chosen))
+    if (chosen := st.session_state[key]) is not None:
+        session.run().view(chosen)
 
 
 def _look(name: str, held: Held) -> Look:
