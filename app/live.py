@@ -17,12 +17,14 @@ from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from app.export import signed, source_of
 from app.figures import palette
 from app.figures.run import cost, radii
 from app.figures.words import verdict
 from app.frames import Encoder
 from app.registry import RUNS
 from app.runs import SPEEDS, Run
+from app.snapshot import Snapshot
 from app.training import LAST_STEP
 from app.words import _, speak
 
@@ -90,7 +92,9 @@ def frame(run: Run, encoder: Encoder, number: int, theme: str, pictures: Sequenc
         return encoder.encode(head, {})
     colours = palette(theme)
     head |= {"verdict": verdict(snapshot), "cost": cost(snapshot), "radii": radii(snapshot)}
-    return encoder.encode(head, {name: run.figures[name](snapshot, colours) for name in pictures})
+    source = source_of(snapshot.experiment, snapshot.drawn) if isinstance(snapshot, Snapshot) else None
+    figures = {name: signed(name, run.figures[name](snapshot, colours), source) for name in pictures}
+    return encoder.encode(head, figures)
 
 
 def failed(run: Run, number: int) -> bytes:
