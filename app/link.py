@@ -14,15 +14,16 @@ from pydantic import ValidationError
 
 import engine
 from app import settings
+from app.limits import LIMITS
 from app.settings import DEFAULTS, FIELDS
-from app.words import _
+from app.words import _, sentences
 from engine.data import FEWEST_SEQUENCES
 
 PRESET = "preset"
 SIZES = ("seq_length", "batch_size", "hidden_size", "num_layers", "embedding_dim", "batching", "train_size")
 MOST_COMPLAINTS = 50  # no link by mistake has more; one with thousands is not to fill the page
-MOST_WORK = 2**21  # numbers in the hidden states of one pass, which takes about a second at most
-MOST_DATA = 2**23  # numbers in the training set, which is held in memory
+MOST_WORK = LIMITS.work  # numbers in the hidden states of one pass, which takes about a second at most
+MOST_DATA = LIMITS.data  # numbers in the training set, which is held in memory
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ def read(query: Mapping[str, Iterable[str]]) -> Link:
     for name, texts in given.items():
         if name not in FIELDS:
             complaints.append(
-                _("The link says {name}, which is not a setting.").format(name=_quote(name)) + _nearest(name, FIELDS)
+                sentences(
+                    _("The link says {name}, which is not a setting.").format(name=quote(name)), _nearest(name, FIELDS)
+                )
             )
             continue
         instead = settings.write(values[name])
@@ -63,7 +66,7 @@ def read(query: Mapping[str, Iterable[str]]) -> Link:
         except ValueError:
             complaints.append(
                 _("The link says {field} = {text}. Allowed: {allowed}. Shown instead: {value}.").format(
-                    field=name, text=_quote(texts[0]), allowed=settings.allowed(name), value=instead
+                    field=name, text=quote(texts[0]), allowed=settings.allowed(name), value=instead
                 )
             )
     misfits: list[str] = []  # what changes most goes first
@@ -79,15 +82,17 @@ def _preset(texts: list[str], complaints: list[str]) -> str:
     if len(texts) == 1 and (texts[0] in engine.PRESETS or not texts[0]):
         return texts[0]
     complaints.append(
-        _("The link says preset = {text}, which does not exist.").format(text=_quote(", ".join(texts)))
-        + _nearest(texts[0], engine.PRESETS)
+        sentences(
+            _("The link says preset = {text}, which does not exist.").format(text=quote(", ".join(texts))),
+            _nearest(texts[0], engine.PRESETS),
+        )
     )
     return ""
 
 
 def _nearest(text: str, names: Iterable[str]) -> str:
     found = get_close_matches(text[:40], names, n=1)
-    return " " + _("The nearest is {name}.").format(name=found[0]) if found else ""
+    return _("The nearest is {name}.").format(name=found[0]) if found else ""
 
 
 def _fitting(values: dict[str, Any], preset: str, complaints: list[str]) -> dict[str, Any]:
@@ -100,7 +105,7 @@ def _fitting(values: dict[str, Any], preset: str, complaints: list[str]) -> dict
         try:
             experiment(values)
         except ValueError as refused:
-            complaints.append(f"{refused} {instead}")
+            complaints.append(sentences(str(refused), instead))
             values = values | {field: base(preset)[field] for field in fields}
     return values
 
@@ -116,15 +121,13 @@ def experiment(values: Mapping[str, Any]) -> engine.Experiment:
     """The experiment with those of these values that count. Raises ValueError with a sentence for readers."""
     counting = settings.effective({**DEFAULTS, **values})
     if counting["batching"] == "full" and counting["train_size"] is None:
-        raise ValueError(
-            _(
-                "A full batch is a whole training set, and this one is endless: choose a size under “{title}” first."
-            ).format(title=_(engine.Experiment.model_fields["train_size"].title or ""))
-        )
+        title = engine.Experiment.model_fields["train_size"].title or "train_size"
+        text = _("A full batch is a whole training set, and this one is endless: choose a size under “{title}” first.")
+        raise ValueError(text.format(title=_(title)))
     try:
         e = engine.Experiment(**counting)
     except ValidationError as error:
-        raise ValueError(" ".join(_sentence(detail) for detail in error.errors())) from None
+        raise ValueError(sentences(*map(_sentence, error.errors()))) from None
     _check_work(e)
     _check_data(e)
     return e
@@ -165,7 +168,7 @@ def _check_data(e: engine.Experiment) -> None:
         )
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
     """A text of the link as it may be shown: short and printable."""
     shown = "".join(c if c.isprintable() else "·" for c in text[:41])
     return f"“{shown[:40]}…”" if len(shown) > 40 else f"“{shown}”"
@@ -175,4 +178,4 @@ def _sentence(detail: Any) -> str:
     """A pydantic error in one sentence: field, what is wrong, value."""
     field = ".".join(str(part) for part in detail["loc"])
     text = detail["msg"].rstrip(".")
-    return f"{field} = {_quote(str(detail['input']))}: {text}." if field else f"{text}."
+    return f"{field} = {quote(str(detail['input']))}: {text}." if field else f"{text}."

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from app.drawing import Drawing
 from app.export import signed, source_of
 from app.figures import palette
-from app.figures.run import cost, radii
-from app.figures.words import verdict
+from app.figures.spoken import spoken
 from app.frames import Encoder
 from app.registry import RUNS
 from app.runs import SPEEDS, Run
@@ -34,6 +34,7 @@ PATIENCE = 5  # messages that make no sense before the connection is closed
 EVERY = 1 / 12  # seconds between two frames while training
 FIRST_WORD = 0.3  # seconds to wait for the theme before the first frame
 THEMES = ("light", "dark")
+DRAWING = Drawing()
 log = logging.getLogger(__name__)
 
 
@@ -91,9 +92,9 @@ def frame(run: Run, encoder: Encoder, number: int, theme: str, pictures: Sequenc
     if snapshot is None:
         return encoder.encode(head, {})
     colours = palette(theme)
-    head |= {"verdict": verdict(snapshot), "cost": cost(snapshot), "radii": radii(snapshot)}
+    head |= run.words(snapshot, theme)
     source = source_of(snapshot.experiment, snapshot.drawn) if isinstance(snapshot, Snapshot) else None
-    figures = {name: signed(name, run.figures[name](snapshot, colours), source) for name in pictures}
+    figures = {name: signed(name, spoken(run.figures[name](snapshot, colours)), source) for name in pictures}
     return encoder.encode(head, figures)
 
 
@@ -156,9 +157,14 @@ class Viewer:
             self.ahead = not self.free.is_set()
             self.free.clear()
             self.number += 1
+            answers = self.run.setting != setting or not self.run.head()["run"]["playing"]
             last, setting = time.monotonic(), self.run.setting
             try:
-                message = await asyncio.to_thread(frame, self.run, encoder, self.number, self.theme, self.pictures)
+                message, work = await DRAWING.draw(
+                    answers, frame, self.run, encoder, self.number, self.theme, self.pictures
+                )
+                if not answers:
+                    RUNS.pool.pictured("drawing", work)
             except Exception:  # a picture that fails costs neither the connection nor the next picture
                 log.exception("a picture failed")
                 encoder, message = Encoder(), failed(self.run, self.number)

@@ -2,11 +2,14 @@
 
 import threading
 import time
+from typing import TypeVar
 
 from app.compiler import Compiler
 from app.memory import give_back
 from app.pool import Pool
 from app.runs import Run
+
+R = TypeVar("R", bound=Run)
 
 
 class Registry:
@@ -18,7 +21,10 @@ class Registry:
         self._lock = threading.Lock()
 
     def open(self) -> Run:
-        run = Run(self.pool, self.compiler)
+        return self.add(Run(self.pool, self.compiler))
+
+    def add(self, run: R) -> R:
+        """Know a run from now on by its token; it is freed like all others."""
         with self._lock:
             self._runs[run.token] = run
         return run

@@ -23,7 +23,7 @@ EXTRA: dict[str, str | None] = {  # further words of the address: the page that 
     "lang": None,
     "lecture": "explore",
     "show": "explore",
-    "hide": "explore",
+    "controls": "explore",
     "lesson": "lessons",
     "versus": "compare",
     "room": "room",
@@ -162,6 +162,20 @@ def start_from(c: engine.Checkpoint) -> None:
     found.start_from(replace(c, experiment=e))
 
 
+def take_up(found: Run) -> bool:
+    """A run that goes on becomes the visitor's, and the controls say its settings. For callbacks. False: it is over."""
+    past, state = found.past(), st.session_state
+    if past is None or RUNS.get(found.token) is not found:
+        return False
+    command()
+    if past.experiment != state.experiment:
+        values = past.experiment.model_dump()
+        _set("", {field: values[field] for field in FIELDS})
+        state.refusal, state.experiment = None, past.experiment
+    state.token = found.token
+    return True
+
+
 def changes() -> list[str]:
     """The fields that count and have another value than in the preset."""
     now: Choice = st.session_state.history.now
@@ -182,6 +196,12 @@ def load(preset: str) -> None:
     _set(preset, link.base(preset))
 
 
+def begin(preset: str, values: Mapping[str, Any]) -> None:
+    """All controls take these values, which count from a preset ("": the default)."""
+    command()
+    _set(preset, values)
+
+
 def put_back() -> None:
     """The preset again, as it was."""
     load(st.session_state.preset)
@@ -200,6 +220,18 @@ def change(values: Mapping[str, Any]) -> None:
     state = st.session_state
     known = {field: value for field, value in values.items() if field in FIELDS and settings.accepts(field, value)}
     _set(state.preset, {field: settings.cast(field, value) for field, value in known.items()})
+
+
+def go(page: str) -> None:
+    """Turn to another page of the app. For callbacks, in which Streamlit cannot."""
+    command()
+    st.session_state.going = page
+
+
+def going() -> str:
+    """The page that was asked for, once; "": none."""
+    wanted: str = st.session_state.pop("going", "")
+    return wanted
 
 
 def dismiss() -> None:

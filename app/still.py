@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from app import session
+from app import lecture, session
 from app.export import signed
+from app.figures.spoken import spoken
 from app.figures.template import Part
 from app.figures.words import player_words
 from app.frames import Encoder
@@ -38,10 +39,11 @@ def still(key: str, figures: Mapping[str, Part], painted: str, steps: int = 0, s
     `source`: what they are of, for those who take one away (see app/export.py).
     """
     panel = key.removeprefix("still_").removeprefix("small_")
-    own = {name: signed(f"{panel}_{name}", figure, source) for name, figure in figures.items()}
+    own = {name: signed(f"{panel}_{name}", spoken(figure), source) for name, figure in figures.items()}
     frame = base64.b64encode(Encoder().encode({}, own)).decode()
     words = {name: player_words()[name] for name in WORDS}
     data = {"frame": frame, "ids": list(figures), "words": words, "theme": painted, "steps": steps}
+    data["keys"] = lecture.keys(readonly=True)
 
     def repaint() -> None:
         session.command()

@@ -8,7 +8,7 @@ from app.figures.numbers import minus, short
 from app.figures.palette import Palette
 from app.figures.scales import gaps, thin
 from app.figures.template import Part, across, dots, label, layout, line
-from app.words import _
+from app.words import _, sentences
 
 DEEPEST = -4.0  # nats a step: below it a difference is gone in one step
 
@@ -91,7 +91,7 @@ def settling(a: Asked, p: Palette) -> Part:
         "answer": _("λ<sub>1</sub> = <b>{value}</b> ± {error}, over {n} steps of 4 sequences").format(
             value=fixed(value), error=_("less than 0.0001") if error < 5e-5 else fixed(error), n=len(local)
         ),
-        "x": _("step"), "labels": labels, "ticks": {"x": "count", "y": "count"},
+        "x": _("step"), "axis": None, "labels": labels, "ticks": {"x": "count", "y": "count"},
     }  # fmt: skip
     shapes = [across(0, p.ink, len(local) + 0.5, 0.5)]
     return {"data": data, "layout": layout(p, along(p, 1, len(local)), y, meta, shapes)}
@@ -127,4 +127,4 @@ def sentence(a: Asked) -> str:
                 "which a few sequences with large gradients may carry."
             )
         )
-    return " ".join(said)
+    return sentences(*said)

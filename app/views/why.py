@@ -15,8 +15,9 @@ from app.figures.why import WHY
 from app.kept import Weights
 from app.looks import Look
 from app.registry import RUNS
+from app.runs import Run
 from app.still import still, theme
-from app.views import around, scrub
+from app.views import around, duplicate, scrub
 from app.views.explore import notice
 from app.views.remember import remembered
 from app.views.scrub import Held
@@ -34,13 +35,15 @@ def page() -> None:
     notice()
     run = session.run()
     st.session_state.looks = run.looks  # they end with their run
+    with st.container(key="tools", horizontal=True, gap="small"):
+        duplicate.button()
     with st.container(key="why"):
         held = scrub.held(run) if run.settle(FIRST_LOOK) else None
         if held is None:
-            _every(SELDOM if run.settle(0) else OFTEN, _waiting_for_run)
+            every(SELDOM if run.settle(0) else OFTEN, waiting_for_run)
             return
         scrub.draw(run, held)
-        layer = _layer(held.weights)
+        layer = chosen_layer(run, held.weights)
         panels = {}
         for name, row in WHY.items():
             with remembered(f"why_{name}", False) as key:
@@ -49,7 +52,7 @@ def page() -> None:
         for name, panel in panels.items():
             if panel.open and name == LIVE and playing:
                 with panel:
-                    _every(NOW_AND_THEN, partial(_live, layer))
+                    every(NOW_AND_THEN, partial(_live, layer))
             elif panel.open:
                 with panel:
                     looks[name] = _look(name, held)
@@ -61,13 +64,13 @@ def page() -> None:
         keep()
 
 
-def _every(seconds: float, draw: Callable[[], object]) -> None:
+def every(seconds: float, draw: Callable[[], object]) -> None:
     """Draw a part of the page, now and at every so many seconds."""
     fragment: Any = st.fragment(draw, run_every=seconds)
     fragment()
 
 
-def _waiting_for_run() -> None:
+def waiting_for_run() -> None:
     run = session.run()
     if run.settle(0) and run.picture()[1] is not None:
         st.rerun()
@@ -76,20 +79,27 @@ def _waiting_for_run() -> None:
 
 def keep() -> None:
     """A run that nobody asks for is freed: a page that shows another picture asks for it as long as it is open."""
-    _every(SELDOM, session.run)
+    every(SELDOM, session.run)
 
 
-def _layer(w: Weights) -> int:
-    """The layer that is shown."""
+def chosen_layer(run: Run, w: Weights) -> int:
+    """The layer that is shown: the one of Explore, here and there."""
     layers = w.experiment.num_layers
     if layers == 1:
         return 0
     names = [_("layer {n}").format(n=n + 1) for n in range(layers)]
-    with remembered(f"why_layer_{layers}", names[-1]) as key:
-        chosen = st.segmented_control(
-            _("Layer"), names, required=True, key=key, on_change=session.command, label_visibility="collapsed"
-        )
-    return names.index(chosen or names[-1])
+    key, now = f"why_layer_{layers}", min(run.head()["run"]["layer"], layers - 1)
+    st.session_state[key] = names[now]
+    st.segmented_control(
+        _("Layer"), names, required=True, key=key, on_change=_view, args=(key, names), label_visibility="collapsed"
+    )
+    return now
+
+
+def _view(key: str, names: list[str]) -> None:
+    session.command()
+    if (chosen := st.session_state[key]) in names:
+        session.run().view(names.index(chosen))
 
 
 def _look(name: str, held: Held) -> Look:
@@ -125,7 +135,7 @@ def _live(layer: int) -> None:
 
 def _panel(name: str, look: Look, layer: int) -> None:
     if not look.done.is_set():
-        _every(OFTEN, partial(_waiting, name, look, layer))
+        every(OFTEN, partial(_waiting, name, look, layer))
     elif look.failed:
         st.html(f"<p class='answer'>{_('Something went wrong in the computation.')}</p>")
         st.button(_("Try again"), key=f"why_again_{name}", on_click=_forget, args=(look,))

@@ -13,8 +13,8 @@ export class Live {
   #ever = false
 
   /** `pictures`: which of them the server is to draw; `language`: of their words; `route`: where such tokens are known. */
-  constructor({ token, pictures, language, route = 'live' }, { onFrame, onState }) {
-    Object.assign(this, { token, pictures, language, route, onFrame, onState })
+  constructor({ token, pictures, language, route = 'live' }, { onFrame, onState, onText, asks }) {
+    Object.assign(this, { token, pictures, language, route, onFrame, onState, onText, asks })
     this.wake = () => { if (document.visibilityState === 'visible' && this.#timer) this.now() }
     addEventListener('online', this.wake)
     document.addEventListener('visibilitychange', this.wake)
@@ -54,7 +54,7 @@ export class Live {
     const url = new URL(`${this.route}/${this.token}`, document.baseURI)
     url.protocol = url.protocol.replace('http', 'ws')
     url.hash = ''
-    url.search = new URLSearchParams({ pictures: this.pictures, lang: this.language })
+    url.search = new URLSearchParams({ pictures: this.pictures, lang: this.language, ...this.asks?.() })
     const socket = (this.#socket = new WebSocket(url))
     socket.binaryType = 'arraybuffer'
     socket.onopen = () => {
@@ -64,7 +64,7 @@ export class Live {
       this.#ever = true
       this.#become('open')
     }
-    socket.onmessage = ({ data }) => { if (socket === this.#socket) this.onFrame(data) }
+    socket.onmessage = ({ data }) => { if (socket === this.#socket) typeof data === 'string' ? this.onText?.(data) : this.onFrame(data) }
     socket.onclose = ({ code }) => {
       if (socket !== this.#socket) return
       this.#socket = null

@@ -1,8 +1,9 @@
 // One picture: the server's figure, dressed for the pixels that it has here. Zoom, hover and hidden curves are the reader's.
 
+import { Crosshair } from './crosshair.js'
 import { apart, beside, sample } from './labels.js'
 import { Take } from './take.js'
-import { bare, counts, decades, fill, html, reals } from './text.js'
+import { bare, counts, decades, fill, html, reals, spoken } from './text.js'
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false }
 const inside = (at, length) => at > -0.5 && at < length + 0.5
@@ -60,8 +61,11 @@ export class Picture {
     })
     addEventListener('pointerup', this.release)
     addEventListener('pointercancel', this.release)
+    this.cross = new Crosshair(this)
     if (words.take) this.take = new Take(this)
   }
+
+  get figure() { return this.#figure }
 
   /** What it shows, and what the reader has made of it. */
   copy() { return { figure: this.#figure, zoom: this.#zoom, hidden: [...this.#hidden] } }
@@ -69,6 +73,7 @@ export class Picture {
   close() {
     this.take?.close()
     this.size.disconnect()
+    this.cross.close()
     removeEventListener('pointerup', this.release)
     removeEventListener('pointercancel', this.release)
     this.plotly.purge(this.graph)
@@ -89,8 +94,8 @@ export class Picture {
     this.take?.named(meta.question)
     if (meta.lines) this.answer.style.setProperty('--lines', meta.lines)
     if (this.title.title !== (meta.about ?? '')) this.title.title = meta.about ?? ''
-    const said = `${bare(meta.question)} ${bare(meta.answer)}`
-    if (this.graph.getAttribute('aria-label') !== said) { this.graph.setAttribute('aria-label', said); this.answer.title = bare(meta.answer) }
+    const said = spoken(`${meta.question} ${meta.answer}. ${meta.alt ?? ''}`)
+    if (this.graph.getAttribute('aria-label') !== said) { this.graph.setAttribute('aria-label', said); this.answer.title = spoken(meta.answer) }
     const { width, height } = this
     if (!(width >= 40 && height >= 40)) return
     const { l, r, t, b } = this.look.margin
@@ -104,6 +109,7 @@ export class Picture {
       this.graph.on('plotly_doubleclick', () => this.#unzoom())
     }
     this.#words(meta, fs)
+    this.cross.update()
   }
 
   #dress(width, height, fs) {
@@ -221,7 +227,7 @@ export class Picture {
     const ends = taken.map((a) => ({ ...a, fixed: true }))
     const samples = (i) => { if (!lines.has(i)) lines.set(i, sample(data[i].x, data[i].y, px, py, w)); return lines.get(i) }
     for (const label of meta.labels) {
-      const wide = this.#width(label.text, fs), style = { color: label.color, label }
+      const wide = this.#width(label.text, fs), style = { color: label.color, label, box: label.box }
       if (label.place === 'beside') near.push({ key: label.key, line: samples(label.traces[0]), width: wide, optional: label.key.startsWith('layer'), label })
       else if (label.place === 'corner') {
         const x = px(label.at[0]) + 7
@@ -234,7 +240,7 @@ export class Picture {
         if (x < 0 || x > w + 1 || y < -2 || y > h + 2) continue
         const most = pinned ? r - 10 : 0, rows = most && wide > most ? Math.ceil((1.15 * wide) / most) : 1
         if (pinned) ends.push({ x: 0, w, y, h: 3, fixed: true }) // the line itself: no label stands on it
-        ends.push({ key: label.key, label, x: x + (label.traces.length || pinned ? 7 : fs * 0.75), y: y + (label.lean ?? 0) * fs * 0.8, w: rows > 1 ? most : wide, h: high * rows, most, fixed: label.place === 'at' && !label.loose, style })
+        ends.push({ key: label.key, label, x: x + (label.gap ?? 0) + (label.traces.length || pinned ? 7 : fs * 0.75), y: y + (label.lean ?? 0) * fs * 0.8, w: rows > 1 ? most : wide, h: high * rows, most, fixed: label.place === 'at' && !label.loose, style })
       }
     }
     while (ends.reduce((sum, a) => sum + (a.most ? a.h : 0), 0) > h) { // more words than room: a spare one goes
@@ -292,7 +298,7 @@ export class Picture {
     html(element, text)
     element.style.color = color ?? ''
     if (hides) {
-      const name = fill(this.words.hide, { name: bare(text) })
+      const name = fill(this.words.hide, { name: spoken(text) })
       if (element.title !== name) { element.title = name; element.setAttribute('aria-label', name) }
       element.setAttribute('aria-pressed', String(!this.#hidden.has(key)))
     }

@@ -1,7 +1,7 @@
 // One picture in three dimensions: turned with the pointer, with its lines named in a corner.
 
 import { Take } from './take.js'
-import { bare, html } from './text.js'
+import { html, spoken } from './text.js'
 
 const CONFIG = { displayModeBar: false, responsive: false, showTips: false }
 
@@ -63,7 +63,7 @@ export class Scene {
     const { data, layout } = this.#figure, { meta } = layout, { fs } = look
     html(this.title, meta.question)
     html(this.answer, meta.answer)
-    this.graph.setAttribute('aria-label', `${bare(meta.question)} ${bare(meta.answer)}`)
+    this.graph.setAttribute('aria-label', spoken(`${meta.question} ${meta.answer}. ${meta.alt ?? ''}`))
     this.take?.named(meta.question)
     this.#legend(meta.labels, fs)
     if (!this.able) return

@@ -1,9 +1,9 @@
 // A picture to take away: a menu in its corner that hands out what is shown, as PNG, SVG, interactive HTML or CSV.
 // All of it is made here, of the figure that is here: the server keeps nothing, and draws nothing twice.
 
-import { standing } from './standing.js'
+import { standing } from './take_figure.js'
 import { page } from './take_page.js'
-import { table } from './table.js'
+import { table } from './take_table.js'
 import { bare } from './text.js'
 
 const KINDS = ['png', 'svg', 'html', 'csv']
