@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import session
+from app.export import source_of
 from app.figures.asked import Asked
 from app.figures.palette import palette
 from app.figures.why import WHY
@@ -181,4 +182,4 @@ def _draw(name: str, asked: Asked) -> None:
     colours = palette(painted)
     figures = {id: draw(asked, colours) for id, draw in row.pictures(asked).items()}
     if figures:
-        still(f"still_{name}", figures, painted)
+        still(f"still_{name}", figures, painted, source=source_of(asked.experiment, asked.step))
