@@ -110,6 +110,13 @@ def _rule() -> str:
 def player_words() -> dict[str, str]:
     """Every word of the stage that is not part of a frame; {n} and the like are filled in by the browser."""
     return {
+        "take": _("Take this picture away"),
+        "take_png": _("PNG, for slides"),
+        "take_svg": _("SVG, for print"),
+        "take_html": _("HTML, to zoom and point"),
+        "take_csv": _("CSV, its data"),
+        "take_step": _("step {n}"),
+        "take_failed": _("That did not work. Try again."),
         "player": _("Player"),
         "play": _("Play"),
         "pause": _("Pause"),

@@ -8,6 +8,7 @@ import streamlit as st
 import engine
 from app import session, small
 from app.controls import number
+from app.export import source_of_world
 from app.figures.palette import palette
 from app.figures.small import SMALL
 from app.small import FIELDS, PRESETS, STEPS, Field
@@ -65,7 +66,8 @@ def page() -> None:
         colours = palette(painted)
         figures = {name: draw(found, colours) for name, draw in world.pictures.items()}
         steps = values["cliff_steps"] if values["part"] == "cliff" else STEPS[values["part"]]
-        still(f"small_{values['part']}", figures, painted, steps)
+        source = source_of_world(values["part"], {name: values[name] for name in small.of_part(values["part"])})
+        still(f"small_{values['part']}", figures, painted, steps, source)
         keep()
 
 
