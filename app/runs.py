@@ -260,7 +260,7 @@ class Run:
     def takes(self) -> float:
         """Seconds that the next slice will take, about: a first picture costs a few passes."""
         e = self._begin_with or self._change_to
-        return self._took if e is None else 4 * seconds(e)
+        return self._took if e is None else 4 * self._seconds(e)
 
     def work(self) -> float | None:
         try:
@@ -319,7 +319,7 @@ class Run:
         with self._lock:
             if self._closed:
                 return
-            self._training, self._shown_setting, self._took = training, setting, seconds(e)
+            self._training, self._shown_setting, self._took = training, setting, self._seconds(e)
             self._status, self._message = "ready", Said("")
             if training.ended:
                 self._playing, self._goal = False, None
@@ -327,6 +327,10 @@ class Run:
                 self._begins, self._start = False, None
                 self._settled.set()
         self._tell()
+
+    def _seconds(self, e: engine.Experiment) -> float:
+        """Of one pass, about."""
+        return seconds(e)
 
     def _trained(self, e: engine.Experiment, start: engine.Checkpoint | None) -> Training:
         return Training(e, start)
