@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from app import controls, session
-from app.views import explore, hosting, room, small, why
+from app.views import explore, hosting, language, room, small, why
 from app.words import _
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -35,6 +35,7 @@ st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
 
 if wanted := session.going():
     st.switch_page(next(page for page in pages if (page.url_path or "explore") == wanted))
+language.draw()
 if page.url_path == "small":
     small.controls()
 elif not watches:

@@ -8,7 +8,7 @@ from app.figures.numbers import minus, short
 from app.figures.palette import Palette
 from app.figures.scales import gaps, thin
 from app.figures.template import Part, across, dots, label, layout, line
-from app.words import _
+from app.words import _, sentences
 
 DEEPEST = -4.0  # nats a step: below it a difference is gone in one step
 
@@ -127,4 +127,4 @@ def sentence(a: Asked) -> str:
                 "which a few sequences with large gradients may carry."
             )
         )
-    return " ".join(said)
+    return sentences(*said)
