@@ -20,6 +20,7 @@ from engine.instruments.lyapunov import Lyapunov, lyapunov
 from engine.instruments.mean_field import MeanField, mean_field
 from engine.instruments.one_unit import Branches, OneUnit, one_unit, one_unit_branches
 from engine.instruments.two_units import TwoUnits, two_units
+from engine.instruments.unrolled import Unrolled, unrolled
 from engine.instruments.update import Update, update
 from engine.instruments.verdict import Verdict, verdict
 from engine.instruments.weight_gradient import WeightGradient, weight_gradient_by_step
@@ -38,9 +39,10 @@ __all__ = [
     "ACTIVATIONS", "BATCHINGS", "CELLS", "CLIPS", "INITS", "LIVE", "LOSSES", "OPTIMIZERS", "PRESETS", "SCHEDULES",
     "TASKS", "Branches", "Change", "Checkpoint", "Cliff", "Clipped", "Clipping", "Descent", "Experiment",
     "FloatingPoint", "Floats", "Gate", "Gates", "GradientFlow", "History", "JacobianSpectrum", "Landscape", "Loaded",
-    "Lyapunov", "MeanField", "OneUnit", "Radius", "Recurrent", "Trace", "Trainer", "TwoUnits", "Update", "Verdict",
-    "WeightGradient", "cliff", "clipping", "descend", "floats", "gates", "generate", "gradient_flow", "is_compiled",
-    "jacobian_spectrum", "landscape", "load_checkpoint", "load_weights", "lyapunov", "mean_field", "one_unit",
-    "one_unit_branches", "probe", "radii", "recurrent_weights", "save_weights", "sigma_max", "spectral_radius",
-    "torch_gradients", "train", "two_units", "update", "verdict", "warm_up", "weight_gradient_by_step",
+    "Lyapunov", "MeanField", "OneUnit", "Radius", "Recurrent", "Trace", "Trainer", "TwoUnits", "Unrolled", "Update",
+    "Verdict", "WeightGradient", "cliff", "clipping", "descend", "floats", "gates", "generate", "gradient_flow",
+    "is_compiled", "jacobian_spectrum", "landscape", "load_checkpoint", "load_weights", "lyapunov", "mean_field",
+    "one_unit", "one_unit_branches", "probe", "radii", "recurrent_weights", "save_weights", "sigma_max",
+    "spectral_radius", "torch_gradients", "train", "two_units", "unrolled", "update", "verdict", "warm_up",
+    "weight_gradient_by_step",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import streamlit.config
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 import engine
 from app import link, settings, words
@@ -28,6 +29,7 @@ def runs_end() -> Iterator[None]:
 
 def page(**query: Any) -> AppTest:
     at = AppTest.from_file(EXPLORER, default_timeout=30)
+    at._page_hash = calc_hash("explore")
     at.query_params.update(query)
     at.run()
     assert not at.exception

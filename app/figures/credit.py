@@ -39,7 +39,7 @@ def matrix(a: Asked, p: Palette) -> Part:
         "answer": _("‖∂L<sub>t</sub>/∂h<sub>k</sub>‖, mean over {n}; on the diagonal its own step").format(
             n=sequences(a)
         ),
-        "x": "k", "ticks": {"x": "count", "y": "count"},
+        "x": "k", "axis": "t", "ticks": {"x": "count", "y": "count"},
         "notes": [{"text": _("← back in time"), "x": 0.98, "y": 0.04, "xanchor": "right", "yanchor": "bottom"}],
         "bar": {"range": [low, high], "ticks": [list(tick) for tick in zip(*ticks, strict=True)]},
     }  # fmt: skip

@@ -91,7 +91,7 @@ def settling(a: Asked, p: Palette) -> Part:
         "answer": _("λ<sub>1</sub> = <b>{value}</b> ± {error}, over {n} steps of 4 sequences").format(
             value=fixed(value), error=_("less than 0.0001") if error < 5e-5 else fixed(error), n=len(local)
         ),
-        "x": _("step"), "labels": labels, "ticks": {"x": "count", "y": "count"},
+        "x": _("step"), "axis": None, "labels": labels, "ticks": {"x": "count", "y": "count"},
     }  # fmt: skip
     shapes = [across(0, p.ink, len(local) + 0.5, 0.5)]
     return {"data": data, "layout": layout(p, along(p, 1, len(local)), y, meta, shapes)}

@@ -43,13 +43,14 @@ def flow_map(s: Snapshot, p: Palette) -> Part:
     return {"data": data, "layout": layout(p, training(p, s), y, meta, over_training(p, s), hover="closest")}
 
 
-def columns(s: Snapshot, width: int, up: int) -> tuple[np.ndarray, np.ndarray]:
-    """One column for every `width` training steps up to the axis' end, NaN where the run has not been.
+def columns(s: Snapshot, width: int, up: int, end: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """One column for every `width` training steps up to the axis' end (`end`, or the run's own), NaN where the run has
+    not been.
 
     Returns z (timesteps / up, columns) float32 and kept (columns,) int32: the true training step of each column, the
     kept one nearest to it. The shape holds still while the run goes on, so that only new columns change.
     """
-    at = np.arange(0, s.end + 1, width)
+    at = np.arange(0, (s.end if end is None else end) + 1, width)
     seen = at[at <= s.reached]
     after = np.searchsorted(s.rows_at, seen).clip(0, len(s.rows_at) - 1)
     before = np.maximum(after - 1, 0)

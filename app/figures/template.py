@@ -9,6 +9,8 @@ them (the stage; `standalone` for a notebook):
   ticks    {"x": "count", "y": "log" | "count"}: how to make new ticks where the reader has zoomed in (x "log": always;
            "real": an axis that is not of whole numbers; "names": none, the ones given are all there are)
   equal    True: one unit for both axes
+  axis     "t" | "step" | None: pictures along the same one mark together what is pointed at; by the name of the x axis,
+           unless a figure says another
 """
 
 from typing import Any
@@ -18,6 +20,7 @@ import numpy as np
 from app.figures.palette import Palette, Stops
 from app.figures.scales import Ticks, counts, plain
 from app.snapshot import Snapshot
+from app.words import _
 
 Part = dict[str, Any]
 STANDALONE = {"l": 64, "r": 120, "t": 76, "b": 44}
@@ -56,17 +59,22 @@ def timesteps(p: Palette, s: Snapshot) -> Part:
 
 def layout(p: Palette, x: Part, y: Part, meta: Part, shapes: list[Part], hover: str = "x") -> Part:
     return {
-        "xaxis": x, "yaxis": y, "shapes": shapes, "showlegend": False, "hovermode": hover,
+        "xaxis": x,
+        "yaxis": y,
+        "shapes": shapes,
+        "showlegend": False,
+        "hovermode": hover,
         "font": {"color": p.soft},
         "hoverlabel": {"bgcolor": p.panel, "bordercolor": p.faint, "font": {"color": p.ink}},
-        "meta": {"labels": [], "notes": [], "bar": None} | meta,
-    }  # fmt: skip
+        "meta": {"labels": [], "notes": [], "bar": None, "axis": {"t": "t", _("step"): "step"}.get(meta.get("x", ""))}
+        | meta,
+    }
 
 
 def label(key: str, text: str, color: str, traces: list[int], place: str, **more: Any) -> Part:
     """A direct label: it names (and can hide) `traces`, and stands "beside" the first of them, at its "end" (`lean` up
-    or down, not before step `start`), "at" a point (`loose`: near it, where another stands there; `spare`: left out
-    where there is no room), or in the "corner" right of it (in row `row`)."""
+    or down, not before step `start`, `gap` pixels further off; `box`: on paper), "at" a point (`loose`: near it, where
+    another stands there; `spare`: left out where there is no room), or in the "corner" right of it (in row `row`)."""
     return {"key": key, "text": text, "color": color, "traces": traces, "place": place} | more
 
 

@@ -2,7 +2,7 @@
 
 import { fill } from './text.js'
 
-const WHOLE = 7000, LEAST = 40, MOST = 320 // ms: of a whole replay, and of one of its steps
+const PACE = { whole: 7000, least: 40, most: 320 } // ms: of a whole replay, and of one of its steps
 const ICONS = { play: 'M3 2l11 6-11 6z', pause: 'M3 2h4v12H3zM9 2h4v12H9z', back: 'M13 3l-7 5 7 5zM3 3h2v10H3z', forward: 'M3 3l7 5-7 5zM11 3h2v10h-2z' }
 const svg = (name) => `<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`
 
@@ -34,8 +34,8 @@ export class Replay {
   #timer = null
 
   /** `draw(step)`: show that step. */
-  constructor(words, draw) {
-    Object.assign(this, { words, draw })
+  constructor(words, draw, pace = PACE) {
+    Object.assign(this, { words, draw, pace })
     this.root = Object.assign(document.createElement('div'), { className: 'replay' })
     this.root.setAttribute('role', 'group')
     this.root.setAttribute('aria-label', words.player)
@@ -49,10 +49,18 @@ export class Replay {
       const word = button.dataset.by < 0 ? words.step_back : words.step
       button.title = word
       button.setAttribute('aria-label', word)
-      button.onclick = () => { this.pause(); this.#show(this.step + +button.dataset.by) }
+      button.onclick = () => this.go(this.step + +button.dataset.by)
     }
-    this.scrub.oninput = () => { this.pause(); this.#show(+this.scrub.value) }
+    this.scrub.oninput = () => this.go(+this.scrub.value)
     this.#dress()
+  }
+
+  get playing() { return this.#timer !== null }
+
+  /** Hold at a step. */
+  go(step) {
+    this.pause()
+    this.#show(step)
   }
 
   /** Other paths, of so many steps: shown whole, or as far as they are being played or held. */
@@ -65,7 +73,7 @@ export class Replay {
 
   start() {
     if (this.step >= this.steps) this.#show(0)
-    const pace = Math.min(MOST, Math.max(LEAST, WHOLE / this.steps))
+    const { whole, least, most } = this.pace, pace = Math.min(most, Math.max(least, whole / this.steps))
     let next = performance.now() + pace
     const tick = () => {
       const now = performance.now()
