@@ -63,8 +63,7 @@ def tab(browser: Any, server: Server) -> Iterator[Open]:
 
 def lecture(tab: Open) -> tuple[Tab, str]:
     """A lecturer with an open room, and its code."""
-    lecturer = tab(f"why?{SMALL}")
-    lecturer.page.get_by_role("link", name="Explore").click()
+    lecturer = tab(f"explore?{SMALL}")
     lecturer.drawn()
     lecturer.click(".st-key-open_room button")
     code = lecturer.text(".st-key-room_join p.code")
@@ -75,7 +74,7 @@ def lecture(tab: Open) -> tuple[Tab, str]:
 
 
 def ask(lecturer: Tab) -> None:
-    lecturer.click(".st-key-room_menu button, [data-testid=stPopoverButton]:has-text('Room')")
+    lecturer.click(".st-key-room_menu [data-testid=stPopoverButton]")
     lecturer.click(".st-key-room_ask button")
 
 
@@ -137,7 +136,7 @@ def test_a_student_takes_the_run_and_leaves_the_lecturer_alone(tab):
     student.page.go_back()
     student.page.wait_for_selector("#stage[data-mode=room]")
     student.drawn()
-    lecturer.click("[data-testid=stPopoverButton]:has-text('Room')")
+    lecturer.click(".st-key-room_menu [data-testid=stPopoverButton]")
     lecturer.click(".st-key-room_close button")
     student.says("#stage .what", "This room is closed")
     lecturer.page.wait_for_selector(".st-key-open_room button")
