@@ -133,7 +133,7 @@ def _panel(here: Room) -> None:
     st.toggle(_("Hide the pictures while they guess"), True, key="room_cover")
     if refused := st.session_state.pop("room_refused", ""):
         st.text(refused)
-    st.button(_("Ask"), key="room_ask", type="primary", on_click=_ask, args=(kind,))
+    st.button(_("Ask"), key="room_ask", on_click=_ask, args=(kind,))
 
 
 def _ask_to_show() -> None:

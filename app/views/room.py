@@ -54,7 +54,7 @@ def _join(written: str) -> None:
             st.text(text.format(code=written.strip()[:20], n=LENGTH, letters=" ".join(LETTERS)))
         with st.form("join_form", border=False):
             st.text_input(_("Code of the room"), key="join_code", max_chars=20, autocomplete="off")
-            st.form_submit_button(_("Watch"), type="primary", on_click=_enter)
+            st.form_submit_button(_("Watch"), on_click=_enter)
 
 
 def _enter() -> None:

@@ -57,6 +57,7 @@ class Host {
     const { root, room, data: { words, code, join } } = this, find = (selector) => root.querySelector(selector), q = room?.question
     root.classList.toggle('dark', themeOf(root) === 'dark')
     root.classList.toggle('lecture', document.querySelector('#stage')?.dataset.mode === 'lecture')
+    root.classList.toggle('aside', q?.kind === 'learns') // its answer is in the pictures at the right
     root.dataset.shape = room?.hidden ? 'cover' : q ? 'card' : 'chip'
     find('.code').textContent = code
     find('.join').textContent = fill(words.join, { link: join })
