@@ -7,7 +7,9 @@ import numpy as np
 
 from app.figures import motion_lines, motion_rules, moves, parts
 from app.figures.asked import Asked, Draw, along, even_axis, log_axis
-from app.figures.motion import PHASES, Motion, Position, drawing, first, positions
+from app.figures.credit import percent
+from app.figures.motion import PHASES, Motion, Position, first, positions
+from app.figures.motion_drawing import drawing
 from app.figures.motion_lines import Here, size
 from app.figures.motion_rules import One
 from app.figures.numbers import short, times
@@ -200,7 +202,7 @@ def _clipped(a: Asked) -> str:
         )
     return _(
         "Clipping changes {share} of all components, and turns the gradient: the cosine is <b>{cosine}</b>."
-    ).format(share=motion_rules.percent(m.changed), cosine=short(m.cosine))
+    ).format(share=percent(m.changed), cosine=short(m.cosine))
 
 
 def _back(a: Asked, column: int, t: int) -> str:
@@ -233,7 +235,7 @@ def phases(a: Asked) -> list[dict[str, Any]]:
     ratio = norms[0] - norms[-1]
     factor = m.clipped_norm / m.grad_norm if m.grad_norm else 1.0
     numbers = {
-        "forward": "t = 1…{n}".format(n=m.steps) if m.steps > 1 else "t = 1",
+        "forward": f"t = 1…{m.steps}" if m.steps > 1 else "t = 1",
         "loss": f"L = {short(m.loss)}",
         "backward": f"× {times(ratio)}" if np.isfinite(ratio) else size(float(norms[0])),
         "clip": f"× {short(factor, 2)}",
