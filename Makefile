@@ -1,16 +1,16 @@
 # make run    start the explorer          make test       all tests but the slow ones
 # make lint   style and types             make test-slow  the slow ones: every preset trained, and held to its word
-# make bench  measurements (printed, not judged)
+# make bench  measurements (printed, not judged)   make words  bring the translations up to date with the sources
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := run
-.PHONY: run test test-slow lint bench clean
+.PHONY: run test test-slow lint bench words clean
 
 run: .venv/run.stamp
 	$(BIN)/streamlit run app/main.py
 
 test: .venv/dev.stamp
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 test-slow: .venv/dev.stamp
 	$(BIN)/pytest -m slow --timeout 1200
@@ -22,6 +22,9 @@ lint: .venv/dev.stamp
 
 bench: .venv/dev.stamp
 	set -e; for script in tests/benchmarks/[a-z]*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; done
+
+words: .venv/run.stamp
+	$(BIN)/python -m app.messages
 
 clean:
 	rm -rf .venv

@@ -15,7 +15,7 @@ import engine
 from app import link, session, settings
 from app.settings import NAMES, NEEDS, RANGES
 from app.views import presets
-from app.words import _
+from app.words import N_, _, listed
 from engine.rows import Row
 
 
@@ -35,19 +35,19 @@ class Control:
 
 def _names(field: str, group: str, table: Any = None, **more: Any) -> Control:
     def label(name: str) -> str:
-        return _(table[name].label) if table else name
+        return _(table[name].label, field) if table else name
 
-    labels = [label(name) for name in NAMES[field]]
+    labels = [table[name].label if table else name for name in NAMES[field]]
     few = len(labels) <= 4 and len("".join(labels)) <= 16
     widget = "segments" if few and field not in settings.OPTIONAL else "list"
     return Control(field, group, widget, NAMES[field], label, table, **more)
 
 
 def _slider(field: str, group: str, *options: Any, none: str = "", zero: str = "", **more: Any) -> Control:
-    """`none`, `zero`: the words for these values."""
+    """`none`, `zero`: the words for these values, as message ids."""
 
     def label(value: Any) -> str:
-        return none if value is None else zero if zero and value == 0 else number(value)
+        return _(none) if value is None else _(zero) if zero and value == 0 else number(value)
 
     return Control(field, group, "slider", options, more.pop("label", label), **more)
 
@@ -63,15 +63,15 @@ def number(value: float) -> str:
     return re.sub(r"e([+-])0", r"e\1", f"{value:g}" if float(f"{value:g}") == value else str(value)).replace("e+", "e")
 
 
-NETWORK, START, TASK, TRAINING = "Network", "Start", "Task", "Training"
-REGULARISATION, STOP = "Regularisation", "Stop"
+NETWORK, START, TASK, TRAINING = N_("Network"), N_("Start"), N_("Task"), N_("Training")
+REGULARISATION, STOP = N_("Regularisation"), N_("Stop")
 CONTROLS = (
     _names("cell", NETWORK, engine.CELLS),
     _switch("reset_after", NETWORK, more=True, hides=True),
     Control("num_layers", NETWORK, "segments", (1, 2, 3, 4)),
     _slider("hidden_size", NETWORK, 2, 4, 8, 16, 32, 64, 128, 256),
     _names("nonlinearity", NETWORK, engine.ACTIVATIONS),
-    _slider("embedding_dim", NETWORK, None, 2, 5, 10, 20, 50, 100, 200, none=_("one-hot"), more=True),
+    _slider("embedding_dim", NETWORK, None, 2, 5, 10, 20, 50, 100, 200, none=N_("one-hot"), more=True),
     _names("init", START, engine.INITS),
     _slider("gain", START, *(n / 20 for n in range(61)), label="{:.2f}".format),
     _slider("forget_bias", START, *(n / 2 for n in range(-4, 13))),
@@ -82,7 +82,7 @@ CONTROLS = (
     _slider("batch_size", TASK, 1, 2, 4, 8, 10, 16, 32, 64, 128, 256),
     _names("batching", TASK, engine.BATCHINGS, more=True),
     _slider(
-        "train_size", TASK, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, None, none=_("endless"), more=True,
+        "train_size", TASK, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, None, none=N_("endless"), more=True,
     ),
     _names("loss", TASK, engine.LOSSES, more=True, hides=True),
     _names("optimizer", TRAINING, engine.OPTIMIZERS),
@@ -100,19 +100,19 @@ CONTROLS = (
         more=True, hides=True,
     ),
     _slider("schedule_factor", TRAINING, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.9, 1.0, more=True, hides=True),
-    _slider("tbptt", TRAINING, 1, 2, 5, 10, 20, 50, 100, 200, 500, None, none=_("full"), more=True),
-    _slider("weight_decay", REGULARISATION, 0.0, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, zero=_("off"), more=True),
-    _slider("dropout", REGULARISATION, *(n / 10 for n in range(10)), zero=_("off"), more=True),
+    _slider("tbptt", TRAINING, 1, 2, 5, 10, 20, 50, 100, 200, 500, None, none=N_("full"), more=True),
+    _slider("weight_decay", REGULARISATION, 0.0, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, zero=N_("off"), more=True),
+    _slider("dropout", REGULARISATION, *(n / 10 for n in range(10)), zero=N_("off"), more=True),
     _switch("variational_dropout", REGULARISATION, more=True, hides=True),
-    _slider("omega", REGULARISATION, 0.0, 0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, zero=_("off"), more=True),
+    _slider("omega", REGULARISATION, 0.0, 0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, zero=N_("off"), more=True),
     _slider(
         "stop_steps", STOP, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, None,
-        none=_("never"), more=True,
+        none=N_("never"), more=True,
     ),
     _slider(
-        "stop_loss", STOP, None, 1e-6, 1e-5, 1e-4, 1e-3, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, none=_("never"), more=True,
+        "stop_loss", STOP, None, 1e-6, 1e-5, 1e-4, 1e-3, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, none=N_("never"), more=True,
     ),
-    _slider("patience", STOP, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, None, none=_("never"), more=True),
+    _slider("patience", STOP, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, None, none=N_("never"), more=True),
 )  # fmt: skip
 BY_FIELD = {control.field: control for control in CONTROLS}
 GROUPS = tuple(dict.fromkeys(control.group for control in CONTROLS))
@@ -152,7 +152,7 @@ def _head(group: str, more: list[Control], changed: list[str]) -> bool:
                 type="tertiary",
                 icon=":material/expand_less:" if group in opened else ":material/expand_more:",
                 icon_position="right",
-                help=", ".join(_title(control.field) for control in more),
+                help=listed(_title(control.field) for control in more),
                 on_click=_toggle,
                 args=(group, group not in opened),
             )
@@ -198,11 +198,12 @@ def _written(control: Control, value: Any) -> str:
 
 def _help(control: Control) -> str:
     """What the control is for, what its present choice does, when it applies, and whether training goes on."""
-    said = [_plain(_(engine.Experiment.model_fields[control.field].description or ""))]
+    about = engine.Experiment.model_fields[control.field].description or ""
+    said = [_plain(_(about))]
     row = control.table.get(st.session_state[control.field]) if control.table else None
     if row is not None:
-        source = f" ({_plain(row.source)})" if row.source else ""
-        said.append(f"**{_plain(_(row.label))}**: {_plain(_(row.meaning))}{source}")
+        source = _plain(_(" ({source})").format(source=_(row.source))) if row.source else ""
+        said.append(f"**{_plain(_(row.label, control.field))}**: {_plain(_(row.meaning))}{source}")
     if control.field in NEEDS:
         said.append(_plain(_(NEEDS[control.field].words)))
     if control.field in engine.LIVE:

@@ -1,6 +1,7 @@
 """The curves of a run: the engine's history, and the pass at the current weights as their last entry."""
 
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 
@@ -12,11 +13,12 @@ from engine.clipping import global_norm
 class Curves:
     """A run up to `reached`, as read-only arrays; the pass at the current weights is their last entry."""
 
-    loss: np.ndarray  # (reached+1,), like the next four
+    loss: np.ndarray  # (reached+1,), like the next five
     validation: np.ndarray
     grad_norm: np.ndarray
     clipped: np.ndarray
     lr: np.ndarray
+    examples: np.ndarray  # sequences seen by the updates up to and with that of the step; NaN at the last
     rows: np.ndarray  # (n, L, T) log10 norms
     rows_at: np.ndarray  # (n,)
     diverged: tuple[int, str] | None
@@ -30,10 +32,10 @@ class Curves:
 def curves_of(trainer: engine.Trainer, trace: engine.Trace | None, validation: float) -> Curves:
     """The history, and the pass and validation at the current weights as its last entry; None: divergence ended it."""
     h = trainer.history
-    parts = [h.loss, h.validation_loss, h.grad_norm, h.clipped, h.lr]
+    parts = [h.loss, h.validation_loss, h.grad_norm, h.clipped, h.lr, h.examples]
     rows, at = h.log10_grad_norms, h.grad_norms_at
     if trace is not None:
-        now = trace.loss, validation, trace.grad_norm, _clipped(trainer.experiment, trace), trainer.lr
+        now = trace.loss, validation, trace.grad_norm, _clipped(trainer.experiment, trace), trainer.lr, nan
         parts = [np.append(part, value) for part, value in zip(parts, now, strict=True)]
         rows, at = np.concatenate([rows, trace.log10_grad_norms[None]]), np.append(at, trainer.step)
     elif h.diverged_at is not None:  # updates may have gone on after the pass that was not finite
@@ -41,9 +43,9 @@ def curves_of(trainer: engine.Trainer, trace: engine.Trace | None, validation: f
         parts, rows, at = [part[h.at < n] for part in parts], rows[at < n], at[at < n]
     for array in (*parts, rows, at):
         array.flags.writeable = False
-    loss, validation_loss, grad_norm, clipped, lr = parts
+    loss, validation_loss, grad_norm, clipped, lr, examples = parts
     diverged = None if h.diverged_at is None else (h.diverged_at, str(h.diverged_tensor))
-    return Curves(loss, validation_loss, grad_norm, clipped, lr, rows, at, diverged, h.changes)
+    return Curves(loss, validation_loss, grad_norm, clipped, lr, examples, rows, at, diverged, h.changes)
 
 
 def _clipped(e: engine.Experiment, trace: engine.Trace) -> float:

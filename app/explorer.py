@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from app import controls, session
-from app.views import explore, motion, small, why
+from app.views import explore, language, motion, small, why
 from app.words import _
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -33,6 +33,7 @@ st.html(ASSETS / "chrome.css")
 st.html(f"<script>{(ASSETS / 'keys.js').read_text()}</script>", unsafe_allow_javascript=True)
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
 
+language.draw()
 if page.url_path == "small":
     small.controls()
 else:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 import engine
 from app import settings
 from app.settings import DEFAULTS, FIELDS
-from app.words import _
+from app.words import _, sentences
 from engine.data import FEWEST_SEQUENCES
 
 PRESET = "preset"
@@ -47,7 +47,9 @@ def read(query: Mapping[str, Iterable[str]]) -> Link:
     for name, texts in given.items():
         if name not in FIELDS:
             complaints.append(
-                _("The link says {name}, which is not a setting.").format(name=_quote(name)) + _nearest(name, FIELDS)
+                sentences(
+                    _("The link says {name}, which is not a setting.").format(name=_quote(name)), _nearest(name, FIELDS)
+                )
             )
             continue
         instead = settings.write(values[name])
@@ -79,15 +81,17 @@ def _preset(texts: list[str], complaints: list[str]) -> str:
     if len(texts) == 1 and (texts[0] in engine.PRESETS or not texts[0]):
         return texts[0]
     complaints.append(
-        _("The link says preset = {text}, which does not exist.").format(text=_quote(", ".join(texts)))
-        + _nearest(texts[0], engine.PRESETS)
+        sentences(
+            _("The link says preset = {text}, which does not exist.").format(text=_quote(", ".join(texts))),
+            _nearest(texts[0], engine.PRESETS),
+        )
     )
     return ""
 
 
 def _nearest(text: str, names: Iterable[str]) -> str:
     found = get_close_matches(text[:40], names, n=1)
-    return " " + _("The nearest is {name}.").format(name=found[0]) if found else ""
+    return _("The nearest is {name}.").format(name=found[0]) if found else ""
 
 
 def _fitting(values: dict[str, Any], preset: str, complaints: list[str]) -> dict[str, Any]:
@@ -100,7 +104,7 @@ def _fitting(values: dict[str, Any], preset: str, complaints: list[str]) -> dict
         try:
             experiment(values)
         except ValueError as refused:
-            complaints.append(f"{refused} {instead}")
+            complaints.append(sentences(str(refused), instead))
             values = values | {field: base(preset)[field] for field in fields}
     return values
 
@@ -116,15 +120,13 @@ def experiment(values: Mapping[str, Any]) -> engine.Experiment:
     """The experiment with those of these values that count. Raises ValueError with a sentence for readers."""
     counting = settings.effective({**DEFAULTS, **values})
     if counting["batching"] == "full" and counting["train_size"] is None:
-        raise ValueError(
-            _(
-                "A full batch is a whole training set, and this one is endless: choose a size under “{title}” first."
-            ).format(title=_(engine.Experiment.model_fields["train_size"].title or ""))
-        )
+        title = engine.Experiment.model_fields["train_size"].title or "train_size"
+        text = _("A full batch is a whole training set, and this one is endless: choose a size under “{title}” first.")
+        raise ValueError(text.format(title=_(title)))
     try:
         e = engine.Experiment(**counting)
     except ValidationError as error:
-        raise ValueError(" ".join(_sentence(detail) for detail in error.errors())) from None
+        raise ValueError(sentences(*map(_sentence, error.errors()))) from None
     _check_work(e)
     _check_data(e)
     return e

@@ -19,7 +19,7 @@ from app.pool import Pool
 from app.snapshot import Snapshot, axis_end
 from app.training import LAST_STEP, Past, Training
 from app.watching import Watcher, Watching
-from app.words import N_, Said
+from app.words import N_, Said, _
 
 SPEEDS = (4, 20, 0)  # steps a second; 0: as fast as it can
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class Run:
         self.version = 0  # counts everything that could change a picture
         self._experiment: engine.Experiment | None = None  # what is wanted
         self._begin_with: engine.Experiment | None = None  # the same, until work() has begun with it,
+        self._start: engine.Checkpoint | None = None  # where that one begins; None: at step 0
         self._change_to: engine.Experiment | None = None  # or until work() has changed the running one to it
         self._begins = False  # is it to begin, or beginning? Then no change of settings can go into the run before
         self._setting = 0  # counts configure(), so that a browser can tell which picture answers which control
@@ -72,8 +73,27 @@ class Run:
                 self._goal = self._show = None
         self._pool.wake(self)
 
-    def _want(self, e: engine.Experiment | None) -> None:
-        self._begin_with, self._change_to, self._begins = e, None, True
+    def start_from(self, c: engine.Checkpoint) -> None:
+        """Go on from a checkpoint, and rest there. ValueError where it has more steps than a run here may have."""
+        if c.step > LAST_STEP or len(c.history.at) != c.step:
+            allowed = _("a run of up to {most} steps").format(most=f"{LAST_STEP:,}")
+            raise ValueError(_("step {step}: allowed is {allowed}.").format(step=f"{c.step:,}", allowed=allowed))
+        self._watching.use()
+        with self._lock:
+            self._experiment = c.experiment
+            self._setting += 1
+            self._playing, self._goal, self._show = False, None, None
+            self._want(c.experiment, c)
+        self._tell()
+        self._pool.wake(self)
+
+    def checkpoint(self, step: int | None = None) -> engine.Checkpoint | None:
+        """The run at the kept step nearest to `step` (None: the newest); None before the first pass."""
+        training = self._training
+        return training.checkpoint(step) if training else None
+
+    def _want(self, e: engine.Experiment | None, start: engine.Checkpoint | None = None) -> None:
+        self._begin_with, self._start, self._change_to, self._begins = e, start, None, True
         self._settled.clear()
 
     def play(self) -> None:
@@ -149,7 +169,7 @@ class Run:
         """No more work; and the memory is free at once, whoever still holds the run (a page that was closed may)."""
         with self._lock:
             self._closed = True
-            self._playing, self._goal, self._begin_with, self._training = False, None, None, None
+            self._playing, self._goal, self._begin_with, self._start, self._training = False, None, None, None, None
         for look in list(self.looks.values()):
             look.let_go()
         self.looks.clear()
@@ -231,9 +251,10 @@ class Run:
         try:
             with self._lock:
                 begin, change, setting = self._begin_with, self._change_to, self._setting
+                start = self._start if begin is not None else None
                 self._begin_with = None
             if begin is not None and not self._compiling(begin):
-                self._begin(begin, setting)
+                self._begin(begin, setting, start)
             elif begin is None and change is not None and not self._compiling(change):
                 self._change(change, setting)
             return self._train()
@@ -278,8 +299,8 @@ class Run:
         self._compiler.want(e, done)
         return True
 
-    def _begin(self, e: engine.Experiment, setting: int) -> None:
-        training = Training(e)
+    def _begin(self, e: engine.Experiment, setting: int, start: engine.Checkpoint | None = None) -> None:
+        training = Training(e, start)
         with self._lock:
             if self._closed:
                 return
@@ -288,7 +309,7 @@ class Run:
             if training.ended:
                 self._playing, self._goal = False, None
             if self._begin_with is None:
-                self._begins = False
+                self._begins, self._start = False, None
                 self._settled.set()
         self._tell()
 

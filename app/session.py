@@ -6,11 +6,13 @@ controls decide, and the link follows them. Whatever was chosen, by whatever way
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+import engine
 from app import link, settings, small, words
 from app.history import Choice, History
 from app.registry import RUNS
@@ -142,6 +144,22 @@ def run() -> Run:
     state.token = found.token
     found.configure(state.experiment)
     return found
+
+
+def start_from(c: engine.Checkpoint) -> None:
+    """The visitor's run goes on from a checkpoint, and the controls say its settings. For callbacks.
+
+    Raises ValueError with a sentence where this server does not allow the experiment.
+    """
+    values = c.experiment.model_dump()
+    e = link.experiment(values)
+    command()
+    state = st.session_state
+    _set("", {field: values[field] for field in FIELDS})
+    state.refusal, state.experiment = None, e
+    found = RUNS.get(state.get("token")) or RUNS.open()
+    state.token = found.token
+    found.start_from(replace(c, experiment=e))
 
 
 def changes() -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from annotated_types import Ge, Gt, Le, Lt
 
 import engine
-from app.words import _
+from app.words import _, listed
 from engine.experiment import CHOICES, SWITCHES
 
 Values = Mapping[str, Any]
@@ -153,7 +153,7 @@ def cast(field: str, value: Any) -> Any:
 
 def allowed(field: str) -> str:
     """What a link may say, in words."""
-    words = ", ".join(NAMES[field]) if field in NAMES else "true, false" if field in SWITCHES else str(RANGES[field])
+    words = listed(NAMES[field]) if field in NAMES else "true, false" if field in SWITCHES else str(RANGES[field])
     return _("none, or {words}").format(words=words) if field in OPTIONAL else words
 
 

@@ -17,7 +17,7 @@ from app.figures.one_unit import U_SPAN, Unit, grid
 from app.figures.one_unit import W_SPAN as UNIT_SPAN
 from app.figures.small import SMALL
 from app.settings import Range
-from app.words import _
+from app.words import _, listed
 
 Values = Mapping[str, Any]
 STEPS = {"one": 40, "two": 25}  # of the state: until it has come to rest, and little more
@@ -38,7 +38,7 @@ class Field:
         return value in self.range if self.range else value in self.options
 
     def allowed(self) -> str:
-        return str(self.range) if self.range else ", ".join(self.options)
+        return str(self.range) if self.range else listed(self.options)
 
 
 def _number(label: str, default: float, low: float, high: float, meaning: str, **more: Any) -> Field:

@@ -9,6 +9,7 @@ import numpy as np
 import engine
 from app.kept import Weights
 from app.shown import Shown
+from app.words import N_
 
 
 def axis_end(reached: int) -> int:
@@ -62,7 +63,7 @@ class Snapshot:
     @property
     def theory_fails(self) -> str:
         """The assumption of the theory that does not hold at the step drawn, as a message id; "": all do."""
-        return self.theory_note or ("not for a trained network" if self.drawn > 0 else "")
+        return self.theory_note or (N_("not for a trained network") if self.drawn > 0 else "")
 
     @property
     def memory_length(self) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import isnan
 
 import engine
+from app.checkpoints import VALIDATE_EVERY, checkpoint_of
 from app.curves import Curves, curves_of
 from app.kept import WEIGHTS_BUDGET, Kept, Moment, Radii, Weights, moment_of, weights_of
 from app.snapshot import Snapshot
@@ -45,12 +46,13 @@ class Past:
 
 
 class Training:
-    """Made with the first pass done. All methods but `snapshot` belong to one thread at a time."""
+    """Made with the first pass done. All methods but `snapshot` and `checkpoint` belong to one thread at a time."""
 
-    def __init__(self, e: engine.Experiment) -> None:
-        self.first = e  # what it began with
+    def __init__(self, e: engine.Experiment, start: engine.Checkpoint | None = None) -> None:
+        """`start`: the run of `e` goes on from there."""
+        self._first, self._start = e, start  # what it began with
         self._changed: list[tuple[int, engine.Experiment]] = []  # and what was changed since, at which step
-        self._trainer = engine.Trainer(e)
+        self._trainer = engine.Trainer(e, VALIDATE_EVERY) if start is None else engine.Trainer.resume(start)
         trace, theory, task = self._trainer.trace(), engine.mean_field(e), engine.TASKS[e.task]
         self._baseline, self._baseline_label = task.baseline(e), task.baseline_label
         references = ((label, losses.get(e.loss_name)) for label, losses in task.references.items())
@@ -59,13 +61,15 @@ class Training:
         self._worked = self._cost = 0.0
         self._recorded = time.monotonic()
         validation = self._trainer.validation_loss()
-        self._trainer.seconds = 0.0  # the first pass loads kernels, which is no cost of this training
-        self._radii = Radii.of(e, 0, trace)
+        # The first pass loads kernels, which is no cost of this training.
+        self._trainer.seconds = 0.0 if start is None else start.seconds
+        self._radii = Radii.of(e, self.step, trace)
         moment = moment_of(self._trainer, trace, validation, self._radii, None)
         curves, weights = (
             curves_of(self._trainer, trace, validation),
             Kept((weights_of(self._trainer, trace),), WEIGHTS_BUDGET),
         )
+        self._at_step_0 = curves.rows[0]
         self.past = Past(curves, Kept((moment,)), weights, e, self._trainer.stopped)
 
     @property
@@ -135,16 +139,24 @@ class Training:
         """With the step before the first non-finite number, computed again when it was not kept."""
         if step <= kept.newest.step or self._worked > REPLAY:
             return kept, weights
-        again = engine.Trainer(self.first, validate_every=0)
+        again = (
+            engine.Trainer(self._first, validate_every=0) if self._start is None else engine.Trainer.resume(self._start)
+        )
         for at, e in self._changed:
-            if at <= step:
+            if again.step <= at <= step:
                 again.advance(at - again.step)
                 again.change(e)
         again.advance(step - again.step)
         trace = again.trace()
-        radii = Radii.of(self.first, step, trace)
+        radii = Radii.of(self._first, step, trace)
         moment = moment_of(again, trace, again.validation_loss(), radii, kept.newest)
         return kept.add(moment), weights.add(weights_of(again, trace))
+
+    def checkpoint(self, step: int | None) -> engine.Checkpoint:
+        """The run at the kept step nearest to `step` (None: the newest); at the last that has numbers of a lost one."""
+        past = self.past
+        weights = past.weights.newest if step is None else past.weights.nearest(step)
+        return checkpoint_of(past.curves, weights, past.kept.nearest(weights.step).seconds)
 
     def snapshot(self, step: int | None, layer: int) -> Snapshot:
         """All that a picture of `step` (None: the newest) needs."""
@@ -161,7 +173,7 @@ class Training:
             layer=layer,
             now=moment.log10_norms,
             flow=moment.flow,
-            start=past.kept.first.log10_norms,
+            start=self._at_step_0,
             hidden=moment.hidden,
             marks=moment.marks,
             loss=past.curves.loss,

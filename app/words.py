@@ -4,7 +4,7 @@ Message ids are English sentences with named placeholders. A table holds them ma
 are drawn: only then is it known who reads. No Streamlit in here; a page says by `ask` how to find its reader.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -37,14 +37,30 @@ def ask(reader: Callable[[], str | None]) -> None:
     _asked.append(reader)
 
 
-def _(message: str) -> str:
-    """The message in the reader's language."""
-    return _catalogue(language()).get(message, message)
+def _(message: str, context: str = "") -> str:
+    """The message in the reader's language. `context`: of a word that means several things, which of them is meant."""
+    catalogue = _catalogue(language())
+    return (context and catalogue.get((context, message))) or catalogue.get(message, message)
 
 
 def N_(message: str) -> str:
     """Marks a message id for the catalogues; it is translated where it is drawn."""
     return message
+
+
+def listed(items: Iterable[str]) -> str:
+    """One thing after the other, as the reader's language writes a list."""
+    return _(", ").join(items)
+
+
+def clauses(items: Iterable[str]) -> str:
+    """One clause after the other, in one sentence."""
+    return _("; ").join(items)
+
+
+def sentences(*said: str) -> str:
+    """One sentence after the other; Chinese leaves no room between them."""
+    return ("" if language() == "zh" else " ").join(filter(None, said))
 
 
 class Said:
@@ -62,10 +78,12 @@ class Said:
 
 
 @cache
-def _catalogue(name: str) -> dict[str, str]:
+def _catalogue(name: str) -> dict[str | tuple[str, str], str]:
+    """Translations by message id, and by (context, message id)."""
     file = LOCALE / f"{name}.po"
     if not file.exists():
         return {}
     with file.open("rb") as stream:
         found = read_po(stream, locale=name)
-    return {m.id: m.string for m in found if isinstance(m.id, str) and m.id and isinstance(m.string, str) and m.string}
+    said = [m for m in found if isinstance(m.id, str) and m.id and isinstance(m.string, str) and m.string]
+    return {(m.context, str(m.id)) if m.context else str(m.id): str(m.string) for m in said}

@@ -3,8 +3,10 @@
 from engine.activations import ACTIVATIONS
 from engine.batching import BATCHINGS
 from engine.cells import CELLS
+from engine.checkpoint import Checkpoint, load_checkpoint
 from engine.clipping import CLIPS
 from engine.experiment import Experiment
+from engine.foreign import Loaded, load_weights, save_weights, torch_gradients
 from engine.generate import generate
 from engine.initializers import INITS
 from engine.instruments.cliff import Cliff, Descent, cliff, descend
@@ -35,11 +37,11 @@ from engine.weights import Radius, radii, sigma_max, spectral_radius
 
 __all__ = [
     "ACTIVATIONS", "BATCHINGS", "CELLS", "CLIPS", "INITS", "LIVE", "LOSSES", "OPTIMIZERS", "PRESETS", "SCHEDULES",
-    "TASKS", "Branches", "Change", "Cliff", "Clipped", "Clipping", "Descent", "Experiment", "FloatingPoint", "Floats",
-    "Gate", "Gates", "GradientFlow", "History", "JacobianSpectrum", "Landscape", "Lyapunov", "MeanField", "OneUnit",
-    "Radius", "Recurrent", "Trace", "Trainer", "TwoUnits", "Unrolled", "Update", "Verdict", "WeightGradient", "cliff",
-    "clipping",
-    "descend", "floats", "gates", "generate", "gradient_flow", "is_compiled", "jacobian_spectrum", "landscape",
-    "lyapunov", "mean_field", "one_unit", "one_unit_branches", "probe", "radii", "recurrent_weights", "sigma_max",
-    "spectral_radius", "train", "two_units", "unrolled", "update", "verdict", "warm_up", "weight_gradient_by_step",
+    "TASKS", "Branches", "Change", "Checkpoint", "Cliff", "Clipped", "Clipping", "Descent", "Experiment",
+    "FloatingPoint", "Floats", "Gate", "Gates", "GradientFlow", "History", "JacobianSpectrum", "Landscape", "Loaded",
+    "Lyapunov", "MeanField", "OneUnit", "Radius", "Recurrent", "Trace", "Trainer", "TwoUnits", "Unrolled", "Update",
+    "Verdict", "WeightGradient", "cliff", "clipping", "descend", "floats", "gates", "generate", "gradient_flow", "is_compiled",
+    "jacobian_spectrum", "landscape", "load_checkpoint", "load_weights", "lyapunov", "mean_field", "one_unit",
+    "one_unit_branches", "probe", "radii", "recurrent_weights", "save_weights", "sigma_max", "spectral_radius",
+    "torch_gradients", "train", "two_units", "unrolled", "update", "verdict", "warm_up", "weight_gradient_by_step",
 ]  # fmt: skip

@@ -28,6 +28,14 @@ class Curves:
         self._values[:, self._length] = values
         self._length += 1
 
+    def go_on(self, at: np.ndarray, *curves: np.ndarray) -> None:
+        """Go on from what `arrays` gave."""
+        self._stride = int(at[1]) if len(at) > 1 else 1
+        room = min(256, MOST_ENTRIES)
+        while room < len(at):
+            room *= 2
+        self._replace(np.stack(curves), min(room, MOST_ENTRIES))
+
     def _replace(self, values: np.ndarray, room: int) -> None:
         self._length = values.shape[1]
         self._values = np.full((len(values), room), np.nan)
@@ -45,7 +53,9 @@ class Rows:
     def __init__(self, shape: tuple[int, int]) -> None:
         self._shape, size = shape, 16 * shape[0] * shape[1]
         self._most, self._stride = max(FEWEST_ROWS, min(MOST_ROWS, ROW_BYTES // size)), 1
-        self._kept: list[tuple[int, np.ndarray, np.ndarray]] = []
+        self._kept: list[
+            tuple[int, np.ndarray, np.ndarray | None]
+        ] = []  # (step, norms, exponents), or (step, log10, None)
 
     def add(self, step: int, network: Network) -> None:
         """Those of the network's last pass."""
@@ -61,5 +71,13 @@ class Rows:
         """Their steps, and log10 norms (rows, L, T); copies."""
         if not self._kept:
             return np.zeros(0, np.int64), np.zeros((0, *self._shape))
-        steps, norms, exponents = zip(*self._kept, strict=True)
-        return np.array(steps), log10_of(np.stack(norms), np.stack(exponents))
+        log10 = np.stack([norms for _, norms, _ in self._kept])
+        new = [exponents is not None for _, _, exponents in self._kept]
+        if any(new):
+            log10[new] = log10_of(log10[new], np.stack([each for _, _, each in self._kept if each is not None]))
+        return np.array([step for step, _, _ in self._kept]), log10
+
+    def go_on(self, at: np.ndarray, log10: np.ndarray) -> None:
+        """Go on from what `arrays` gave."""
+        self._kept = [(int(step), row, None) for step, row in zip(at, log10, strict=True)]
+        self._stride = int(at[1]) if len(at) > 1 else 1

@@ -5,12 +5,13 @@ from time import perf_counter
 import numpy as np
 
 from engine import updating
+from engine.checkpoint import Checkpoint
 from engine.data import batches, dropout_masks, validation_batches
 from engine.experiment import Experiment, check_experiment
 from engine.generate import generate
 from engine.network import Network
 from engine.optimizers import OPTIMIZERS
-from engine.parameters import frozen
+from engine.parameters import frozen, load
 from engine.passes import Pass, run_pass
 from engine.record import Curves, Rows
 from engine.tasks import TASKS
@@ -57,6 +58,50 @@ class Trainer:
         self._schedule_since = 0
         self._best, self._measured = (float("inf"), 0), 0  # least validation loss and its step; the last one's step
         self.examples = 0
+
+    @classmethod
+    def resume(cls, c: Checkpoint, threads: int = 1) -> "Trainer":
+        """A trainer that goes on from a checkpoint, bit by bit as the one that made it would."""
+        if not isinstance(c, Checkpoint):
+            raise ValueError(f"checkpoint: {c!r:.80}; allowed: what Trainer.checkpoint or load_checkpoint gave")
+        new, h = cls(c.experiment, c.validate_every, threads), c.history
+        load(new._parameters, c.state_dict)
+        new._state[...] = c.optimizer_state
+        new.step, new.seconds, new.examples, new._batches = c.step, c.seconds, c.examples, batches(c.experiment, c.step)
+        if c.step:
+            new._curves.go_on(h.at, h.loss, h.validation_loss, h.lr, h.grad_norm, h.clipped, h.examples)
+            new._rows.go_on(h.grad_norms_at, h.log10_grad_norms)
+        new._loss, new._best, new._measured, new._changes = c.last_loss, c.best, c.measured, h.changes
+        new._schedule_since = c.schedule_since
+        if h.diverged_at is not None:
+            new._diverged = h.diverged_at, str(h.diverged_tensor)
+        return new
+
+    def checkpoint(self) -> Checkpoint:
+        """The run as it is now: to go on from there later, elsewhere, or twice; see Checkpoint.save.
+
+        >>> import engine
+        >>> t = engine.Trainer(engine.Experiment(hidden_size=8, seq_length=10))
+        >>> t.advance(5)
+        >>> again = engine.Trainer.resume(t.checkpoint())
+        >>> t.advance(5); again.advance(5)
+        >>> bool((t.history.loss == again.history.loss).all())
+        True
+        """
+        return Checkpoint(
+            experiment=self.experiment,
+            step=self.step,
+            state_dict=self.state_dict,
+            optimizer_state=self.optimizer_state,
+            history=self.history,
+            validate_every=self._validate_every,
+            schedule_since=self._schedule_since,
+            examples=self.examples,
+            seconds=self.seconds,
+            last_loss=self._loss,
+            best=self._best,
+            measured=self._measured,
+        )
 
     def advance(self, steps: int = 1) -> None:
         """Make `steps` updates, fewer where a stop rule of the experiment ends them (see `stopped`).

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # folder or file: top-level packages it may import, beside the standard library and its own package
 ALLOWED = {
-    "engine": {"numpy", "numba", "llvmlite", "scipy", "pydantic", "pydantic_core", "engine"},
+    "engine": {"numpy", "numba", "llvmlite", "scipy", "pydantic", "pydantic_core", "safetensors", "engine"},
     "app/figures": {"numpy", "plotly", "engine", "app"},
     "app/snapshot.py": {"numpy", "engine", "app"},
     "app/frames.py": {"numpy", "engine", "app"},

@@ -269,6 +269,15 @@ def test_names_of_powers_stand_on_their_lines_and_in_the_picture(case):
             assert np.interp(said["at"][0], line["x"], line["y"]) == pytest.approx(said["at"][1], abs=1e-4)
 
 
+def test_a_mean_that_few_sequences_carry_is_told_from_the_typical_one():
+    """ReLU: three of 32 sequences explode and carry the batch mean, the typical one neither grows nor dies."""
+    w = weights(nonlinearity="relu", gain=1.6, hidden_size=32, batch_size=32, seq_length=100)
+    assert engine.verdict(engine.probe(w.experiment).log10_grad_norms[0]).kind == "exploding"
+    text = WHY["exponents"].sentence(asked("exponents", w))
+    assert "neither grows nor dies" in text
+    assert "a few sequences with large gradients may carry" in text
+
+
 def test_exponents_are_said_as_factors_too():
     w = CASES["rnn"]
     found = asked("exponents", w).found

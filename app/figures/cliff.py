@@ -12,7 +12,7 @@ from app.figures.numbers import minus, power, short
 from app.figures.palette import Palette
 from app.figures.scales import decades, gaps
 from app.figures.template import Part, across, axis, dots, heatmap, label, layout, line
-from app.words import _
+from app.words import _, sentences
 from engine.instruments.cliff import wall
 
 SWING = 10  # steps at the end that tell whether a path still bounces
@@ -242,10 +242,11 @@ def sentence(a: Walk) -> str:
         text = _("Clipped at {c} it stays, and after {n} steps still bounces between E = {low} and {high}.")
     if left is not None:
         text = _("Clipped at {c} it leaves the picture too, with step {left}.")
-    return f"{said} " + text.format(
+    text = text.format(
         c=short(a.clipped.clip_threshold or 0.0), end=short(float(ends[-1])), n=a.steps, left=left,
         low=short(float(ends.min())), high=short(float(ends.max())),
     )  # fmt: skip
+    return sentences(said, text)
 
 
 def _big(x: float) -> str:

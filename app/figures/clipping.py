@@ -9,7 +9,7 @@ from app.figures.palette import Palette
 from app.figures.parts import here, rows
 from app.figures.scales import gaps, thin
 from app.figures.template import Part, across, axis, label, layout, line, upright
-from app.words import _
+from app.words import _, listed, sentences
 from engine import CLIPS, OPTIMIZERS
 from engine.instruments.clip import STRAIGHT, Clipped
 
@@ -61,7 +61,7 @@ def plane(a: Asked, p: Palette) -> Part:
         end = np.array([other.along, other.across]) * whole
         near = min((float(np.hypot(*(end - one))) for one in drawn), default=0.0) < 0.18 * frame
         if name not in ("none", kind(a)) and 0.2 * frame < float(np.hypot(*end)) < frame and not near:
-            arrow(name, _(CLIPS[name].label), end, p.soft, 1.5)
+            arrow(name, _(CLIPS[name].label, "clip"), end, p.soft, 1.5)
             drawn.append(end)
     side = 0 if turn(c) > 10 else 1
     arrow("g", "<b>g →</b>" if whole > frame else "<b>g</b>", drawn[0], p.gradient, 3, lean=-side)
@@ -100,7 +100,7 @@ def _over_thresholds(a: Asked, p: Palette, of: str) -> tuple[list[Part], list[Pa
     for name in names:
         c = found.rows[name]
         y = _log10(c.norms) if of == "norms" else c.cosines
-        said = _(CLIPS[name].label)
+        said = _(CLIPS[name].label, "clip")
         value = "10<sup>%{y:.2f}</sup>" if of == "norms" else "%{y:.3f}"
         hover = {"hoverinfo": "all", "hovertemplate": f"{said}: {value}<extra></extra>"}
         color, width = (p.gradient, 3.5) if name == mine else (p.soft, 1.5)
@@ -142,8 +142,10 @@ def directions(a: Asked, p: Palette) -> Part:
     least = min([0.0, *(float(np.nanmin(t["y"])) for t in data if np.isfinite(t["y"]).any())])
     ticks = ([0.0, 0.5, 1.0], ["0", "0.5", "1"])
     y_axis = axis(p, (min(-0.03, least - 0.03), 1.06), ticks, grid=True)
-    said = ", ".join(
-        f"{_(CLIPS[name].label)} <b>{short(c.cosine, 2)}</b>" for name, c in a.found[0].rows.items() if name != "none"
+    said = listed(
+        f"{_(CLIPS[name].label, 'clip')} <b>{short(c.cosine, 2)}</b>"
+        for name, c in a.found[0].rows.items()
+        if name != "none"
     )
     meta = {
         "question": _("And how much of its direction?"), "answer": _("cos(g, clip(g)) here: {all}").format(all=said),
@@ -251,8 +253,9 @@ def sentence(a: Asked) -> str:
     turned = _(" and turns it by {n}°.").format(n=f"{turn(c):.0f}") if turn(c) >= 0.5 else _("; its direction stays.")
     text = (longer if c.ratio > 1 else shorter).format(what=said, ratio=short(c.ratio, 2)) + turned
     if OPTIMIZERS[e.optimizer].epsilon is not None:
-        text += " " + _(
+        said = _(
             "{optimizer} divides by the size of past gradients: a factor that is the same at every step changes "
             "nothing, one that changes does."
-        ).format(optimizer=_(OPTIMIZERS[e.optimizer].label))
+        )
+        text = sentences(text, said.format(optimizer=_(OPTIMIZERS[e.optimizer].label)))
     return text

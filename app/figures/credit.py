@@ -10,7 +10,7 @@ from app.figures.numbers import short
 from app.figures.palette import Palette
 from app.figures.scales import MAP_TIMESTEPS, counts, decades, every, gaps, plain, thin
 from app.figures.template import Part, across, axis, dots, heatmap, label, layout, line, upright
-from app.words import _
+from app.words import _, sentences
 from engine import TASKS, GradientFlow, WeightGradient
 
 DECADES = 12  # of the colour scale, at most
@@ -153,14 +153,11 @@ def sentence(a: Asked) -> str:
     ).format(share=percent(beyond[n]), n=n, steps=steps)
     if TASKS[a.experiment.task].every_step:
         return text
-    return (
-        text
-        + " "
-        + _(
-            "The task reads its loss at t = {steps} only, the top row; the rows below show what the same targets, read "
-            "earlier, would have sent back."
-        ).format(steps=steps)
+    only = _(
+        "The task reads its loss at t = {steps} only, the top row; the rows below show what the same targets, read "
+        "earlier, would have sent back."
     )
+    return sentences(text, only.format(steps=steps))
 
 
 def percent(share: float) -> str:

@@ -8,7 +8,7 @@ from app.figures.numbers import minus, short
 from app.figures.palette import Palette
 from app.figures.scales import gaps, thin
 from app.figures.template import Part, across, dots, label, layout, line
-from app.words import _
+from app.words import _, sentences
 
 DEEPEST = -4.0  # nats a step: below it a difference is gone in one step
 
@@ -119,4 +119,12 @@ def sentence(a: Asked) -> str:
             "(e to the largest exponent, λ₁ = {first}), a factor e in {n} steps."
         )
     steps = short(1 / abs(first), 2) if first else "∞"
-    return f"{what.format(factor=short(float(np.exp(first))), first=fixed(first, 3), n=steps)} {without}"
+    said = [what.format(factor=short(float(np.exp(first))), first=fixed(first, 3), n=steps), without]
+    if first <= 2 * error and alone > 0:
+        said.append(
+            _(
+                "So it goes on a typical sequence in the long run; the curve on Explore is a mean over the batch, "
+                "which a few sequences with large gradients may carry."
+            )
+        )
+    return sentences(*said)

@@ -12,7 +12,7 @@ from app.figures.numbers import short
 from app.figures.palette import Palette
 from app.figures.scales import gaps
 from app.figures.template import Part, across, axis, heatmap, label, layout, line, upright
-from app.words import _
+from app.words import _, sentences
 from engine.cells import KINDS
 
 BINS = 40  # of the states' values
@@ -226,7 +226,7 @@ def sentence(a: Asked) -> str:
         what = _("Training moves it away from the edge: λ₁ was {a} at step {m} and is {b} ± {error} at step {n}.")
     said = what.format(a=_value(first), m=first.step, b=_value(last), n=last.step, error=_error(last))
     if _near(last):
-        said += " " + _("That is the edge, within twice its standard error.")
+        said = sentences(said, _("That is the edge, within twice its standard error."))
     return said
 
 

@@ -10,7 +10,7 @@ from app.figures.numbers import power, short
 from app.figures.palette import Palette
 from app.figures.scales import gaps, thin
 from app.figures.template import Part, across, axis, label, layout, line
-from app.words import _
+from app.words import N_, _, sentences
 from engine import Floats
 from engine.instruments.floats import CLASSES, DTYPES
 
@@ -83,7 +83,8 @@ def _whole(x: float) -> str:
 
 
 NAMES = {
-    "normal": "all digits", "subnormal": "digits lost", "zero": "exactly 0", "infinite": "infinite", "nan": "NaN",
+    "normal": N_("all digits"), "subnormal": N_("digits lost"), "zero": N_("exactly 0"), "infinite": N_("infinite"),
+    "nan": "NaN",
 }  # fmt: skip
 MARKS = {"normal": "■", "subnormal": "▨", "zero": "□", "infinite": "■", "nan": "■"}
 
@@ -214,7 +215,7 @@ def sentence(a: Asked) -> str:
     if zeros[0] > zeros[1]:
         text = _("Of all weights {single} have a gradient of exactly 0 in float32, {double} in float64.")
         parts.append(text.format(single=percent(zeros[0]), double=percent(zeros[1])))
-    return " ".join(parts)
+    return sentences(*parts)
 
 
 def _zeros(f: Floats) -> float:

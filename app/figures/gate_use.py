@@ -10,16 +10,16 @@ from app.figures.numbers import short
 from app.figures.palette import Palette
 from app.figures.scales import MAP_TIMESTEPS, every, gaps
 from app.figures.template import Part, across, axis, dots, heatmap, label, layout, line
-from app.words import _
+from app.words import N_, _
 
 ROLES = {
-    ("lstm", "i"): "input gate i: what is written",
-    ("lstm", "f"): "forget gate f: what is kept",
-    ("lstm", "g"): "candidate g: the new",
-    ("lstm", "o"): "output gate o: what is shown",
-    ("gru", "r"): "reset gate r: what the candidate sees",
-    ("gru", "z"): "update gate z: what is kept",
-    ("gru", "n"): "candidate n: the new",
+    ("lstm", "i"): N_("input gate i: what is written"),
+    ("lstm", "f"): N_("forget gate f: what is kept"),
+    ("lstm", "g"): N_("candidate g: the new"),
+    ("lstm", "o"): N_("output gate o: what is shown"),
+    ("gru", "r"): N_("reset gate r: what the candidate sees"),
+    ("gru", "z"): N_("update gate z: what is kept"),
+    ("gru", "n"): N_("candidate n: the new"),
 }
 
 

@@ -10,7 +10,7 @@ from app.figures.scales import decades, grow, log, thin
 from app.figures.template import Part, across, axis, label, layout, line
 from app.figures.training import heads, notes, over_training, training
 from app.snapshot import Snapshot
-from app.words import _
+from app.words import _, clauses, listed
 from engine import TASKS
 
 WINDOW = 10  # validations, over whose time a gap is judged
@@ -40,7 +40,7 @@ def loss(s: Snapshot, p: Palette) -> Part:
     least, most = float(seen.min()), float(seen.max())
     low, high = min(-2.0, grow(least, 1)), max(1.0, grow(most, 4 if most > 2 else 1))
     end: Part = {"place": "end", "start": s.last_finite}
-    named = f"<b>{_('validation')}</b>" + (f", {_('gap')}" if found else "")
+    named = listed([f"<b>{_('validation')}</b>", *([_("gap")] if found else [])])
     labels = [
         label("validation", named, p.loss, [1], **end, lean=1),
         label("training", _("training"), p.loss, [0], **end, lean=-1),
@@ -94,7 +94,9 @@ def _shade(s: Snapshot, p: Palette, measured: np.ndarray) -> list[Part]:
 def _about(s: Snapshot) -> str:
     """All lines in words: beside the picture there may be no room for them."""
     lines = [(s.baseline_label, s.baseline), *s.references]
-    return _("For comparison: {lines}.").format(lines="; ".join(f"{_(name)}: {short(x)}" for name, x in lines))
+    return _("For comparison: {lines}.").format(
+        lines=clauses(_("{what}: {loss}").format(what=_(name), loss=short(x)) for name, x in lines)
+    )
 
 
 def validation_at(s: Snapshot) -> tuple[int, float] | None:
@@ -120,5 +122,5 @@ def _answer(s: Snapshot) -> str:
         text = _("validation <b>{loss}</b>, a gap of <b>{gap}</b> to training")
         text = text.format(loss=short(measured[1]), gap=short(found, 2))
     if s.experiment.schedule != "constant":
-        text += "; " + _("lr now {lr}").format(lr=rate(float(s.lr[s.drawn])))
-    return f"{text}; {guess}"
+        text = clauses([text, _("lr now {lr}").format(lr=rate(float(s.lr[s.drawn])))])
+    return clauses([text, guess])

@@ -12,7 +12,7 @@ from app.figures.palette import Palette
 from app.figures.parts import FAINTEST, NAMES, here, name, rows
 from app.figures.scales import gaps, thin
 from app.figures.template import Part, across, dots, label, layout, line, upright
-from app.words import _
+from app.words import _, listed, sentences
 from engine import OPTIMIZERS, Update
 
 POINTS = 500  # of each kind of weight, evenly by the rank of |g|
@@ -86,7 +86,7 @@ def _points(a: Asked, p: Palette) -> tuple[list[Part], list[Part]]:
         order = there[np.argsort(g[there], kind="stable")]
         if len(order) > POINTS:
             order = order[np.linspace(0, len(order) - 1, POINTS).round().astype(int)]
-        text = ", ".join(dict.fromkeys(NAMES[block.name] for block in own))
+        text = listed(dict.fromkeys(NAMES[block.name] for block in own))
         hover = text + ": |g| 10<sup>%{x:.2f}</sup>, |Δθ| 10<sup>%{y:.2f}</sup><extra></extra>"
         points = dots(gaps(g[order]), gaps(d[order]), color, 5, symbol=symbol, opacity=0.55)
         data.append(points | {"hoverinfo": "all", "hovertemplate": hover})
@@ -148,7 +148,7 @@ def relative(a: Asked, p: Palette) -> Part:
         low, high = short(float(10 ** finite.min()), 2), short(float(10 ** finite.max()), 2)
         text = _("Between <b>{low}</b> and <b>{high}</b> of its own length").format(low=low, high=high)
     if zero:
-        text += _("; {names}: still 0").format(names=", ".join(zero))
+        text += _("; {names}: still 0").format(names=listed(zero))
     figure["layout"]["shapes"].append(upright(USUAL, p.theory, dash="5px,4px"))
     top = figure["layout"]["yaxis"]["range"][1]
     figure["layout"]["meta"]["labels"].append(
@@ -234,10 +234,9 @@ def sentence(a: Asked) -> str:
         hidden = _("The steps hide how small those gradients are.")
         partly = _("The steps hide in part how small those gradients are.")
         shown = _("What has little gradient moves as little.")
-        text += " " + (hidden if seen < 0.3 else partly if seen < 0.8 else shown)
+        text = sentences(text, hidden if seen < 0.3 else partly if seen < 0.8 else shown)
     below = 0.0 if u.epsilon is None else float(np.mean((np.abs(u.gradient) < u.epsilon) & (u.gradient != 0)))
     if below:
-        text += " " + _("{share} of the gradients are below ε = {epsilon}: those it cannot hide.").format(
-            share=percent(below), epsilon=rate(float(u.epsilon or 0))
-        )
+        few = _("{share} of the gradients are below ε = {epsilon}: those it cannot hide.")
+        text = sentences(text, few.format(share=percent(below), epsilon=rate(float(u.epsilon or 0))))
     return text

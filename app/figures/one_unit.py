@@ -11,7 +11,7 @@ from app.figures.numbers import short, times
 from app.figures.palette import Palette
 from app.figures.scales import counts, gaps, plain
 from app.figures.template import Part, axis, dots, label, layout, line, upright
-from app.words import _
+from app.words import _, sentences
 from engine.instruments.one_unit import latch
 
 W_SPAN, U_SPAN = (-4.0, 4.0), (-3.0, 3.0)
@@ -197,11 +197,14 @@ def sentence(a: Unit) -> str:
     if slope is None:
         end = float(o.log10_gradient[-1])
         left = times(end) if np.isfinite(end) else "0"
-        return said + " " + _("From a₀ = {a} a gradient is multiplied by {left} in {n} steps.").format(
-            a=short(float(o.path[0])), left=left, n=a.steps
-        )  # fmt: skip
-    text = _("From a₀ = {a} it comes to a* = {rest}, where every step back multiplies a gradient by {s}")
-    text = text.format(a=short(float(o.path[0])), rest=short(float(o.points[o.reached or 0])), s=short(slope))
+        text = _("From a₀ = {a} a gradient is multiplied by {left} in {n} steps.")
+        return sentences(said, text.format(a=short(float(o.path[0])), left=left, n=a.steps))
+    text, half = _("From a₀ = {a} it comes to a* = {rest}, where every step back multiplies a gradient by {s}."), ""
     if 0 < abs(slope) < 1:
-        text += _(": half of it is gone in {n} steps").format(n=short(np.log(0.5) / np.log(abs(slope)), 2))
-    return f"{said} {text}."
+        text = _(
+            "From a₀ = {a} it comes to a* = {rest}, where every step back multiplies a gradient by {s}: half of it is "
+            "gone in {n} steps."
+        )
+        half = short(np.log(0.5) / np.log(abs(slope)), 2)
+    rest = short(float(o.points[o.reached or 0]))
+    return sentences(said, text.format(a=short(float(o.path[0])), rest=rest, s=short(slope), n=half))

@@ -7,7 +7,7 @@ import engine
 from app.figures.numbers import short
 from app.figures.template import Part
 from app.snapshot import Snapshot
-from app.words import _
+from app.words import _, listed
 
 
 def cost(s: Snapshot) -> str:
@@ -27,7 +27,7 @@ def stopped(s: Snapshot) -> str:
         "patience": _("validation has not improved for {n} steps").format(n=f"{e.patience or 0:,}"),
     }[s.stopped]
     text = _("Stopped at step {n}: {why}. {cost}, {seconds} s of training. To go on, change the rule under Stop.")
-    return text.format(n=f"{s.step:,}", why=why, cost=", ".join(_counted(s)), seconds=_seconds(s))
+    return text.format(n=f"{s.step:,}", why=why, cost=listed(_counted(s)), seconds=_seconds(s))
 
 
 def _counted(s: Snapshot) -> list[str]:

@@ -7,7 +7,7 @@ from app.figures.numbers import power, short
 from app.figures.palette import Palette
 from app.figures.scales import gaps
 from app.figures.template import Part, across, label, layout, line
-from app.words import _
+from app.words import _, listed
 
 DEEPEST = 20.0  # decades below the largest that are shown: the smallest singular values fall without end
 LESS = 0.02  # decades a step, from which a product is called less than its factors
@@ -154,7 +154,7 @@ def _weights(own: list) -> str:
         w = own[0]
         text = _("ρ <b>{rho}</b>, σ<sub>max</sub> <b>{sigma}</b>, non-normality {henrici} (0 to 1)")
         return text.format(rho=short(w.rho), sigma=short(w.sigma), henrici=short(w.henrici, 2))
-    rhos = ", ".join(f"{w.gate} {short(w.rho, 2)}" for w in own)
+    rhos = listed(f"{w.gate} {short(w.rho, 2)}" for w in own)
     return _("‖W<sup>k</sup>‖ of each block of W<sub>hh</sub>; ρ: {rhos}").format(rhos=rhos)
 
 

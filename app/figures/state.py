@@ -7,7 +7,7 @@ from app.figures.palette import Palette
 from app.figures.scales import MAP_TIMESTEPS, MAP_UNITS, counts, every, gaps, plain, round_up
 from app.figures.template import Part, axis, heatmap, layout, timesteps, upright
 from app.snapshot import Snapshot
-from app.words import _
+from app.words import _, clauses
 
 # Where the activation, and with it every cell's state, can go: (least, greatest), None: no bound.
 REACH: dict[str, tuple[float | None, float | None]] = {
@@ -77,5 +77,4 @@ def _answer(s: Snapshot, down: int) -> str:
         note = _("<b>{n} %</b> saturated (h &lt; 0.1 or &gt; 0.9)").format(n=n)
     else:
         note = _("<b>{n} %</b> saturated (|h| &gt; 0.9)").format(n=round(100 * float(np.mean(abs(finite) > 0.9))))
-    text = f"{head}; {note}"
-    return text + "; " + _("dotted: marked inputs") if 0 < len(s.marks) <= MOST_MARKS else text
+    return clauses([head, note, *([_("dotted: marked inputs")] if 0 < len(s.marks) <= MOST_MARKS else [])])

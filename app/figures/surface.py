@@ -11,7 +11,7 @@ from app.figures.numbers import short
 from app.figures.palette import Palette
 from app.figures.scales import Ticks, decades, gaps
 from app.figures.template import Part, dots, heatmap, label, layout, line, upright
-from app.words import _
+from app.words import _, sentences
 from engine import Landscape
 
 DEEP = 8  # decades of the colour scale, at most, from the lowest loss up
@@ -180,4 +180,4 @@ def sentence(a: Asked) -> str:
         text = _("This is a slice: {share} of the run's way lies in it, and the state farthest off is {off} away.")
         share, off = percent(found.share_in_plane), short(float(found.off_plane.max()), 2)
         parts.append(text.format(share=share, off=off))
-    return " ".join(parts)
+    return sentences(*parts)

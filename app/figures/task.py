@@ -11,7 +11,7 @@ from app.figures.sequence import Drawing, classes_at_end, grid, named, numbers, 
 from app.figures.state import MOST_MARKS
 from app.figures.template import Part, axis, layout, timesteps, upright
 from app.snapshot import Snapshot
-from app.words import _
+from app.words import _, sentences
 from engine import TASKS
 
 SPELLED = {"␣": " ", "⏎": " / "}  # how a text is quoted; other symbols as they are named
@@ -29,8 +29,8 @@ def task(s: Snapshot, p: Palette) -> Part:
     if shown.of_classes and not row.every_step:
         classes_at_end(drawing, s, p)
     meta = {
-        "question": _("What is asked, and what does it answer?"), "answer": f"{_(row.meaning)} {_answer(s)}",
-        "about": f"{_(row.meaning)} {_('Source: {source}.').format(source=row.source)}", "x": "t",
+        "question": _("What is asked, and what does it answer?"), "answer": sentences(_(row.meaning), _answer(s)),
+        "about": sentences(_(row.meaning), _("Source: {source}.").format(source=_(row.source))), "x": "t",
         "lines": 3 if row.generates else 2, "labels": drawing.labels, "ticks": {"x": "count", "y": "count"},
     }  # fmt: skip
     marks = [upright(t, p.ink, dash="1px,2px") for t in s.marks] if len(s.marks) <= MOST_MARKS else []
@@ -44,8 +44,8 @@ def _answer(s: Snapshot) -> str:
         return _("No finite answer.")
     said = _numbers(s) if not shown.of_classes else _classes(s) if row.every_step else _class(s)
     if s.lost:
-        said += " " + _("That was at step {n}.").format(n=s.drawn)
-    return said + _free(s)
+        said = sentences(said, _("That was at step {n}.").format(n=s.drawn))
+    return sentences(said, _free(s))
 
 
 def _class(s: Snapshot) -> str:
@@ -90,7 +90,7 @@ def _free(s: Snapshot) -> str:
     if not shown.of_symbols:
         right = shown.targets[shown.free_from - 1 :][: len(shown.free)]
         far = float(np.sqrt(np.nanmean((shown.free - right) ** 2)))
-        text = _(" Dashed, from t = {t}: hearing only itself, off by {off}.")
+        text = _("Dashed, from t = {t}: hearing only itself, off by {off}.")
         return text.format(t=shown.free_from + 1, off=short(far, 2) if isfinite(far) else "∞")
     names = [named(row.symbols, int(n)) for n in shown.free]
     said = "".join(SPELLED.get(n, n) for n in names) if all(len(n) == 1 for n in names) else " ".join(names)

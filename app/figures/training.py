@@ -11,7 +11,7 @@ from app.figures.palette import Palette
 from app.figures.scales import counts, plain
 from app.figures.template import Part, axis, dots, upright
 from app.snapshot import Snapshot
-from app.words import _
+from app.words import _, listed
 from engine.rows import Row
 
 MOST = 60  # marks that are drawn, the newest: a slider that is dragged leaves one at every stop
@@ -63,7 +63,7 @@ def told(s: Snapshot) -> dict[int, str]:
         ends = by_step.setdefault(change.step, {}).setdefault(change.field, [change.before, change.after])
         ends[1] = change.after
     found = {
-        step: ", ".join(
+        step: listed(
             f"{_name(field)} {_value(field, a)} → {_value(field, b)}" for field, (a, b) in fields.items() if a != b
         )
         for step, fields in by_step.items()
@@ -77,7 +77,7 @@ def _name(field: str) -> str:
 
 def _value(field: str, value: Any) -> str:
     if field in TABLES:
-        return _(TABLES[field][value].label)
+        return _(TABLES[field][value].label, field)
     return _("none") if value is None else rate(value) if field == "lr" else short(value)
 
 

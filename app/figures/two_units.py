@@ -9,7 +9,7 @@ from app.figures.one_unit import smooth
 from app.figures.palette import Palette, Stops
 from app.figures.scales import decades, gaps
 from app.figures.template import Part, across, axis, dots, heatmap, label, layout, line
-from app.words import _
+from app.words import _, listed, sentences
 from engine.instruments.two_units import LEAVES, WANDERS
 
 SHARE = (1, 99)  # percentiles that the colour spans: a border is a line of starts far beyond all others
@@ -184,18 +184,18 @@ def sentence(a: engine.TwoUnits) -> str:
     said = _("No resting point stands alone.")
     if kinds:
         counted = [f"{kinds.count(kind)} {_kind(kind)}" for kind in SYMBOLS if kinds.count(kind)]
-        said = _("{n} resting points: {kinds}.").format(n=len(kinds), kinds=", ".join(counted))
+        said = _("{n} resting points: {kinds}.").format(n=len(kinds), kinds=listed(counted))
         if len(kinds) == 1:
             said = _("One resting point, {kind}.").format(kind=_kind(kinds[0]))
     if a.filled:
-        said += " " + _("Others fill a line or an area.")
+        said = sentences(said, _("Others fill a line or an area."))
     wander, leave = (float((a.basins == which).sum()) / total for which in (WANDERS, LEAVES))
     if wander > 0.5 and "stable" not in kinds:
-        said += " " + _("No fixed point is reached: the state goes round, or is still on its way.")
+        said = sentences(said, _("No fixed point is reached: the state goes round, or is still on its way."))
     elif wander > 0.005:
-        said += " " + _("{share} % of the starts reach none of them.").format(share=short(100 * wander, 2))
+        said = sentences(said, _("{share} % of the starts reach none of them.").format(share=short(100 * wander, 2)))
     if leave:
-        said += " " + _("{share} % of the starts leave for infinity.").format(share=short(100 * leave, 2))
+        said = sentences(said, _("{share} % of the starts leave for infinity.").format(share=short(100 * leave, 2)))
     at, steps = reached(a), len(a.path) - 1
     text = _("From the start a gradient is multiplied by {left} in {n} steps.")
     if at is not None:
@@ -203,7 +203,8 @@ def sentence(a: engine.TwoUnits) -> str:
             "From the start it comes to {name}, where |λ| is {s}: a gradient is multiplied by {left} in {n} steps."
         )
     end = float(a.path_gradient[-1])
-    return f"{said} " + text.format(
+    text = text.format(
         name="" if at is None else _letters(a)[at], s=short(float(a.radii[at])) if at is not None else "", n=steps,
         left=_left(end),
     )  # fmt: skip
+    return sentences(said, text)

@@ -7,7 +7,7 @@ from app.figures.loss import validation_at
 from app.figures.numbers import power, short, times
 from app.figures.run import stopped
 from app.snapshot import Snapshot
-from app.words import _
+from app.words import _, sentences
 from engine import TASKS
 
 LEVEL = 0.1  # decades over the whole sequence: less is called no change
@@ -55,7 +55,7 @@ def verdict(s: Snapshot) -> dict[str, str]:
         "none": _("No gradient"),
         "diverged": _("Diverged"),
     }
-    what, why = _learning(s, reaches), stopped(s) or f"{_pace(v)} {_fitted(s, v)}".strip()
+    what, why = _learning(s, reaches), stopped(s) or sentences(_pace(v), _fitted(s, v))
     return {"kind": v.kind, "badge": badges[v.kind], "what": what, "why": why, "rule": _rule()}
 
 
@@ -93,8 +93,8 @@ def _lost(s: Snapshot) -> dict[str, str]:
         text = _("At step {n} the gradient norm was {norm} with nothing to limit it.")
         if s.experiment.clip != "none":
             text = _("At step {n} the gradient norm was {norm} before clipping.")
-        why = text.format(n=s.drawn, norm=short(norm)) + " " + why
-    return {"what": what, "why": why.strip()}
+        why = sentences(text.format(n=s.drawn, norm=short(norm)), why)
+    return {"what": what, "why": why}
 
 
 def _rule() -> str:

@@ -6,9 +6,9 @@ import streamlit as st
 
 from app import session
 from app.views.remember import remembered
-from app.words import _
+from app.words import N_, _
 
-PLANES = {"random": "two random directions", "path": "the run's own plane"}
+PLANES = {"random": N_("two random directions"), "path": N_("the run's own plane")}
 EXTENTS = (0.1, 0.3, 1.0, 3.0)
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 import engine
 from app import session
-from app.words import _
+from app.words import _, clauses, listed
 
 MENU = "presets"  # the key of the menu: whether it is open
 
@@ -27,7 +27,7 @@ def draw(changes: dict[str, str]) -> None:
     state = "changed" if changes else ""
     st.html(f'<p class="meaning {state}" title="{html.escape(_source(now).strip())}"><span>{said}</span></p>')
     with st.container(key="changes", horizontal=True, gap=None):
-        about = html.escape("; ".join(changes.values()))
+        about = html.escape(clauses(changes.values()))
         st.html(f'<p title="{about}" data-count="{history.count}">{html.escape(_said(changes))}</p>')  # keys.js counts
         listed = "\n".join(f"- {change}" for change in changes.values())
         st.button(
@@ -62,10 +62,8 @@ def _row(name: str, now: str) -> None:
         on_click=_choose,
         args=(name,),
     )
-    source = f" ({engine.PRESETS[name].source})" if name else ""
-    st.html(
-        f'<p class="foot">{html.escape(_meaning(name) + source)}</p>'
-    )  # shown while the button before it is pointed at
+    foot = html.escape(_meaning(name) + _source(name))
+    st.html(f'<p class="foot">{foot}</p>')  # shown while the button before it is pointed at
 
 
 def _choose(name: str) -> None:
@@ -85,11 +83,11 @@ def _meaning(name: str) -> str:
 
 def _source(name: str) -> str:
     source = engine.PRESETS[name].source if name else ""
-    return f" ({source})" if source else ""
+    return _(" ({source})").format(source=_(source)) if source else ""
 
 
 def _said(changes: dict[str, str]) -> str:
     """What was changed, in one line that ends where the room does."""
     if len(changes) < 2:
         return next(iter(changes.values()), _("Nothing is changed."))
-    return _("{count} changed: {names}").format(count=len(changes), names=", ".join(changes))
+    return _("{count} changed: {names}").format(count=len(changes), names=listed(changes))

@@ -83,12 +83,12 @@ def chosen_layer(w: Weights) -> int:
     layers = w.experiment.num_layers
     if layers == 1:
         return 0
-    names = [_("layer {n}").format(n=n + 1) for n in range(layers)]
-    with remembered(f"why_layer_{layers}", names[-1]) as key:
+    with remembered(f"why_layer_{layers}", layers - 1) as key:
         chosen = st.segmented_control(
-            _("Layer"), names, required=True, key=key, on_change=session.command, label_visibility="collapsed"
-        )
-    return names.index(chosen or names[-1])
+            _("Layer"), range(layers), format_func=lambda n: _("layer {n}").format(n=n + 1), required=True, key=key,
+            on_change=session.command, label_visibility="collapsed",
+        )  # fmt: skip
+    return layers - 1 if chosen is None else chosen
 
 
 def _look(name: str, held: Held) -> Look:

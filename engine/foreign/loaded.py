@@ -1,0 +1,106 @@
+"""Somebody's own network, as an experiment that fits and weights by our names, for `probe` and every instrument."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.activations import ACTIVATIONS
+from engine.experiment import Experiment
+from engine.foreign import from_keras, from_torch
+from engine.foreign.files import read_arrays
+from engine.foreign.found import Found
+from engine.parameters import frozen
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """`engine.probe(loaded.experiment, loaded.state_dict, inputs, targets)` is a look at it on your data."""
+
+    experiment: Experiment
+    state_dict: Mapping[str, np.ndarray]  # by our names, which are PyTorch's
+    notes: tuple[str, ...]  # what is different from the network that was given
+    _export: Callable[[Mapping[str, np.ndarray]], dict[str, Any]]
+
+    def export(self, state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Weights of ours by the names of the network that was loaded, all else of it unchanged.
+
+        PyTorch: arrays for `module.load_state_dict` (after torch.from_numpy) or `save_weights`; Keras: for each layer's
+        name what its `set_weights` takes. Raises ValueError where that network has no room for a bias that is not 0.
+        """
+        return self._export(state_dict)
+
+
+def load_weights(
+    source: Any, *, recurrent: str | Sequence[str] = (), head: str | None = None, nonlinearity: str = "tanh",
+    **fields: Any,
+) -> Loaded:  # fmt: skip
+    """The recurrent layers, the head and the embedding of a network.
+
+    source: a path to a .safetensors or .npz file, a PyTorch state dict, a torch.nn.Module, or a keras.Model; torch and
+    keras are asked for nothing but what the object itself has. `recurrent`: the names of the recurrent modules, from
+    below, where there are several; `head`: the name of the linear layer that answers, where several could;
+    `nonlinearity`: of a plain RNN in a file or state dict, which does not say it; `fields`: further fields of the
+    experiment (task, loss, lr, …). Raises ValueError that names what does not fit: a bidirectional layer, projections,
+    another cell, layers of different sizes, two candidates for the head.
+
+    >>> import numpy as np, engine
+    >>> rng = np.random.default_rng(0)
+    >>> found = engine.load_weights({
+    ...     "lstm.weight_ih_l0": rng.normal(size=(32, 3)), "lstm.weight_hh_l0": rng.normal(size=(32, 8)),
+    ...     "fc.weight": rng.normal(size=(1, 8)), "fc.bias": np.zeros(1)})
+    >>> found.experiment.cell, found.experiment.hidden_size, found.notes
+    ('lstm', 8, ('The recurrent layers have no biases: here 0.',))
+    >>> t = engine.probe(found.experiment, found.state_dict, rng.normal(size=(20, 4, 3)), np.zeros(4))
+    >>> t.grad_norms.shape
+    (1, 20)
+    """
+    if nonlinearity not in ACTIVATIONS:
+        raise ValueError(f"nonlinearity: {nonlinearity!r}; allowed: {', '.join(ACTIVATIONS)}")
+    found = _find(source, (recurrent,) if isinstance(recurrent, str) else tuple(recurrent), head, nonlinearity)
+    if found.nonlinearity not in ACTIVATIONS:
+        raise ValueError(f"activation: {found.nonlinearity!r}; allowed: {', '.join(ACTIVATIONS)}")
+    first = found.layers[0]
+    dtype = "float64" if first["weight_hh"].dtype == np.float64 else "float32"
+    state = {f"{tensor}_l{layer}": value for layer, each in enumerate(found.layers) for tensor, value in each.items()}
+    hidden = first["weight_hh"].shape[1]
+    notes = list(found.notes)
+    if found.head is None:
+        notes.append("No linear layer after the recurrent ones was found: one output, drawn at random, is read.")
+        bound = 1 / sqrt(hidden)
+        found.head = {"weight": np.random.default_rng(0).uniform(-bound, bound, (1, hidden)), "bias": np.zeros(1)}
+    state |= {f"head.{name}": value for name, value in found.head.items()}
+    more: dict[str, Any] = {}
+    if found.embedding is not None:
+        state["embedding.weight"] = found.embedding
+        more = {"embedding_dim": found.embedding.shape[1], "task": "text"}
+    if len(found.head["bias"]) > 1 and "loss" not in fields and "task" not in fields:
+        more["task"] = "text"
+    if more.get("task"):
+        notes.append("Targets are taken for classes (cross-entropy); loss='mse' reads them as numbers.")
+    e = Experiment(
+        cell=found.kind.removesuffix("_before"),
+        reset_after=found.kind != "gru_before",
+        nonlinearity=found.nonlinearity,
+        hidden_size=hidden,
+        num_layers=len(found.layers),
+        **{"dtype": dtype} | more | fields,
+    )
+    clean = {name: frozen(np.array(value, e.dtype, order="C")) for name, value in state.items()}
+    return Loaded(e, clean, tuple(notes), found.export)
+
+
+def _find(source: Any, recurrent: Sequence[str], head: str | None, nonlinearity: str) -> Found:
+    if from_keras.is_model(source):  # with torch below it, it is a torch module as well
+        return from_keras.of_model(source, recurrent, head)
+    if from_torch.is_module(source):
+        return from_torch.of_module(source, recurrent, head)
+    if isinstance(source, (str, Path)):
+        source = read_arrays(source)
+    if not isinstance(source, Mapping):
+        allowed = "a .safetensors or .npz file, a state dict, a torch module, a keras model"
+        raise ValueError(f"source: {type(source).__name__}; allowed: {allowed}")
+    return from_torch.of_arrays(from_torch.as_arrays(source), nonlinearity, recurrent, head)

@@ -1,0 +1,239 @@
+"""Somebody's own network: what torch and keras compute with it, the engine computes with what it has loaded."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import engine
+
+T, B, I, H = 9, 4, 3, 6
+RNG = np.random.default_rng(3)
+X, Y = RNG.normal(size=(T, B, I)), RNG.normal(size=(B, 1))
+
+
+class Net(nn.Module):
+    """A recurrent layer, and a head on its last output."""
+
+    def __init__(self, layer: nn.Module, outputs: int = 1, bias: bool = True, vocabulary: int = 0) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary, I) if vocabulary else None
+        self.layer = layer
+        self.fc = nn.Linear(H, outputs, bias=bias)
+
+    def forward(self, x):
+        x = x if self.embed is None else self.embed(x)
+        out, _ = self.layer(x)
+        return self.fc(out[:, -1] if self.layer.batch_first else out[-1])
+
+
+def close(a, b, tolerance=1e-10) -> None:
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+LAYERS = {
+    "rnn": (nn.RNN, {}), "relu": (nn.RNN, {"nonlinearity": "relu"}), "lstm": (nn.LSTM, {}), "gru": (nn.GRU, {}),
+    "stacked": (nn.LSTM, {"num_layers": 3}), "no bias": (nn.GRU, {"bias": False}),
+    "batch first": (nn.LSTM, {"batch_first": True}),
+}  # fmt: skip
+
+
+def torchs(name: str) -> tuple[Net, float]:
+    """A network, its loss, and its gradient in place."""
+    layer, options = LAYERS[name]
+    module = Net(layer(I, H, **options), bias=name != "no bias").double()
+    x = torch.from_numpy(X).transpose(0, 1) if module.layer.batch_first else torch.from_numpy(X)
+    loss = nn.functional.mse_loss(module(x), torch.from_numpy(Y))
+    loss.backward()
+    return module, float(loss.detach())
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_torch_module_gives_the_same_loss_and_gradients(name):
+    module, loss = torchs(name)
+    found = engine.load_weights(module)
+    trace = engine.probe(found.experiment, found.state_dict, X, Y)
+    close(trace.loss, loss)
+    for theirs, tensor in module.layer.named_parameters():
+        close(trace.grads[theirs], tensor.grad.numpy())
+    close(trace.grads["head.weight"], module.fc.weight.grad.numpy())
+    assert ("batch_first" in " ".join(found.notes)) == (name == "batch first")
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "npz"])
+def test_a_file_is_the_module_and_back(tmp_path, suffix):
+    module, loss = torchs("stacked")
+    file = tmp_path / f"model.{suffix}"
+    if suffix == "safetensors":
+        save_file(module.state_dict(), file)
+    else:
+        np.savez(file, **{name: value.numpy() for name, value in module.state_dict().items()})
+    found = engine.load_weights(file, lr=0.05)
+    assert (found.experiment.cell, found.experiment.num_layers, found.experiment.lr) == ("lstm", 3, 0.05)
+    close(engine.probe(found.experiment, found.state_dict, X, Y).loss, loss)
+    changed = {name: 1.1 * value for name, value in found.state_dict.items()}
+    engine.save_weights(tmp_path / f"out.{suffix}", found.export(changed))
+    again = engine.load_weights(tmp_path / f"out.{suffix}")
+    module.load_state_dict({name: torch.from_numpy(v) for name, v in found.export(changed).items()})
+    with torch.no_grad():
+        after = nn.functional.mse_loss(module(torch.from_numpy(X)), torch.from_numpy(Y))
+    close(engine.probe(again.experiment, again.state_dict, X, Y).loss, float(after))
+    assert abs(float(after) - loss) > 1e-6
+
+
+def test_an_embedding_and_classes():
+    module = Net(nn.GRU(I, H), outputs=5, vocabulary=7).double()
+    symbols, classes = RNG.integers(7, size=(T, B)), RNG.integers(5, size=B)
+    loss = nn.functional.cross_entropy(module(torch.from_numpy(symbols)), torch.from_numpy(classes))
+    found = engine.load_weights(module)
+    trace = engine.probe(found.experiment, found.state_dict, np.eye(7)[symbols], classes)
+    close(trace.loss, float(loss.detach()))
+    assert found.experiment.embedding_dim == I
+
+
+def test_several_modules_are_named_and_stacked_when_told():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.low, self.high, self.fc = nn.LSTM(I, H), nn.LSTM(H, H), nn.Linear(H, 1)
+
+    module = Two().double()
+    with pytest.raises(ValueError, match="'low', 'high'"):
+        engine.load_weights(module)
+    found = engine.load_weights(module, recurrent=("low", "high"))
+    out, _ = module.high(module.low(torch.from_numpy(X))[0])
+    loss = nn.functional.mse_loss(module.fc(out[-1]), torch.from_numpy(Y))
+    close(engine.probe(found.experiment, found.state_dict, X, Y).loss, float(loss.detach()))
+
+
+def test_a_cell_and_no_head():
+    found = engine.load_weights(nn.GRUCell(I, H))
+    assert (found.experiment.cell, found.state_dict["head.weight"].shape) == ("gru", (1, H))
+    assert "drawn at random" in found.notes[-1]
+
+
+def zeros(**shapes: tuple[int, ...]) -> dict[str, np.ndarray]:
+    return {name.replace("__", "."): np.zeros(shape) for name, shape in shapes.items()}
+
+
+GOOD = zeros(weight_ih_l0=(4 * H, I), weight_hh_l0=(4 * H, H))
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "names"),
+    [
+        (nn.LSTM(I, H, bidirectional=True), {}, "bidirectional"),
+        (nn.LSTM(I, H, proj_size=2), {}, "projections"),
+        (nn.Linear(I, H), {}, "no recurrent layer"),
+        ({}, {}, "no recurrent layer"),
+        (None, {}, "NoneType"),
+        ({"weight_hh_l0": "text"}, {}, "weight_hh_l0"),
+        (zeros(weight_hh_l0=(H, H)), {}, "weight_ih is missing"),
+        (zeros(weight_hh_l0=(2 * H, H), weight_ih_l0=(2 * H, I)), {}, "allowed: \\(H, H\\)"),
+        (zeros(weight_hh_l0=(0, 0), weight_ih_l0=(0, I)), {}, "weight_hh_l0"),
+        (GOOD | zeros(bias_ih_l0=(7,)), {}, "bias_ih_l0"),
+        (GOOD | zeros(weight_ih_l1=(4 * H, I), weight_hh_l1=(4 * H, H)), {}, "weight_ih_l1"),
+        (GOOD | zeros(weight_ih_l1=(8, H), weight_hh_l1=(8, 2)), {}, "weight_hh_l1"),
+        (GOOD | zeros(a__weight=(1, H), a__bias=(1,), b__weight=(2, H), b__bias=(2,)), {}, "head=a, b"),
+        (GOOD, {"head": "fc"}, "head: 'fc'"),
+        (GOOD, {"recurrent": "x"}, "recurrent: 'x'"),
+        (GOOD, {"nonlinearity": "swish"}, "swish"),
+        (GOOD, {"lr": -1}, "lr"),
+        ("model.pt", {}, "safetensors.torch.save_file"),
+        ("model", {}, "no suffix"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_does_not_fit_is_named(source, options, names):
+    with pytest.raises(ValueError, match=names):
+        engine.load_weights(source, **options)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "npz"])
+@pytest.mark.parametrize("raw", [b"", b"nonsense", b"\xff" * 100])
+def test_a_damaged_file_is_refused(tmp_path, suffix, raw):
+    (tmp_path / f"m.{suffix}").write_bytes(raw)
+    with pytest.raises(ValueError, match=f"m.{suffix}"):
+        engine.load_weights(tmp_path / f"m.{suffix}")
+
+
+def test_a_pickle_in_an_npz_is_not_loaded(tmp_path):
+    np.savez(tmp_path / "m.npz", weight_hh_l0=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        engine.load_weights(tmp_path / "m.npz")
+
+
+def test_a_bias_that_they_do_not_have_is_not_lost_in_silence():
+    module, _ = torchs("no bias")
+    found = engine.load_weights(module)
+    assert found.export(found.state_dict).keys() == module.state_dict().keys()
+    with pytest.raises(ValueError, match="bias_ih_l0"):
+        found.export(dict(found.state_dict) | {"bias_ih_l0": np.ones(3 * H)})
+
+
+# --- Keras, in float32
+
+
+@pytest.fixture(scope="module")
+def keras():
+    import keras
+
+    keras.utils.set_random_seed(1)
+    return keras
+
+
+KERAS = {
+    "rnn": ("SimpleRNN", {}), "relu": ("SimpleRNN", {"activation": "relu"}), "lstm": ("LSTM", {}),
+    "gru": ("GRU", {}), "gru before": ("GRU", {"reset_after": False}), "no bias": ("LSTM", {"use_bias": False}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_a_keras_model_gives_the_same_loss_and_takes_weights_back(keras, name):
+    layer, options = KERAS[name]
+    make = getattr(keras.layers, layer)
+    model = keras.Sequential(
+        [keras.Input((T, I)), make(H, return_sequences=True, **options), make(H, **options), keras.layers.Dense(1)]
+    )
+    for part in model.layers:  # biases are not 0 in a network that was trained
+        part.set_weights([0.3 * RNG.standard_normal(w.shape) for w in part.get_weights()])
+    found = engine.load_weights(model)
+    assert (found.experiment.num_layers, found.experiment.dtype) == (2, "float32")
+
+    def loss() -> float:
+        return float(np.mean((np.asarray(model.predict(X.transpose(1, 0, 2), verbose=0)) - Y) ** 2))
+
+    close(engine.probe(found.experiment, found.state_dict, X, Y).loss, loss(), 1e-5)
+    changed = {name: np.float32(1.2) * value for name, value in found.state_dict.items()}
+    for part, weights in found.export(changed).items():
+        model.get_layer(part).set_weights(weights)
+    close(engine.probe(found.experiment, changed, X, Y).loss, loss(), 1e-5)
+
+
+def test_an_embedding_of_keras(keras):
+    model = keras.Sequential(
+        [keras.Input((T,)), keras.layers.Embedding(7, I), keras.layers.GRU(H), keras.layers.Dense(4, "softmax")]
+    )
+    symbols, classes = RNG.integers(7, size=(T, B)), RNG.integers(4, size=B)
+    found = engine.load_weights(model)
+    said = np.asarray(model.predict(symbols.T, verbose=0))
+    trace = engine.probe(found.experiment, found.state_dict, np.eye(7)[symbols], classes)
+    close(trace.loss, -np.log(said[np.arange(B), classes]).mean(), 1e-5)
+
+
+def test_what_of_keras_does_not_fit_is_named(keras):
+    layers = keras.layers
+    for part, names in [
+        (layers.Bidirectional(layers.LSTM(H)), "Bidirectional"),
+        (layers.LSTM(H, go_backwards=True), "go_backwards"),
+        (layers.GRU(H, recurrent_activation="hard_sigmoid"), "hard_sigmoid"),
+        (layers.SimpleRNN(H, activation="selu"), "selu"),
+        (layers.Flatten(), "no recurrent layer"),
+    ]:
+        with pytest.raises(ValueError, match=names):
+            engine.load_weights(keras.Sequential([keras.Input((T, I)), part]))

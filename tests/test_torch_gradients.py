@@ -1,0 +1,139 @@
+"""A module's gradients by torch: the engine's where the engine can be that network, a loop by hand where it cannot."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import engine
+from tests.test_foreign import LAYERS, B, H, I, Net, T, X, Y, close, torchs
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_it_is_the_engines_trace(name):
+    module, _ = torchs(name)
+    kept = {key: p.grad.clone() for key, p in module.named_parameters()}
+    x = X.transpose(1, 0, 2) if module.layer.batch_first else X
+    theirs = engine.torch_gradients(module, x, Y)
+    found = engine.load_weights(module)
+    ours = engine.probe(found.experiment, found.state_dict, X, Y)
+    for field in ("loss", "hidden", "grad_norms", "log10_grad_norms", "grad_norm", "inputs"):
+        if field == "grad_norm" and not module.layer.bias:
+            continue  # ours has biases, which have a gradient too
+        close(getattr(theirs, field), getattr(ours, field))
+    if module.layer.bias:
+        for key, value in ours.grads.items():
+            close(theirs.grads[key.replace("head", "fc") if "head" in key else f"layer.{key}"], value)
+    for key, value in ours.gates.items():
+        close(theirs.gates[key], value)
+    assert (theirs.cell is None) == (ours.cell is None)
+    for key, p in module.named_parameters():  # as they were
+        assert torch.equal(p.grad, kept[key])
+    assert "forward" not in vars(module.layer)
+
+
+class Own(nn.Module):
+    """What the engine is not: both directions, a norm between, attention over time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low, self.norm = nn.GRU(I, H, bidirectional=True), nn.LayerNorm(2 * H)
+        self.high, self.score, self.fc = nn.LSTM(2 * H, H), nn.Linear(H, 1), nn.Linear(H, 3)
+
+    def forward(self, x):
+        out, _ = self.high(self.norm(self.low(x)[0]))
+        return self.fc((torch.softmax(self.score(out), 0) * out).sum(0))
+
+
+@pytest.fixture(autouse=True)
+def same_weights():
+    torch.manual_seed(0)
+
+
+def test_another_network_agrees_with_central_differences():
+    module, classes = Own().double(), torch.tensor([0, 2, 1, 1])
+    t = engine.torch_gradients(module, X, classes)
+    with torch.no_grad():
+        plain = module(torch.from_numpy(X))
+    close(t.loss, float(nn.functional.cross_entropy(plain, classes)))
+    close(t.outputs[0], plain.numpy())
+    assert t.hidden.shape == (3, T + 1, B, H)
+    name, p = "high.weight_hh_l0", module.high.weight_hh_l0
+    with torch.no_grad():
+        for at in [(0, 0), (5, 3), (4 * H - 1, H - 1)]:
+            values = []
+            for shift in (1e-6, -2e-6):
+                p[at] += shift
+                values.append(float(nn.functional.cross_entropy(module(torch.from_numpy(X)), classes)))
+            p[at] += 1e-6
+            close(t.grads[name][at], (values[0] - values[1]) / 2e-6, 1e-7)
+
+
+def test_the_norm_of_a_step_is_that_of_everything_that_arrives_there():
+    """∂L/∂h_t by central differences of a state that is pushed at step t, through a loop over the cell."""
+    module, at, push = Net(nn.GRU(I, H)).double(), 4, 1e-6
+    cell = nn.GRUCell(I, H).double()
+    cell.load_state_dict({k.removesuffix("_l0"): v for k, v in module.layer.state_dict().items()})
+    x, y = torch.from_numpy(X), torch.from_numpy(Y)
+
+    def loss(b: int, unit: int, by: float) -> float:
+        h = torch.zeros(B, H, dtype=torch.float64)
+        for t in range(T):
+            h = cell(x[t], h)
+            if t + 1 == at:
+                h = h.clone()
+                h[b, unit] += by
+        return float(nn.functional.mse_loss(module.fc(h), y))
+
+    with torch.no_grad():
+        g = np.array([[(loss(b, u, push) - loss(b, u, -push)) / (2 * push) for u in range(H)] for b in range(B)])
+    close(engine.torch_gradients(module, X, Y).grad_norms[0, at - 1], np.linalg.norm(g, axis=1).mean(), 1e-7)
+
+
+def test_a_loop_over_a_cell_is_seen_too():
+    class Loop(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.fc = nn.LSTMCell(I, H), nn.Linear(H, 1)
+
+        def forward(self, x):
+            state = None
+            for x_t in x:
+                state = self.cell(x_t, state)
+            return self.fc(state[0])
+
+    loop, fused = Loop().double(), Net(nn.LSTM(I, H)).double()
+    fused.layer.load_state_dict({f"{k}_l0": v for k, v in loop.cell.state_dict().items()})
+    fused.fc.load_state_dict(loop.fc.state_dict())
+    one, two = (engine.torch_gradients(module, X, Y) for module in (loop, fused))
+    for field in ("loss", "hidden", "cell", "grad_norms"):
+        close(getattr(one, field), getattr(two, field))
+
+
+def test_a_gradient_that_is_not_a_number_is_told():
+    module, _ = torchs("relu")
+    with torch.no_grad():
+        module.layer.weight_hh_l0.fill_(1e200)
+    assert engine.torch_gradients(module, X, Y).non_finite == "loss"
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        (nn.Linear(I, 1), "no nn.RNN"),
+        (None, "NoneType"),
+        (Net(nn.LSTM(I, 8, proj_size=H)), "proj_size=6"),
+        (nn.Sequential(nn.Linear(I, 1)), "no nn.RNN"),
+    ],
+)
+def test_what_cannot_be_is_named(module, names):
+    with pytest.raises(ValueError, match=names):
+        engine.torch_gradients(module, X.astype(np.float32), Y.astype(np.float32))
+
+
+def test_the_engine_imports_neither_torch_nor_keras():
+    code = "import sys, engine; assert not {'torch', 'keras', 'tensorflow'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
