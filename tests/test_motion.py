@@ -278,6 +278,7 @@ def slow() -> None:
 
     session.turn_to("motion")
     session.read_link()
+    session.read_beside()
     session.take()
     session.run()
     session.write_link()
@@ -289,7 +290,8 @@ def page(**query: str) -> AppTest:
     at = AppTest.from_function(slow, default_timeout=30)
     at.query_params.update({"seq_length": "40", "hidden_size": "8", **query})
     at.run()
-    for _ in range(5):  # the run's first pass, or the look, may still be at work
+    assert not at.exception
+    for _ in range(60):  # the run's first pass, or the look, may still be at work; a changed engine is compiled first
         if component(at) is not None:
             break
         time.sleep(0.5)
