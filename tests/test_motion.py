@@ -1,4 +1,4 @@
-"""Slow motion: what is said of an update is what training does; every position, every picture, every sort of network."""
+"""Slow motion: what is said of an update is what training does; every position, picture and sort of network."""
 
 import json
 import re
@@ -49,8 +49,7 @@ def plain(text: str) -> str:
 # --- the numbers
 
 
-@pytest.mark.parametrize("clip", list(engine.CLIPS))
-@pytest.mark.parametrize("optimizer", list(engine.OPTIMIZERS))
+@pytest.mark.parametrize(("optimizer", "clip"), zip(engine.OPTIMIZERS, 2 * list(engine.CLIPS), strict=True))
 def test_the_update_is_that_of_training(optimizer, clip):
     fields = {"optimizer": optimizer, "clip": clip, "clip_threshold": 0.02, "weight_decay": 0.1, "lr": 0.01}
     a, trainer = asked(3, cell="gru", num_layers=2, dropout=0.3, **fields)
@@ -106,7 +105,9 @@ def test_a_small_step_keeps_what_the_gradient_promised():
     assert asked(omega=0.5)[0].found.promised is None  # then g is of more than the loss
 
 
-@pytest.mark.parametrize(("task", "loss"), [("sine", None), ("markov", None), ("markov", "mse"), ("digits_rows", "mse")])
+@pytest.mark.parametrize(
+    ("task", "loss"), [("sine", None), ("markov", None), ("markov", "mse"), ("digits_rows", "mse")]
+)
 def test_the_losses_of_the_timesteps_are_torchs(task, loss):
     a, trainer = asked(task=task, loss=loss)
     m, t = a.found, trainer.trace()

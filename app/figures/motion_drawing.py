@@ -43,7 +43,12 @@ def drawing(a: Asked, p: Palette) -> Part:
     y_axis = axis(p, (rows.low, rows.high), ([*names], [*names.values()]))
     low, high = scale
     ends = (("wide", f"<b>━</b> {times(high)}", HALF / 2), ("thin", f"─ {times(low)}", -HALF / 2))
-    labels = [label(key, word, p.gradient, [], "at", at=[end + 0.75, layers + y], loose=True) for key, word, y in ends]
+    labels = [
+        label(key, word, p.gradient, [], "at", at=[end + 0.75, layers + 1.6 * y], loose=True) for key, word, y in ends
+    ]
+    reach = state_span(a)
+    word = f"■ ±{short(reach[1])}" if reach[0] < 0 else f"■ 0 … {short(reach[1])}"
+    labels.append(label("state", word, p.state, [], "at", at=[end + 0.75, layers - 1.5 * HALF], loose=True))
     meta = {
         "question": _("Where does one update come from?"), "answer": said(a), "x": "t", "labels": labels,
         "ticks": {"x": "names", "y": "names"}, "reveal": sheet.reveal,
@@ -160,14 +165,11 @@ def _nodes(sheet: Sheet, a: Asked, p: Palette, x: np.ndarray, layers: int) -> No
 
 
 def state_span(a: Asked) -> tuple[float, float]:
-    """The colour scale of states: the reach of the activation, or a round number above the largest."""
-    low, high = REACH.get(a.experiment.nonlinearity, (None, None))
-    if low is not None and high is not None:
-        return low, high
+    """The colour scale of states: to a round number above the largest that is drawn; from 0 where none is below."""
     sizes = np.concatenate([np.abs(steps.h).ravel() for steps in a.found.unrolled.layers])
     sizes = sizes[np.isfinite(sizes)]
     top = round_up(float(sizes.max()), (1, 1.5, 2, 3, 5, 7.5, 10)) if sizes.size and sizes.max() > 1e-30 else 1.0
-    return (0.0 if low == 0 else -top), top
+    return (0.0 if REACH.get(a.experiment.nonlinearity, (None, None))[0] == 0 else -top), top
 
 
 def _inputs(sheet: Sheet, a: Asked, p: Palette, x: np.ndarray) -> None:
@@ -224,7 +226,7 @@ def _cursor(sheet: Sheet, m: Motion, p: Palette, x: np.ndarray, layers: int) -> 
             continue
         color = {"forward": p.ink, "loss": p.loss, "backward": p.gradient}[phase]
         nodes = [(n + 1.0, HALF) for n in range(layers)]
-        for y, h in [(rows.right, rows.loss - rows.says)] if phase == "loss" else nodes:
+        for y, h in [(rows.right, 0.75 * (rows.loss - rows.says))] if phase == "loss" else nodes:
             xs, ys = frames(x[[column]], y, h, 0.06)
             mine = marks[color]
             mine[0].extend(xs)
