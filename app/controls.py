@@ -5,7 +5,7 @@ same thing by the same name. Streamlit keeps the value of one that is not drawn 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +124,7 @@ def draw() -> None:
     changed = session.changes()
     _open_changed(changed)
     with st.sidebar, st.container(key="controls", gap=None):
-        presets.draw(_describe(changed))
+        presets.draw(_describe(changed, link.base(st.session_state.history.now.preset)))
         st.html(f"<style>{''.join(map(_mark, changed))}</style>")
         for group in GROUPS:
             shown = [
@@ -135,7 +135,7 @@ def draw() -> None:
             opened = _head(group, [control for control in shown if control.more], changed)
             for control in shown:
                 if opened or not control.more:
-                    _widget(control, settings.applies(control.field, values))
+                    widget(control, settings.applies(control.field, values))
 
 
 def _head(group: str, more: list[Control], changed: list[str]) -> bool:
@@ -152,7 +152,7 @@ def _head(group: str, more: list[Control], changed: list[str]) -> bool:
                 type="tertiary",
                 icon=":material/expand_less:" if group in opened else ":material/expand_more:",
                 icon_position="right",
-                help=listed(_title(control.field) for control in more),
+                help=listed(title(control.field) for control in more),
                 on_click=_toggle,
                 args=(group, group not in opened),
             )
@@ -177,18 +177,34 @@ def _mark(field: str) -> str:
     return f".st-key-{field} [data-testid=stWidgetLabel]::before{{content:'•'}}"
 
 
-def _describe(changed: list[str]) -> dict[str, str]:
+def few(fields: Sequence[str], title: str, base: settings.Values, put_back: Callable[..., None], *args: Any) -> None:
+    """Draw a few controls where the caller is, in the place of all: these, and what was changed against `base`."""
+    values = {field: st.session_state[field] for field in settings.FIELDS}
+    changed = settings.differing(values, base)
+    with st.container(key="controls", gap=None):
+        presets.undo_redo(title)
+        st.html(f"<style>{''.join(map(_mark, changed))}</style>")
+        for field in (*fields, *(field for field in changed if field not in fields)):
+            widget(BY_FIELD[field], settings.applies(field, values))
+        presets.what_changed(_describe(changed, base), _("All controls as at the beginning."), put_back, *args)
+
+
+def _describe(changed: list[str], before: settings.Values) -> dict[str, str]:
     """What was changed, by the name of the control: "Learning rate 0.001 → 0.01"."""
-    now = st.session_state.history.now
-    before, texts = link.base(now.preset), dict[str, str]()
+    now, texts = st.session_state.history.now, dict[str, str]()
     for field in changed:
         old, new = (_written(BY_FIELD[field], values[field]) for values in (before, now.values))
-        texts[_title(field)] = f"{_title(field)} {old} → {new}"
+        texts[title(field)] = f"{title(field)} {old} → {new}"
     return texts
 
 
-def _title(field: str) -> str:
+def title(field: str) -> str:
     return _(engine.Experiment.model_fields[field].title or field)
+
+
+def written(field: str, value: Any) -> str:
+    """A value of a field in words, as its control shows it."""
+    return _written(BY_FIELD[field], value)
 
 
 def _written(control: Control, value: Any) -> str:
@@ -216,12 +232,12 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>$~#|:])", r"\\\1", text)
 
 
-def _widget(control: Control, applies: bool) -> None:
+def widget(control: Control, applies: bool) -> None:
     field = control.field
     about: dict[str, Any] = {
         "key": field, "disabled": not applies, "help": _help(control), "persist_state": "session",
     }  # fmt: skip
-    label = _title(field)
+    label = title(field)
     if control.widget == "number":
         low, high = int(RANGES[field].low), int(RANGES[field].high)
         st.number_input(label, low, high, step=1, **about)

@@ -1,42 +1,69 @@
 """What Streamlit runs at every change: page set-up, controls, experiment, page."""
 
+import json
 from pathlib import Path
 
 import streamlit as st
 
-from app import controls, session
-from app.views import explore, language, motion, small, why
+from app import controls, landing, learning, lecture, session
+from app.views import compare, explore, gallery, hosting, language, lessons, motion, room, small, why
+from app.views import lecture as lecture_view
 from app.words import _
+from app.words import language as reads
 
 ASSETS = Path(__file__).parent.parent / "assets"
 FIRST = 0.3  # seconds that the page waits at most for its picture
+WITHOUT_RUN = ("gallery", "room")  # pages that show no run of the visitor's own
+WITH_CONTROLS = ("explore", "motion", "why", "compare")
 
+session.make_way()
 session.read_language()
 st.set_page_config(_("Gradient explorer"), layout="wide", initial_sidebar_state=292)
-page = st.navigation(
-    [
-        st.Page(explore.page, title=_("Explore"), url_path="explore", default=True),
-        st.Page(motion.page, title=_("Slow motion"), url_path="motion"),
-        st.Page(why.page, title=_("Why"), url_path="why"),
-        st.Page(small.page, title=_("Small worlds"), url_path="small"),
-    ],
-    position="top",
-)
-session.turn_to(page.url_path or "explore")  # the default page has no path
+pages = [
+    st.Page(gallery.page, title=_("Gallery"), url_path="gallery", default=True),
+    st.Page(explore.page, title=_("Explore"), url_path="explore"),
+    st.Page(motion.page, title=_("Slow motion"), url_path="motion"),
+    st.Page(why.page, title=_("Why"), url_path="why"),
+    st.Page(compare.page, title=_("Compare"), url_path="compare"),
+    st.Page(small.page, title=_("Small worlds"), url_path="small"),
+    st.Page(lessons.page, title=_("Lessons"), url_path="lessons"),
+    st.Page(room.page, title=_("Room"), url_path="room", visibility="hidden"),
+]
+page = st.navigation(pages, position="top")
+path = page.url_path or "gallery"  # the default page has no path
+meant = session.going() or (landing.page_of(st.query_params) if path == "gallery" else "")
+session.turn_to(path)
 session.read_link()
 session.read_language()  # going back may change it
 session.read_beside()
+if meant:  # what the address said is read, and the page that is meant writes it again
+    st.switch_page(next(other for other in pages if other.url_path == meant))
+learning.turn_to(path)
+lecturing = lecture.read()
 session.take()
-session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints
+if path not in WITHOUT_RUN:
+    session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints
+    session.give_way()
 session.write_link()
 st.html(ASSETS / "chrome.css")
-st.html(f"<script>{(ASSETS / 'keys.js').read_text()}</script>", unsafe_allow_javascript=True)
+said = json.dumps({"language": reads(), "skip": _("Skip to the pictures")}).replace("<", "\\u003c")
+script = f"<script>{(ASSETS / 'keys.js').read_text()}; window.__page({said})</script>"
+st.html(script, unsafe_allow_javascript=True)
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
 
 language.draw()
-if page.url_path == "small":
+if path == "small":
     small.controls()
-else:
+elif lecturing:
+    st.html(ASSETS / "lecture.css")
+    lecture_view.bar(lecturing)
+elif path in WITH_CONTROLS or (path == "lessons" and lessons.in_sidebar()):
     controls.draw()
 session.delivered()
+hosting.draw()
+if not lecturing:
+    with st.container(key="pages", horizontal=True, gap=None):  # on a phone Streamlit hides its own in the sidebar
+        for other in pages:
+            if other.visibility != "hidden":
+                st.page_link(other)
 page.run()

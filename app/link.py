@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 import engine
 from app import settings
+from app.limits import LIMITS
 from app.settings import DEFAULTS, FIELDS
 from app.words import _, sentences
 from engine.data import FEWEST_SEQUENCES
@@ -21,8 +22,8 @@ from engine.data import FEWEST_SEQUENCES
 PRESET = "preset"
 SIZES = ("seq_length", "batch_size", "hidden_size", "num_layers", "embedding_dim", "batching", "train_size")
 MOST_COMPLAINTS = 50  # no link by mistake has more; one with thousands is not to fill the page
-MOST_WORK = 2**21  # numbers in the hidden states of one pass, which takes about a second at most
-MOST_DATA = 2**23  # numbers in the training set, which is held in memory
+MOST_WORK = LIMITS.work  # numbers in the hidden states of one pass, which takes about a second at most
+MOST_DATA = LIMITS.data  # numbers in the training set, which is held in memory
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def read(query: Mapping[str, Iterable[str]]) -> Link:
         if name not in FIELDS:
             complaints.append(
                 sentences(
-                    _("The link says {name}, which is not a setting.").format(name=_quote(name)), _nearest(name, FIELDS)
+                    _("The link says {name}, which is not a setting.").format(name=quote(name)), _nearest(name, FIELDS)
                 )
             )
             continue
@@ -65,7 +66,7 @@ def read(query: Mapping[str, Iterable[str]]) -> Link:
         except ValueError:
             complaints.append(
                 _("The link says {field} = {text}. Allowed: {allowed}. Shown instead: {value}.").format(
-                    field=name, text=_quote(texts[0]), allowed=settings.allowed(name), value=instead
+                    field=name, text=quote(texts[0]), allowed=settings.allowed(name), value=instead
                 )
             )
     misfits: list[str] = []  # what changes most goes first
@@ -82,7 +83,7 @@ def _preset(texts: list[str], complaints: list[str]) -> str:
         return texts[0]
     complaints.append(
         sentences(
-            _("The link says preset = {text}, which does not exist.").format(text=_quote(", ".join(texts))),
+            _("The link says preset = {text}, which does not exist.").format(text=quote(", ".join(texts))),
             _nearest(texts[0], engine.PRESETS),
         )
     )
@@ -167,14 +168,20 @@ def _check_data(e: engine.Experiment) -> None:
         )
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
     """A text of the link as it may be shown: short and printable."""
     shown = "".join(c if c.isprintable() else "·" for c in text[:41])
     return f"“{shown[:40]}…”" if len(shown) > 40 else f"“{shown}”"
 
 
 def _sentence(detail: Any) -> str:
-    """A pydantic error in one sentence: field, what is wrong, value."""
-    field = ".".join(str(part) for part in detail["loc"])
-    text = detail["msg"].rstrip(".")
-    return f"{field} = {_quote(str(detail['input']))}: {text}." if field else f"{text}."
+    """A pydantic error in one sentence of ours: field, value, what is allowed."""
+    if detail["type"] == "too_short":  # of those between fields the only one that `effective` lets through
+        said = detail["ctx"]
+        text = _("Length T = {value}: the task “{task}” needs at least {least} timesteps.")
+        return text.format(value=said["value"], task=_(engine.TASKS[said["task"]].label, "task"), least=said["least"])
+    if not detail["loc"]:
+        return _("These settings do not go together.")
+    field = str(detail["loc"][0])
+    text = _("{field} = {text}. Allowed: {allowed}.")
+    return text.format(field=field, text=quote(str(detail["input"])), allowed=settings.allowed(field))

@@ -13,6 +13,7 @@ import engine
 from app import motion, states
 from app.figures.asked import Asked
 from app.kept import Weights
+from app.limits import seconds
 from app.pool import Pool
 from app.probing import probe, sequences
 from engine.cells import KINDS
@@ -105,7 +106,7 @@ class Look:
     def __post_init__(self) -> None:
         self.share = 0.0  # how much is done, 0 to 1
         self.asked: Asked | None = None  # the result, when there is one; a part of it before, where parts are shown
-        self.failed = self.cancelled = False
+        self.failed = self.cancelled = self.forgotten = False
         self.done = threading.Event()
         self._pieces: Generator[Any, None, Any] | None = None
         self._trace: engine.Trace | None = None
@@ -135,6 +136,16 @@ class Look:
         """Nobody will come back to it: the result goes, too, whoever still holds the look."""
         self.cancel()
         self.asked = None
+
+    def forget(self) -> None:
+        """The result is let go, to save memory; it says so."""
+        self.forgotten = True
+        self.let_go()
+
+    @property
+    def takes(self) -> float:
+        """Seconds that the next slice will take, about: the first is a pass."""
+        return SLICE if self._pieces is not None else 3 * seconds(self.weights.experiment)
 
     def work(self) -> float | None:
         """A slice; asks to be called again until it is done. While nobody waits for it, it rests; it begins anew for

@@ -10,8 +10,9 @@ from pathlib import Path
 import plotly
 import streamlit as st
 from starlette.middleware import Middleware
-from starlette.responses import Response
-from starlette.routing import Mount, WebSocketRoute
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from threadpoolctl import threadpool_limits
@@ -20,9 +21,20 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # Streamlit puts app/ there, not the folder that holds app and engine
     sys.path.insert(0, str(ROOT))
 
+try:
+    from app import limits  # noqa: F401
+except ValueError as wrong:  # a limit that makes no sense: better said than half in force
+    sys.exit(f"The server does not start: {wrong}")
+
 import engine  # noqa: E402
+from app import landing  # noqa: E402
+from app.audience import room  # noqa: E402
+from app.gallery import FILMS  # noqa: E402
+from app.handout import handout  # noqa: E402
+from app.headers import Headers  # noqa: E402
 from app.live import live  # noqa: E402
 from app.registry import RUNS  # noqa: E402
+from app.rooms import ROOMS  # noqa: E402
 
 
 class Files(StaticFiles):
@@ -37,6 +49,7 @@ class Files(StaticFiles):
 class Preload:
     """Tells the browser with the page itself what the stage will ask for: it is there when Streamlit has started."""
 
+    PATHS = ("/explore", "/lessons", "/compare")
     LINKS = b"</plotly/plotly.min.js>; rel=preload; as=script, </assets/stage/stage.js>; rel=modulepreload"
 
     def __init__(self, app: ASGIApp) -> None:
@@ -48,8 +61,30 @@ class Preload:
                 message["headers"] = [*message["headers"], (b"link", self.LINKS)]
             await send(message)
 
-        is_page = scope["type"] == "http" and scope["path"] == "/"
+        is_page = scope["type"] == "http" and scope["path"] in self.PATHS
         await self.app(scope, receive, linked if is_page else send)
+
+
+class Landing:
+    """Old links, /?hidden_size=64, lead to the page that they speak of before anything is loaded."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self.app
+        if scope["type"] == "http" and scope["path"] == "/" and scope["method"] in ("GET", "HEAD"):
+            query = scope["query_string"].decode("latin-1")
+            if page := landing.page_of(Request(scope).query_params):
+                app = RedirectResponse(f"{page}?{query}", headers={"Cache-Control": "no-store"})
+        await app(scope, receive, send)
+
+
+def films(request: Request) -> Response:
+    """The gallery's films, but for the first so many that the browser has."""
+    known = request.query_params.get("known", "0")
+    count = int(known) if known.isascii() and known.isdigit() and len(known) < 4 else 0
+    return Response(FILMS.json(count), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 @asynccontextmanager
@@ -57,6 +92,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Compile in the background while the server runs; stop all training when it ends."""
     RUNS.compiler.warm_up(engine.Experiment())
     threadpool_limits(1, user_api="blas")  # a closer look's small products: two threads in each wait for one another
+    sys.setswitchinterval(0.001)  # many threads here, each for a moment: 5 ms of waiting for Python's lock add up
     gc.freeze()  # what is imported stays: no collection needs to look at it again
     sweeping = asyncio.create_task(_sweep())
     try:
@@ -69,6 +105,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
 async def _sweep() -> None:
     while True:
         await asyncio.sleep(10)
+        await asyncio.to_thread(ROOMS.sweep)
         await asyncio.to_thread(RUNS.sweep)
 
 
@@ -76,9 +113,13 @@ app = st.App(
     "explorer.py",
     routes=[
         WebSocketRoute("/live/{token}", live),
+        WebSocketRoute("/room/{token}", room),
+        Route("/films", films),
+        Route("/take/{token}/{name}", handout),
+        Mount("/data", Files(directory=ROOT / "engine" / "tasks" / "data")),
         Mount("/assets", Files(directory=ROOT / "assets")),
         Mount("/plotly", Files(directory=Path(plotly.__file__).parent / "package_data")),
     ],
-    middleware=[Middleware(Preload)],
+    middleware=[Middleware(Headers), Middleware(Landing), Middleware(Preload)],
     lifespan=lifespan,
 )

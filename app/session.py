@@ -15,20 +15,22 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 import engine
 from app import link, settings, small, words
 from app.history import Choice, History
-from app.registry import RUNS
+from app.registry import RUNS, Full
 from app.runs import Run
 from app.settings import FIELDS
+from app.words import _
 
 EXTRA: dict[str, str | None] = {  # further words of the address: the page that each belongs to, None: every page
     "lang": None,
     "lecture": "explore",
     "show": "explore",
-    "hide": "explore",
+    "controls": "explore",
     "lesson": "lessons",
     "versus": "compare",
     "room": "room",
 }
 LONGEST = 300  # characters of one of them
+SOON, PATIENCE = 0.03, 0.1  # seconds: from a click to the run, and that one page gives way to others' pictures
 
 
 def turn_to(page: str) -> None:
@@ -140,10 +142,21 @@ def delivered() -> None:
 def run() -> Run:
     """The visitor's run, set to the experiment. One that was freed meanwhile is opened anew."""
     state = st.session_state
-    found = RUNS.get(state.get("token")) or RUNS.open()
+    found = RUNS.get(state.get("token")) or _open()
     state.token = found.token
     found.configure(state.experiment)
     return found
+
+
+def _open() -> Run:
+    """A new run; where the server is full the page says so, and ends here."""
+    try:
+        return RUNS.open()
+    except Full as full:
+        with st.container(key="notice", border=True):
+            st.text(str(full))
+            st.button(_("Try again"), key="try_again")
+        st.stop()
 
 
 def start_from(c: engine.Checkpoint) -> None:
@@ -160,6 +173,34 @@ def start_from(c: engine.Checkpoint) -> None:
     found = RUNS.get(state.get("token")) or RUNS.open()
     state.token = found.token
     found.start_from(replace(c, experiment=e))
+
+
+def make_way() -> None:
+    """A control may have moved: the training of others waits a moment for the answer."""
+    if token := st.session_state.get("token"):
+        RUNS.pool.hold(token, SOON)
+
+
+def give_way() -> None:
+    """What is drawn beside the pictures can wait until others have been answered."""
+    end, mine = time.monotonic() + PATIENCE, st.session_state.token
+    RUNS.pool.release(mine)
+    while RUNS.pool.held(but=mine) and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def take_up(found: Run) -> bool:
+    """A run that goes on becomes the visitor's, and the controls say its settings. For callbacks. False: it is over."""
+    past, state = found.past(), st.session_state
+    if past is None or RUNS.get(found.token) is not found:
+        return False
+    command()
+    if past.experiment != state.experiment:
+        values = past.experiment.model_dump()
+        _set("", {field: values[field] for field in FIELDS})
+        state.refusal, state.experiment = None, past.experiment
+    state.token = found.token
+    return True
 
 
 def changes() -> list[str]:
@@ -182,6 +223,12 @@ def load(preset: str) -> None:
     _set(preset, link.base(preset))
 
 
+def begin(preset: str, values: Mapping[str, Any]) -> None:
+    """All controls take these values, which count from a preset ("": the default)."""
+    command()
+    _set(preset, values)
+
+
 def put_back() -> None:
     """The preset again, as it was."""
     load(st.session_state.preset)
@@ -200,6 +247,18 @@ def change(values: Mapping[str, Any]) -> None:
     state = st.session_state
     known = {field: value for field, value in values.items() if field in FIELDS and settings.accepts(field, value)}
     _set(state.preset, {field: settings.cast(field, value) for field, value in known.items()})
+
+
+def go(page: str) -> None:
+    """Turn to another page of the app. For callbacks, in which Streamlit cannot."""
+    command()
+    st.session_state.going = page
+
+
+def going() -> str:
+    """The page that was asked for, once; "": none."""
+    wanted: str = st.session_state.pop("going", "")
+    return wanted
 
 
 def dismiss() -> None:
@@ -270,6 +329,7 @@ def _read_extra() -> None:
     state, texts = st.session_state, _written_extra()
     before = {name: text for name, text in state.get("extra", {}).items() if EXTRA[name] not in (None, state.page)}
     state.extra = before | {name: text[:LONGEST] for name, text in texts.items()}
+    state.linked_extra = texts
 
 
 def _reader() -> str | None:

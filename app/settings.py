@@ -13,6 +13,7 @@ from typing import Any, get_args
 from annotated_types import Ge, Gt, Le, Lt
 
 import engine
+from app.limits import LIMITS
 from app.words import _, listed
 from engine.experiment import CHOICES, SWITCHES
 
@@ -25,9 +26,10 @@ OPTIONAL = tuple(
 )
 NAMES: dict[str, tuple[str, ...]] = dict(CHOICES)  # field -> the names it may have
 UPPER: dict[str, float] = {  # narrower than the engine's
-    "num_layers": 4, "hidden_size": 256, "embedding_dim": 256, "gain": 10, "forget_bias": 10, "seed": 999_999_999,
-    "seq_length": 2000, "batch_size": 256, "train_size": 10_000, "lr": 10, "schedule_steps": 1_000_000,
-    "weight_decay": 10, "omega": 1000, "clip_threshold": 1e6, "tbptt": 2000, "stop_loss": 1e6, "stop_steps": 10_000_000,
+    "num_layers": LIMITS.num_layers, "hidden_size": LIMITS.hidden_size, "embedding_dim": 256, "gain": 10,
+    "forget_bias": 10, "seed": 999_999_999, "seq_length": LIMITS.seq_length, "batch_size": LIMITS.batch_size,
+    "train_size": 10_000, "lr": 10, "schedule_steps": 1_000_000, "weight_decay": 10, "omega": 1000,
+    "clip_threshold": 1e6, "tbptt": LIMITS.seq_length, "stop_loss": 1e6, "stop_steps": 10_000_000,
     "patience": 10_000_000,
 }  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import session
+from app import lecture, session
 from app.figures import FIGURES
 from app.figures.words import player_words
 from app.frames import Encoder
@@ -33,7 +33,7 @@ def stage(run: Run, pictures: Sequence[str] = tuple(FIGURES), mode: str = "explo
     """
     data = {
         "token": run.token, "words": player_words(), "pictures": list(pictures), "mode": mode, "readonly": readonly,
-        "language": language(), "fallback": _fallback(run, pictures),
+        "language": language(), "fallback": _fallback(run, pictures), "keys": lecture.keys(readonly),
     }  # fmt: skip
     _component(data=data, key="stage", on_change_change=_change)
 
@@ -48,10 +48,15 @@ def _fallback(run: Run, pictures: Sequence[str]) -> str | None:
 
 
 def _change() -> None:
-    """The stage asks for another experiment ("New seed", "Clip at 1"), or says that its socket cannot open."""
+    """The stage asks for another experiment ("New seed", "Clip at 1"), a preset, or lecture mode, or says that its
+    socket cannot open."""
     asked: Any = st.session_state.stage.change
     if not isinstance(asked, dict):
         return
     if isinstance(asked.get("fallback"), bool):
         st.session_state.without_socket = asked["fallback"]
+    if asked.get("preset") in lecture.KEYED:
+        session.load(asked["preset"])
+    if isinstance(asked.get("lecture"), bool):
+        lecture.turn(asked["lecture"])
     session.change(asked)

@@ -3,19 +3,19 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isnan, nan
 
 import engine
 from app.checkpoints import VALIDATE_EVERY, checkpoint_of
 from app.curves import Curves, curves_of
 from app.kept import WEIGHTS_BUDGET, Kept, Moment, Radii, Weights, moment_of, weights_of
+from app.limits import LIMITS
 from app.snapshot import Snapshot
 
 SLICE = 0.025  # seconds of training before others have their turn
-EVERY = 0.08  # seconds between two pictures, at least
 SHARE = 0.08  # of the time that recording for pictures may take
 REPLAY = 3.0  # seconds of training that may be repeated to bring back the last finite step
-LAST_STEP = 100_000  # training ends here: up to there the engine keeps every step of the curves
+LAST_STEP = LIMITS.steps  # training ends here: up to there the engine keeps every step of the curves
 STOP_RULES = ("stop_steps", "stop_loss", "patience")
 
 
@@ -46,11 +46,15 @@ class Past:
 
 
 class Training:
-    """Made with the first pass done. All methods but `snapshot` and `checkpoint` belong to one thread at a time."""
+    """Made with the first pass done. All methods but `snapshot` and `checkpoint` belong to one thread at a time.
 
-    def __init__(self, e: engine.Experiment, start: engine.Checkpoint | None = None) -> None:
+    `lean`: what takes longest to record, validation and eigenvalues, waits until training rests; training itself
+    measures validation at every tenth step.
+    """
+
+    def __init__(self, e: engine.Experiment, start: engine.Checkpoint | None = None, lean: bool = False) -> None:
         """`start`: the run of `e` goes on from there."""
-        self._first, self._start = e, start  # what it began with
+        self._first, self._start, self._lean = e, start, lean  # what it began with
         self._changed: list[tuple[int, engine.Experiment]] = []  # and what was changed since, at which step
         self._trainer = engine.Trainer(e, VALIDATE_EVERY) if start is None else engine.Trainer.resume(start)
         trace, theory, task = self._trainer.trace(), engine.mean_field(e), engine.TASKS[e.task]
@@ -58,12 +62,12 @@ class Training:
         references = ((label, losses.get(e.loss_name)) for label, losses in task.references.items())
         self._references = tuple((label, of(e.seq_length)) for label, of in references if of is not None)
         self._theory, self._theory_note = None if isnan(theory.chi) else theory.slope, theory.reason
-        self._worked = self._cost = 0.0
+        self._worked = self._cost = self.took = 0.0  # took: seconds of work that the last picture cost
         self._recorded = time.monotonic()
         validation = self._trainer.validation_loss()
         # The first pass loads kernels, which is no cost of this training.
         self._trainer.seconds = 0.0 if start is None else start.seconds
-        self._radii = Radii.of(e, self.step, trace)
+        self._radii = self._radii_of(trace, None)
         moment = moment_of(self._trainer, trace, validation, self._radii, None)
         curves, weights = (
             curves_of(self._trainer, trace, validation),
@@ -86,10 +90,9 @@ class Training:
     def ended(self) -> bool:
         return self._trainer.diverged or self._trainer.stopped is not None or self.step >= LAST_STEP
 
-    @property
-    def due(self) -> bool:
-        """Is it time for the next picture?"""
-        return time.monotonic() - self._recorded > max(EVERY, self._cost / SHARE)
+    def due(self, every: float) -> bool:
+        """Is it time for the next picture, so many seconds after the last?"""
+        return time.monotonic() - self._recorded > max(every, self._cost / SHARE)
 
     @property
     def unrecorded(self) -> bool:
@@ -118,12 +121,12 @@ class Training:
 
     def record(self, rests: bool = False) -> None:
         """Bring `past` up to date; `rests`: training does not go on at once, so that all of it can be measured."""
-        begin, trainer, kept, weights = time.perf_counter(), self._trainer, self.past.kept, self.past.weights
+        begin, trainer, kept, weights = time.thread_time(), self._trainer, self.past.kept, self.past.weights
         trace = None if trainer.diverged else trainer.trace()  # this pass may be the first that is not finite
-        validation = trainer.validation_loss()
+        rests = rests or self.ended
+        validation = trainer.validation_loss() if rests or not self._lean else nan
         if trace is not None and not trainer.diverged:
-            rests = rests or self.ended
-            self._radii = Radii.of(self.experiment, trainer.step, trace, None if rests else self._radii)
+            self._radii = self._radii_of(trace, None if rests else self._radii)
             kept = kept.add(moment_of(trainer, trace, validation, self._radii, kept.newest))
             weights = weights.add(weights_of(trainer, trace))
         curves = curves_of(trainer, trace, validation)
@@ -131,7 +134,13 @@ class Training:
             kept, weights = self._with_last_finite(kept, weights, curves.diverged[0] - 1)
         self.past = Past(curves, kept, weights, trainer.experiment, trainer.stopped)
         self._recorded = time.monotonic()
-        self._cost += 0.3 * (time.perf_counter() - begin - self._cost)
+        self.took = time.thread_time() - begin
+        self._cost += 0.3 * (self.took - self._cost)
+
+    def _radii_of(self, trace: engine.Trace, before: Radii | None) -> Radii:
+        if self._lean:
+            return before or Radii((), self.step, 0.0, 0.0)
+        return Radii.of(self._first, self.step, trace, before)
 
     def _with_last_finite(
         self, kept: Kept[Moment], weights: Kept[Weights], step: int
@@ -148,7 +157,7 @@ class Training:
                 again.change(e)
         again.advance(step - again.step)
         trace = again.trace()
-        radii = Radii.of(self._first, step, trace)
+        radii = self._radii if self._lean else Radii.of(self._first, step, trace)
         moment = moment_of(again, trace, again.validation_loss(), radii, kept.newest)
         return kept.add(moment), weights.add(weights_of(again, trace))
 
@@ -158,13 +167,14 @@ class Training:
         weights = past.weights.newest if step is None else past.weights.nearest(step)
         return checkpoint_of(past.curves, weights, past.kept.nearest(weights.step).seconds)
 
-    def snapshot(self, step: int | None, layer: int) -> Snapshot:
-        """All that a picture of `step` (None: the newest) needs."""
-        past = self.past
+    def snapshot(self, step: int | None, layer: int, past: Past | None = None) -> Snapshot:
+        """All that a picture of `step` (None: the newest) needs; `past`: of what was recorded by then."""
+        past = past or self.past
         shown, moment = past.at(step)
         layer = min(layer, past.experiment.num_layers - 1)
         validation = past.curves.validation.copy()
-        validation[moment.step] = moment.validation
+        if not isnan(moment.validation):
+            validation[moment.step] = moment.validation
         return Snapshot(
             experiment=past.experiment,
             step=shown,

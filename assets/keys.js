@@ -1,4 +1,4 @@
-// Ctrl+Z and Ctrl+Shift+Z (or Ctrl+Y) press the sidebar's buttons. Streamlit's own shortcuts also fire while somebody types.
+// Of every page. Ctrl+Z and Ctrl+Shift+Z (or Ctrl+Y) press the sidebar's buttons. Streamlit's own shortcuts also fire while somebody types.
 (() => {
   if (window.__keys) return
   const PATIENCE = 2000 // ms after which a press that changed nothing no longer holds up the next
@@ -36,4 +36,17 @@
   document.addEventListener('click', (e) => {
     if (innerWidth < 768 && e.target.closest?.('[data-testid=stSidebarNavLink]')) document.querySelector('[data-testid=stSidebarCollapseButton] button')?.click()
   })
+  // The first stop of Tab leads past all controls; and what reads the page aloud has to know in which language.
+  const skip = Object.assign(document.createElement('a'), { className: 'skip', href: '#stage' })
+  skip.onclick = (e) => {
+    e.preventDefault() // the address says the experiment, and nothing of where one reads
+    const to = document.querySelector('#stage, .still') ?? document.querySelector('[data-testid=stMain]')
+    to?.setAttribute('tabindex', '-1')
+    to?.focus()
+  }
+  document.body.prepend(skip)
+  window.__page = ({ language, skip: text }) => {
+    document.documentElement.lang = language
+    skip.textContent = text
+  }
 })()

@@ -38,11 +38,11 @@ from engine.weights import Radius, radii, sigma_max, spectral_radius
 __all__ = [
     "ACTIVATIONS", "BATCHINGS", "CELLS", "CLIPS", "INITS", "LIVE", "LOSSES", "OPTIMIZERS", "PRESETS", "SCHEDULES",
     "TASKS", "Branches", "Change", "Checkpoint", "Cliff", "Clipped", "Clipping", "Descent", "Experiment",
-    "FloatingPoint", "Floats", "Gate", "Gates", "GradientFlow", "History", "JacobianSpectrum", "Landscape",
-    "Loaded", "Lyapunov", "MeanField", "OneUnit", "Radius", "Recurrent", "Trace", "Trainer", "TwoUnits", "Unrolled",
-    "Update", "Verdict", "WeightGradient", "cliff", "clipping", "descend", "floats", "gates", "generate",
-    "gradient_flow", "is_compiled", "jacobian_spectrum", "landscape", "load_checkpoint", "load_weights", "lyapunov",
-    "mean_field", "one_unit", "one_unit_branches", "probe", "radii", "recurrent_weights", "save_weights",
-    "sigma_max", "spectral_radius", "torch_gradients", "train", "two_units", "unrolled", "update", "verdict",
-    "warm_up", "weight_gradient_by_step",
+    "FloatingPoint", "Floats", "Gate", "Gates", "GradientFlow", "History", "JacobianSpectrum", "Landscape", "Loaded",
+    "Lyapunov", "MeanField", "OneUnit", "Radius", "Recurrent", "Trace", "Trainer", "TwoUnits", "Unrolled", "Update",
+    "Verdict", "WeightGradient", "cliff", "clipping", "descend", "floats", "gates", "generate", "gradient_flow",
+    "is_compiled", "jacobian_spectrum", "landscape", "load_checkpoint", "load_weights", "lyapunov", "mean_field",
+    "one_unit", "one_unit_branches", "probe", "radii", "recurrent_weights", "save_weights", "sigma_max",
+    "spectral_radius", "torch_gradients", "train", "two_units", "unrolled", "update", "verdict", "warm_up",
+    "weight_gradient_by_step",
 ]  # fmt: skip

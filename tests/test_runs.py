@@ -515,6 +515,8 @@ def test_one_huge_moment_is_kept_all_the_same():
 class _Job:
     """Counts how often it worked, and whether it ever did so twice at once."""
 
+    takes = 0.0
+
     def __init__(self, again: bool) -> None:
         self.again, self.count, self.inside, self.overlapped = again, 0, 0, False
 
@@ -545,6 +547,8 @@ def test_the_pool_is_fair_and_never_runs_a_job_twice_at_once():
 
 def test_a_failing_job_costs_no_thread():
     class Fails:
+        takes = 0.0
+
         def work(self) -> float | None:
             raise ValueError("on purpose")
 

@@ -21,6 +21,7 @@ HIGHEST = 0.5  # E is below σ's 0.7²
 LIFT = 0.004  # of the paths over the surface, which is drawn in facets and would hide half of them
 PER = 12  # pieces in which a step lies on the surface
 LOW, HIGH = -2, 1  # decades of the colour
+BESIDE = {"free": {"lean": -1.6, "gap": 6}, "clipped": {"lean": 1.6, "gap": 0}}  # the dot and the path
 Curves = dict[str, np.ndarray]
 
 
@@ -137,7 +138,7 @@ def plan(a: Walk, p: Palette) -> Part:
         },
         line(gaps(s.w), gaps(wall(s.w)), p.theory, 2, dash="5px,4px"),
     ]  # fmt: skip
-    labels = [label("wall", _("the wall: b = 0.5 − 0.622 w"), p.theory, [], "at", at=[3.65, -3.6])]
+    labels = [label("wall", _("the wall: b = 0.5 − 0.622 w"), p.theory, [], "at", at=[3.65, -3.6], box=True)]
     replay: list[Part] = []
     for key, path in a.paths:
         color, x, y = _color(key, p), _near(path.w, W_SPAN), _near(path.b, B_SPAN)
@@ -146,7 +147,9 @@ def plan(a: Walk, p: Palette) -> Part:
         data.append(dots(x, y, color, 11, line={"width": 2, "color": p.paper}) | {"cliponaxis": True})
         last = len(data) - 1
         replay += [{"trace": last - 2}, {"trace": last - 1}, {"trace": last, "head": True}]
-        labels.append(label(key, f"<b>{_name(key, a)}</b>", color, [last - 1], "end", start=W_SPAN[0], lean=0))
+        labels.append(
+            label(key, f"<b>{_name(key, a)}</b>", color, [last - 1], "end", start=W_SPAN[0], box=True, **BESIDE[key])
+        )
     ticks = decades(low, high, 4)
     meta = {
         "question": _("Where do the steps go?"),
@@ -210,7 +213,8 @@ def _along(
         color = _color(key, p)
         hover = _("step {n}").format(n="%{x}") + f": {value}<extra>{_name(key, a)}</extra>"
         data.append(line(n, curve, color, 2, hoverinfo="all", hovertemplate=hover))
-        labels.append(label(key, f"<b>{_name(key, a)}</b>", color, [len(data) - 1], "beside"))
+        name = _("no clipping") if key == "free" else _("clipped")
+        labels.append(label(key, f"<b>{name}</b>", color, [len(data) - 1], "end", start=0, lean=0, gap=3))
         data.append(dots(n, curve, color, 9))
         replay.append({"trace": len(data) - 1, "head": True})
     meta = {

@@ -37,7 +37,7 @@ def flow(s: Snapshot, p: Palette) -> Part:
     def name(key: str, text: str, color: str) -> None:
         labels.append(label(key, text, color, [len(data) - 1], "beside"))
 
-    curve(s.start[s.layer], p.ghost, 3)
+    curve(s.start[s.layer], p.ghost, 2.5, dash="2.5px,3px")  # dotted: the past, and no theory
     if s.drawn > 0:
         name("start", _("at the start"), p.soft)
     if line_of := _theory(s, p):

@@ -5,6 +5,7 @@ from math import ceil
 import numpy as np
 
 from app.figures.flow import span
+from app.figures.numbers import power
 from app.figures.palette import Palette
 from app.figures.scales import MAP_COLUMNS, MAP_TIMESTEPS, counts, decades, every, gaps, plain
 from app.figures.template import Part, axis, heatmap, label, layout
@@ -33,7 +34,7 @@ def flow_map(s: Snapshot, p: Palette) -> Part:
         label("back", _("↓ back in time"), p.soft, [], **corner, row=1),
     ]
     meta = {
-        "question": _("How does training change that flow?"), "answer": _answer(s), "x": _("step"),
+        "question": _("How does training change that flow?"), "answer": _answer(s), "x": _("step"), "alt": _alt(s),
         "labels": labels if s.diverged is None else [],
         "notes": notes(s, low=True), "ticks": {"x": "count", "y": "count"},
         "bar": {"range": [low, high], "ticks": [list(t) for t in zip(*ticks, strict=True)]},
@@ -42,13 +43,14 @@ def flow_map(s: Snapshot, p: Palette) -> Part:
     return {"data": data, "layout": layout(p, training(p, s), y, meta, over_training(p, s), hover="closest")}
 
 
-def columns(s: Snapshot, width: int, up: int) -> tuple[np.ndarray, np.ndarray]:
-    """One column for every `width` training steps up to the axis' end, NaN where the run has not been.
+def columns(s: Snapshot, width: int, up: int, end: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """One column for every `width` training steps up to the axis' end (`end`, or the run's own), NaN where the run has
+    not been.
 
     Returns z (timesteps / up, columns) float32 and kept (columns,) int32: the true training step of each column, the
     kept one nearest to it. The shape holds still while the run goes on, so that only new columns change.
     """
-    at = np.arange(0, s.end + 1, width)
+    at = np.arange(0, (s.end if end is None else end) + 1, width)
     seen = at[at <= s.reached]
     after = np.searchsorted(s.rows_at, seen).clip(0, len(s.rows_at) - 1)
     before = np.maximum(after - 1, 0)
@@ -65,3 +67,15 @@ def _answer(s: Snapshot) -> str:
     if s.now.shape[0] > 1:
         return _("{what} in layer {n}, by timestep (up) and training step (across)").format(what=what, n=s.layer + 1)
     return _("{what} by timestep (up) and training step (across)").format(what=what)
+
+
+def _alt(s: Snapshot) -> str:
+    """Its lower and its upper edge in numbers, for those who hear it."""
+    edges = ((name, s.start[s.layer, t], s.now[s.layer, t]) for name, t in ((1, 0), (s.now.shape[1], -1)))
+    text = _("At t = {t} it is {first} at step 0 and {now} at step {n}.")
+    said = (text.format(t=t, first=_power(first), now=_power(now), n=s.drawn) for t, first, now in edges)
+    return " ".join(said)
+
+
+def _power(exponent: float) -> str:
+    return power(float(exponent)) if np.isfinite(exponent) else "0" if exponent < 0 else "NaN"

@@ -27,6 +27,7 @@ class Palette:
     magnitude: Stops  # OKLCH hue 243, equal steps of lightness: little is near the paper, much is far from it
     losses: Stops  # the same in hue 50
     signed: Stops  # centred on 0; the upper half alone serves states that are never negative
+    runs: tuple[str, ...]  # of compared runs, the base first, each with a dash of its own: it says whose, and no more
 
     @property
     def positive(self) -> Stops:
@@ -35,7 +36,8 @@ class Palette:
         return _even(*(colour for _, colour in half))
 
 
-# Okabe–Ito hues; loss, state and threshold darkened in light and lightened in dark.
+# Okabe–Ito hues; loss, state and threshold darkened in light and lightened in dark. Runs: none of those hues (CIE76
+# from each 34 in light, 24 in dark), and 26 and more from each other, to the colour-blind too (Machado 2009).
 PALETTES: dict[str, Palette] = {
     "light": Palette(
         name="light",
@@ -45,6 +47,7 @@ PALETTES: dict[str, Palette] = {
                         "#152633"),
         losses=_even("#FFF4EF", "#FECEB3", "#FBA574", "#E4844A", "#C86725", "#A84E02", "#833A00", "#5E2903", "#361D0D"),
         signed=_even("#7A4A12", "#CFA872", "#F7F7F5", "#6DBBA3", "#00664B"),
+        runs=("#1B1F24", "#CE2854", "#8438E4", "#8D6803"),
     ),
     "dark": Palette(
         name="dark",
@@ -54,6 +57,7 @@ PALETTES: dict[str, Palette] = {
                         "#E3F2FF"),
         losses=_even("#270E02", "#4A1E00", "#6E3101", "#954403", "#BC5B15", "#D97A40", "#F29D6C", "#FEC4A4", "#FFEEE5"),
         signed=_even("#E3A458", "#85592A", "#191D23", "#14795E", "#2FD3A5"),
+        runs=("#E8EAED", "#F46A82", "#8795F4", "#F9C555"),
     ),
 }  # fmt: skip
 

@@ -30,7 +30,7 @@ def task(s: Snapshot, p: Palette) -> Part:
         classes_at_end(drawing, s, p)
     meta = {
         "question": _("What is asked, and what does it answer?"), "answer": sentences(_(row.meaning), _answer(s)),
-        "about": sentences(_(row.meaning), _("Source: {source}.").format(source=_(row.source))), "x": "t",
+        "about": sentences(_(row.meaning), _("Source: {source}.").format(source=_(row.source))), "x": "t", "alt": "",
         "lines": 3 if row.generates else 2, "labels": drawing.labels, "ticks": {"x": "count", "y": "count"},
     }  # fmt: skip
     marks = [upright(t, p.ink, dash="1px,2px") for t in s.marks] if len(s.marks) <= MOST_MARKS else []

@@ -73,8 +73,8 @@ def layout(p: Palette, x: Part, y: Part, meta: Part, shapes: list[Part], hover: 
 
 def label(key: str, text: str, color: str, traces: list[int], place: str, **more: Any) -> Part:
     """A direct label: it names (and can hide) `traces`, and stands "beside" the first of them, at its "end" (`lean` up
-    or down, not before step `start`), "at" a point (`loose`: near it, where another stands there; `spare`: left out
-    where there is no room), or in the "corner" right of it (in row `row`)."""
+    or down, not before step `start`, `gap` pixels further off; `box`: on paper), "at" a point (`loose`: near it, where
+    another stands there; `spare`: left out where there is no room), or in the "corner" right of it (in row `row`)."""
     return {"key": key, "text": text, "color": color, "traces": traces, "place": place} | more
 
 

@@ -2,13 +2,24 @@
 
 import streamlit as st
 
-from app import session
+from app import lecture, session
 from app.stage import stage
+from app.views import after_lesson, duplicate, presets, take
+from app.views import lecture as lectured
 from app.words import _
 
 
 def page() -> None:
     notice()
+    if lecturing := lecture.read():
+        lectured.page(lecturing)
+        return
+    after_lesson.offer()
+    with st.container(key="tools", horizontal=True, gap="small"):
+        presets.at_hand()
+        duplicate.button()
+        lectured.button()
+        take.button()
     stage(session.run())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import session
+from app.export import signed, source_of
 from app.figures.asked import Asked
 from app.figures.motion_beside import PICTURES, lost, no_numbers, phases, told
 from app.figures.palette import palette
@@ -15,6 +16,7 @@ from app.frames import Encoder
 from app.looks import Look
 from app.motion import ALL
 from app.registry import RUNS
+from app.runs import Run
 from app.still import WORDS, theme
 from app.views import scrub
 from app.views.explore import notice
@@ -46,18 +48,18 @@ def page() -> None:
             every(SELDOM if run.settle(0) else OFTEN, waiting_for_run)
             return
         scrub.draw(run, held)
-        layer, unit, around = _of(held)
+        layer, unit, around = _of(run, held)
         look = _look(held, around)
         look.done.wait(FIRST_LOOK)
         _draw(look, layer, unit)
         keep()
 
 
-def _of(held: Held) -> tuple[int, int, int | None]:
+def _of(run: Run, held: Held) -> tuple[int, int, int | None]:
     """Which layer and unit the equation is of (0-based), and around which timestep the drawing shows most."""
     e = held.weights.experiment
     with st.container(horizontal=True, key="motion_of"):
-        layer = chosen_layer(held.weights)
+        layer = chosen_layer(run, held.weights)
         units, steps = e.hidden_size, e.steps
         unit = 1
         if units > 1:
@@ -113,7 +115,8 @@ def _place(asked: Asked, unit: int) -> None:
         return
     painted = theme()
     colours = palette(painted)
-    figures = {name: draw(asked, colours) for name, draw in PICTURES.items()}
+    source = source_of(asked.experiment, asked.step)
+    figures = {name: signed(f"motion_{name}", draw(asked, colours), source) for name, draw in PICTURES.items()}
     words = {name: player_words()[name] for name in WORDS} | {
         "phases": _("Phases of the update"),
         "equation": _("The equation with its numbers"),

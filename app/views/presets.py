@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
@@ -9,31 +10,51 @@ import engine
 from app import session
 from app.words import _, clauses, listed
 
-MENU = "presets"  # the key of the menu: whether it is open
+MENU, AT_HAND = "presets", "presets_at_hand"  # the keys of the menus: whether they are open
 
 
 def draw(changes: dict[str, str]) -> None:
     """`changes`: what differs from the preset, by the name of the control; "Learning rate 0.001 → 0.01"."""
-    now, history = st.session_state.preset, st.session_state.history
-    with st.container(key="history", horizontal=True, gap=None):
-        st.html(f"<h3>{_('Preset')}</h3>")
-        _button("undo", _("Undo"), _("Undo (Ctrl+Z)"), not history.past, session.undo, history.count)
-        _button("redo", _("Redo"), _("Redo (Ctrl+Shift+Z)"), not history.future, session.redo, history.count)
-    menu = st.popover(_label(now), key=MENU, width="stretch", wrap=False, on_change=session.command)
-    if menu.open:
-        with menu, st.container(key="menu", gap=None):
-            _rows(now)
+    now = st.session_state.preset
+    undo_redo(_("Preset"))
+    _menu(MENU, now)
     said = html.escape(_meaning(now))
     state = "changed" if changes else ""
     st.html(f'<p class="meaning {state}" title="{html.escape(_source(now).strip())}"><span>{said}</span></p>')
+    what_changed(changes, _("All controls as in the preset."), session.put_back)
+
+
+def undo_redo(title: str) -> None:
+    """A row: what the controls below it are, undo and redo."""
+    history = st.session_state.history
+    with st.container(key="history", horizontal=True, gap=None):
+        st.html(f"<h3>{html.escape(title)}</h3>")
+        _button("undo", _("Undo"), _("Undo (Ctrl+Z)"), not history.past, session.undo, history.count)
+        _button("redo", _("Redo"), _("Redo (Ctrl+Shift+Z)"), not history.future, session.redo, history.count)
+
+
+def what_changed(changes: dict[str, str], help: str, put_back: Callable[..., None], *args: Any) -> None:
+    """A row: what was changed, and a button that puts it back."""
     with st.container(key="changes", horizontal=True, gap=None):
-        about = html.escape(clauses(changes.values()))
-        st.html(f'<p title="{about}" data-count="{history.count}">{html.escape(_said(changes))}</p>')  # keys.js counts
+        about, count = html.escape(clauses(changes.values())), st.session_state.history.count
+        st.html(f'<p title="{about}" data-count="{count}">{html.escape(_said(changes))}</p>')  # keys.js counts
         listed = "\n".join(f"- {change}" for change in changes.values())
         st.button(
-            _("Put back"), key="put_back", type="tertiary", disabled=not changes, on_click=session.put_back,
-            help=_("All controls as in the preset.") + ("\n\n" + listed if listed else ""),
+            _("Put back"), key="put_back", type="tertiary", disabled=not changes, on_click=put_back, args=args,
+            help=help + ("\n\n" + listed if listed else ""),
         )  # fmt: skip
+
+
+def at_hand() -> None:
+    """The menu alone, for where the sidebar is hidden: on a phone."""
+    _menu(AT_HAND, st.session_state.preset)
+
+
+def _menu(key: str, now: str) -> None:
+    menu = st.popover(_label(now), key=key, width="stretch", wrap=False, on_change=session.command)
+    if menu.open:
+        with menu, st.container(key="menu" if key == MENU else "menu_at_hand", gap=None):
+            _rows(now, "preset" if key == MENU else "preset_at_hand")
 
 
 def _button(key: str, label: str, about: str, disabled: bool, do: Callable[[int], None], count: int) -> None:
@@ -41,21 +62,21 @@ def _button(key: str, label: str, about: str, disabled: bool, do: Callable[[int]
     st.button(label, key=key, icon=icon, type="tertiary", help=about, disabled=disabled, on_click=do, args=(count,))
 
 
-def _rows(now: str) -> None:
+def _rows(now: str, key: str) -> None:
     """The presets, by group, the default first; what to look for in the one that is pointed at stands at the foot."""
-    _row("", now)
+    _row("", now, key)
     for group in dict.fromkeys(row.group for row in engine.PRESETS.values()):
-        with st.container(key=f"presets_{group}", gap=None):
+        with st.container(key=f"{key}s_{group}", gap=None):
             st.html(f"<h3>{html.escape(_(group))}</h3>")
             for name, row in engine.PRESETS.items():
                 if row.group == group:
-                    _row(name, now)
+                    _row(name, now, key)
 
 
-def _row(name: str, now: str) -> None:
+def _row(name: str, now: str, key: str) -> None:
     st.button(
         _label(name),
-        key=f"preset_{name}",
+        key=f"{key}_{name}",
         type="tertiary",
         icon=":material/check:" if name == now else None,
         width="stretch",
@@ -68,7 +89,7 @@ def _row(name: str, now: str) -> None:
 
 def _choose(name: str) -> None:
     session.load(name)
-    st.session_state[MENU] = False
+    st.session_state[MENU] = st.session_state[AT_HAND] = False
 
 
 def _label(name: str) -> str:

@@ -8,14 +8,18 @@ from typing import Any
 import streamlit as st
 
 from app import session
+from app.export import source_of
 from app.figures.asked import Asked
 from app.figures.palette import palette
 from app.figures.why import WHY
 from app.kept import Weights
+from app.limits import LIMITS
 from app.looks import Look
+from app.memory import let_go
 from app.registry import RUNS
+from app.runs import Run
 from app.still import still, theme
-from app.views import around, scrub
+from app.views import around, duplicate, scrub
 from app.views.explore import notice
 from app.views.remember import remembered
 from app.views.scrub import Held
@@ -33,13 +37,15 @@ def page() -> None:
     notice()
     run = session.run()
     st.session_state.looks = run.looks  # they end with their run
+    with st.container(key="tools", horizontal=True, gap="small"):
+        duplicate.button()
     with st.container(key="why"):
         held = scrub.held(run) if run.settle(FIRST_LOOK) else None
         if held is None:
             every(SELDOM if run.settle(0) else OFTEN, waiting_for_run)
             return
         scrub.draw(run, held)
-        layer = chosen_layer(held.weights)
+        layer = chosen_layer(run, held.weights)
         panels = {}
         for name, row in WHY.items():
             with remembered(f"why_{name}", False) as key:
@@ -57,6 +63,7 @@ def page() -> None:
             look.done.wait(max(0.0, end - time.monotonic()))
             with panels[name]:
                 _panel(name, look, layer)
+        let_go(run.looks)
         keep()
 
 
@@ -78,17 +85,24 @@ def keep() -> None:
     every(SELDOM, session.run)
 
 
-def chosen_layer(w: Weights) -> int:
-    """The layer that is shown."""
+def chosen_layer(run: Run, w: Weights) -> int:
+    """The layer that is shown: the one of Explore, here and there."""
     layers = w.experiment.num_layers
     if layers == 1:
         return 0
-    with remembered(f"why_layer_{layers}", layers - 1) as key:
-        chosen = st.segmented_control(
-            _("Layer"), range(layers), format_func=lambda n: _("layer {n}").format(n=n + 1), required=True, key=key,
-            on_change=session.command, label_visibility="collapsed",
-        )  # fmt: skip
-    return layers - 1 if chosen is None else chosen
+    key, now = f"why_layer_{layers}", min(run.head()["run"]["layer"], layers - 1)
+    st.session_state[key] = now
+    st.segmented_control(
+        _("Layer"), range(layers), format_func=lambda n: _("layer {n}").format(n=n + 1), required=True, key=key,
+        on_change=_view, args=(key,), label_visibility="collapsed",
+    )  # fmt: skip
+    return now
+
+
+def _view(key: str) -> None:
+    session.command()
+    if (chosen := st.session_state[key]) is not None:
+        session.run().view(chosen)
 
 
 def _look(name: str, held: Held) -> Look:
@@ -128,6 +142,10 @@ def _panel(name: str, look: Look, layer: int) -> None:
     elif look.failed:
         st.html(f"<p class='answer'>{_('Something went wrong in the computation.')}</p>")
         st.button(_("Try again"), key=f"why_again_{name}", on_click=_forget, args=(look,))
+    elif look.forgotten:
+        text = _("This answer was let go: a run keeps {n} MB of them on this server, and others came after it.")
+        st.html(f"<p class='answer'>{text.format(n=LIMITS.memory)}</p>")
+        st.button(_("Compute it"), key=f"why_again_{name}", on_click=_forget, args=(look,))
     elif look.cancelled:
         st.html(f"<p class='answer'>{_('Cancelled.')}</p>")
         st.button(_("Compute it"), key=f"why_again_{name}", on_click=_forget, args=(look,))
@@ -164,4 +182,4 @@ def _draw(name: str, asked: Asked) -> None:
     colours = palette(painted)
     figures = {id: draw(asked, colours) for id, draw in row.pictures(asked).items()}
     if figures:
-        still(f"still_{name}", figures, painted)
+        still(f"still_{name}", figures, painted, source=source_of(asked.experiment, asked.step))

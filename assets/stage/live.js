@@ -2,6 +2,7 @@
 
 const FIRST = 500, LONGEST = 8000 // ms between tries
 const UNKNOWN = 4404 // the server does not know this run (any more)
+const FULL = 4429 // the run is open in too many windows: the frame before has said so
 const PATIENCE = 2 // failed tries before a socket that never opened is called impossible
 
 export class Live {
@@ -13,8 +14,8 @@ export class Live {
   #ever = false
 
   /** `pictures`: which of them the server is to draw; `language`: of their words; `route`: where such tokens are known. */
-  constructor({ token, pictures, language, route = 'live' }, { onFrame, onState }) {
-    Object.assign(this, { token, pictures, language, route, onFrame, onState })
+  constructor({ token, pictures, language, route = 'live' }, { onFrame, onState, onText, asks }) {
+    Object.assign(this, { token, pictures, language, route, onFrame, onState, onText, asks })
     this.wake = () => { if (document.visibilityState === 'visible' && this.#timer) this.now() }
     addEventListener('online', this.wake)
     document.addEventListener('visibilitychange', this.wake)
@@ -54,7 +55,7 @@ export class Live {
     const url = new URL(`${this.route}/${this.token}`, document.baseURI)
     url.protocol = url.protocol.replace('http', 'ws')
     url.hash = ''
-    url.search = new URLSearchParams({ pictures: this.pictures, lang: this.language })
+    url.search = new URLSearchParams({ pictures: this.pictures, lang: this.language, ...this.asks?.() })
     const socket = (this.#socket = new WebSocket(url))
     socket.binaryType = 'arraybuffer'
     socket.onopen = () => {
@@ -64,11 +65,12 @@ export class Live {
       this.#ever = true
       this.#become('open')
     }
-    socket.onmessage = ({ data }) => { if (socket === this.#socket) this.onFrame(data) }
+    socket.onmessage = ({ data }) => { if (socket === this.#socket) typeof data === 'string' ? this.onText?.(data) : this.onFrame(data) }
     socket.onclose = ({ code }) => {
       if (socket !== this.#socket) return
       this.#socket = null
       if (code === UNKNOWN) return this.#become('ended')
+      if (code === FULL) return void (this.#timer = setTimeout(() => this.now(), LONGEST))
       this.#failed++
       this.#become(this.#ever ? 'offline' : this.#failed >= PATIENCE ? 'impossible' : 'connecting')
       this.#timer = setTimeout(() => this.now(), this.#wait)

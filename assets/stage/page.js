@@ -23,9 +23,9 @@ export const plotly = () => (loading ??= window.Plotly ? Promise.resolve(remembe
   document.head.append(script)
 }))
 
-/** The style sheet, loaded once. */
-export const styled = () => new Promise((ok) => {
-  const href = new URL('stage.css' + new URL(import.meta.url).search, import.meta.url).href
+/** A style sheet, loaded once. */
+export const styled = (name = 'stage.css') => new Promise((ok) => {
+  const href = new URL(name + new URL(import.meta.url).search, import.meta.url).href
   if ([...document.styleSheets].some((s) => s.href === href)) return ok()
   document.head.append(Object.assign(document.createElement('link'), { rel: 'stylesheet', href, onload: ok, onerror: ok }))
 })

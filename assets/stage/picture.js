@@ -2,7 +2,8 @@
 
 import { Crosshair } from './crosshair.js'
 import { apart, beside, sample } from './labels.js'
-import { bare, counts, decades, fill, html, reals } from './text.js'
+import { Take } from './take.js'
+import { bare, counts, decades, fill, html, reals, spoken } from './text.js'
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false }
 const inside = (at, length) => at > -0.5 && at < length + 0.5
@@ -20,9 +21,12 @@ export class Picture {
   #figure = null
   #ready = false
   ticks = {} // of both axes: [value, text]
+  placed = new Map() // the words over it: text and place
 
-  constructor(root, plotly, words, look) {
+  constructor(root, plotly, words, look, { zoom = null, hidden = [] } = {}) {
     Object.assign(this, { root, plotly, words, look })
+    this.#zoom = zoom
+    this.#hidden = new Set(hidden)
     this.title = root.querySelector('h2')
     this.answer = root.querySelector('p')
     this.plot = root.querySelector('.plot')
@@ -58,11 +62,16 @@ export class Picture {
     addEventListener('pointerup', this.release)
     addEventListener('pointercancel', this.release)
     this.cross = new Crosshair(this)
+    if (words.take) this.take = new Take(this)
   }
 
   get figure() { return this.#figure }
 
+  /** What it shows, and what the reader has made of it. */
+  copy() { return { figure: this.#figure, zoom: this.#zoom, hidden: [...this.#hidden] } }
+
   close() {
+    this.take?.close()
     this.size.disconnect()
     this.cross.close()
     removeEventListener('pointerup', this.release)
@@ -82,10 +91,11 @@ export class Picture {
     const { meta } = this.#figure.layout, { fs } = this.look
     html(this.title, meta.question)
     html(this.answer, meta.answer)
+    this.take?.named(meta.question)
     if (meta.lines) this.answer.style.setProperty('--lines', meta.lines)
     if (this.title.title !== (meta.about ?? '')) this.title.title = meta.about ?? ''
-    const said = `${bare(meta.question)} ${bare(meta.answer)}`
-    if (this.graph.getAttribute('aria-label') !== said) { this.graph.setAttribute('aria-label', said); this.answer.title = bare(meta.answer) }
+    const said = spoken(`${meta.question} ${meta.answer}. ${meta.alt ?? ''}`)
+    if (this.graph.getAttribute('aria-label') !== said) { this.graph.setAttribute('aria-label', said); this.answer.title = spoken(meta.answer) }
     const { width, height } = this
     if (!(width >= 40 && height >= 40)) return
     const { l, r, t, b } = this.look.margin
@@ -181,6 +191,7 @@ export class Picture {
     const full = this.#figure.layout.xaxis.range[1], seen = new Set(), high = fs * 1.3
     const put = (key, text, x, y, style = {}) => {
       seen.add(key)
+      this.placed.set(key, { text, x: l + x, y: t + h - y, dx: style.dx ?? 0, dy: style.dy ?? -50, color: style.color, box: style.box, most: style.most })
       this.#element(key, style.label, text, style.color)
       const element = this.#elements.get(key), place = `translate(${Math.round(l + x)}px, ${Math.round(t + h - y)}px) translate(${style.dx ?? 0}%, ${style.dy ?? -50}%)`
       if (style.label?.traces.length) this.#spots.set(key, { x: l + x, y: t + h - y - high / 2, w: this.#width(text, fs), h: high })
@@ -190,6 +201,7 @@ export class Picture {
       if (element.style.maxWidth !== most) { element.style.maxWidth = most; element.style.whiteSpace = most ? 'normal' : 'nowrap' }
     }
     const taken = []
+    this.placed.clear()
     this.#spots.clear()
     for (const [i, n] of meta.notes.entries()) {
       const wide = this.#width(n.text, fs), x = n.x * w + (n.xanchor === 'right' ? -4 : 8), y = n.y * h
@@ -215,7 +227,7 @@ export class Picture {
     const ends = taken.map((a) => ({ ...a, fixed: true }))
     const samples = (i) => { if (!lines.has(i)) lines.set(i, sample(data[i].x, data[i].y, px, py, w)); return lines.get(i) }
     for (const label of meta.labels) {
-      const wide = this.#width(label.text, fs), style = { color: label.color, label }
+      const wide = this.#width(label.text, fs), style = { color: label.color, label, box: label.box }
       if (label.place === 'beside') near.push({ key: label.key, line: samples(label.traces[0]), width: wide, optional: label.key.startsWith('layer'), label })
       else if (label.place === 'corner') {
         const x = px(label.at[0]) + 7
@@ -228,7 +240,7 @@ export class Picture {
         if (x < 0 || x > w + 1 || y < -2 || y > h + 2) continue
         const most = pinned ? r - 10 : 0, rows = most && wide > most ? Math.ceil((1.15 * wide) / most) : 1
         if (pinned) ends.push({ x: 0, w, y, h: 3, fixed: true }) // the line itself: no label stands on it
-        ends.push({ key: label.key, label, x: x + (label.traces.length || pinned ? 7 : fs * 0.75), y: y + (label.lean ?? 0) * fs * 0.8, w: rows > 1 ? most : wide, h: high * rows, most, fixed: label.place === 'at' && !label.loose, style })
+        ends.push({ key: label.key, label, x: x + (label.gap ?? 0) + (label.traces.length || pinned ? 7 : fs * 0.75), y: y + (label.lean ?? 0) * fs * 0.8, w: rows > 1 ? most : wide, h: high * rows, most, fixed: label.place === 'at' && !label.loose, style })
       }
     }
     while (ends.reduce((sum, a) => sum + (a.most ? a.h : 0), 0) > h) { // more words than room: a spare one goes
@@ -286,7 +298,7 @@ export class Picture {
     html(element, text)
     element.style.color = color ?? ''
     if (hides) {
-      const name = fill(this.words.hide, { name: bare(text) })
+      const name = fill(this.words.hide, { name: spoken(text) })
       if (element.title !== name) { element.title = name; element.setAttribute('aria-label', name) }
       element.setAttribute('aria-pressed', String(!this.#hidden.has(key)))
     }

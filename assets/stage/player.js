@@ -37,7 +37,8 @@ export class Player {
     this.play.closest('section').inert = readonly
     this.scrub.disabled = readonly
     if (readonly) return
-    root.addEventListener('click', (e) => { const b = e.target.closest('[data-do]'); if (b && !b.disabled) this.act(b.dataset.do, b) })
+    this.gone = new AbortController() // another stage may take this one's place
+    root.addEventListener('click', (e) => { const b = e.target.closest('[data-do]'); if (b && !b.disabled) this.act(b.dataset.do, b) }, { signal: this.gone.signal })
     this.speed.onchange = () => this.send({ do: 'speed', value: +this.speed.value })
     this.scrub.oninput = () => this.#drag()
     this.scrub.onchange = () => { this.#dragged = false }
@@ -51,6 +52,7 @@ export class Player {
 
   close() {
     if (this.readonly) return
+    this.gone.abort()
     document.removeEventListener('keydown', this.keys, true)
     document.removeEventListener('pointerdown', this.touched, true)
     document.removeEventListener('click', this.chosen, true)
@@ -156,7 +158,7 @@ export class Player {
     const what = KEYS[e.key], from = e.target, slider = from.matches('input[type=range]')
     if (e.key === 'Tab') this.byPointer = false
     if (!what || e.ctrlKey || e.metaKey || e.altKey || !this.root.isConnected) return
-    if (from.matches('input:not([type=range], [type=radio], [type=checkbox]), select, textarea, [contenteditable]')) return
+    if (from.matches('input:not([type=range], [type=radio], [type=checkbox]), select, textarea, [contenteditable], [role=menu] *')) return
     if (slider && (e.key.startsWith('Arrow') || e.key === 'End')) return
     if (!this.byPointer && from.matches('.graph') && e.key.startsWith('Arrow')) return // they move the mark in it: see crosshair.js
     // What the pointer has just touched gives the keys back to the player; what Tab has reached keeps its own.

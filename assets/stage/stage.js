@@ -1,23 +1,25 @@
 // The stage: verdict, player and pictures of one run, fed by its socket. Streamlit calls mount at every rerun.
 
 import { Frames, fromBase64 } from './frames.js'
+import { Keys } from './lecture.js'
 import { Live } from './live.js'
 import { lookOf, plotly, styled, themeOf } from './page.js'
 import { Picture } from './picture.js'
 import { Player } from './player.js'
-import { bare, fill, html } from './text.js'
+import { tabulate } from './table.js'
+import { fill, html, spoken } from './text.js'
 
 const PROFILE = { // the profile along the sequence, so that the badge's colour is never alone
   vanishing: 'M2 14C13 14 19 11 22 2', exploding: 'M2 2C5 11 11 14 22 14', healthy: 'M2 9C8 6 16 10 22 7', none: 'M2 14H22',
   diverged: 'M5 2L19 14M19 2L5 14', waiting: 'M4 8h.1M12 8h.1M20 8h.1',
 }
 const SOON = 150 // ms in which a control that was touched gets its picture: one of before it would only be in the way
-const SPOKEN = 5000 // ms between two announcements of the verdict
+const SPOKEN = 5000, TURN = 1000 // ms between two announcements of the verdict: of its numbers, and of another one
 const TOUCHES = ['input', 'keydown', 'pointerdown']
 const framework = (ids, readonly) => `
   <section class="verdict">
     <span class="badge" tabindex="0" aria-describedby="stage-rule"><svg viewBox="0 0 24 16" aria-hidden="true"><path/></svg><b></b><span class="rule" id="stage-rule" role="tooltip"></span></span>
-    <div><p class="what"></p><p class="why"></p><p class="radii" role="list"></p><i class="progress" hidden></i></div><span class="on"></span><p class="spoken" aria-live="polite"></p>
+    <div><p class="what"></p><p class="why"></p><p class="radii" role="list"></p><i class="progress" hidden></i></div><span class="on"></span><button type="button" class="help">?</button><p class="spoken" role="status" aria-live="polite"></p>
   </section>
   <section class="player"${readonly ? ' hidden' : ''}>
     <button type="button" class="play" data-do="play"></button><button type="button" data-do="step"></button>
@@ -40,8 +42,10 @@ class Stage {
   #put = 0 // the timer of a picture that was put off
   #news = {} // figures that came and are not drawn yet: {id: did arrays change}
 
-  constructor(root, data, change) {
-    Object.assign(this, { root, data, words: data.words })
+  /** `hooks`: what a page around the stage wants: told(text), asks() → more of the socket's query, drawn(), changed(state). */
+  constructor(root, data, change, hooks) {
+    Object.assign(this, { root, data, words: data.words, hooks })
+    root.stage = this // for what points into its pictures
     window.__stage = this.painted
     this.ids = data.pictures
     root.innerHTML = framework(this.ids, data.readonly)
@@ -49,12 +53,18 @@ class Stage {
     root.dataset.mode = data.mode
     this.change = change
     this.player = new Player(root, this.words, { send: (m) => this.live?.send(m), change: (c) => this.change(c), readonly: data.readonly })
+    this.keys = new Keys(root, data.keys, data.readonly ? null : (c) => this.change(c))
+    const help = root.querySelector('.help')
+    help.title = data.keys.title
+    help.setAttribute('aria-label', data.keys.title)
     for (const button of root.querySelectorAll('.whole')) button.textContent = this.words.whole
+    this.gone = new AbortController() // another stage may take this one's place
     root.addEventListener('click', (e) => {
+      if (e.target.closest('.help')) this.keys.help()
       const what = e.target.closest('[data-way]')?.dataset.way
       if (what === 'now') this.live.now()
       if (what === 'reload') location.reload()
-    })
+    }, { signal: this.gone.signal })
     this.seen = () => { if (!document.hidden) this.#draw() }
     document.addEventListener('visibilitychange', this.seen)
     this.touch = (e) => { if (e.target.closest?.('.st-key-controls')) this.#touched = performance.now() }
@@ -78,7 +88,7 @@ class Stage {
     this.#measure()
     this.size.observe(this.root)
     this.#theme()
-    this.live = new Live(this.data, { onFrame: (bytes) => this.#frame(bytes), onState: () => this.#socket() })
+    this.live = new Live(this.data, { onFrame: (bytes) => this.#frame(bytes), onState: () => this.#socket(), onText: (text) => this.hooks.told?.(text), asks: this.hooks.asks })
   }
 
   /** Called at every rerun of the page. */
@@ -92,6 +102,8 @@ class Stage {
     this.closed = true
     this.live?.close()
     this.player.close()
+    this.keys.close()
+    this.gone.abort()
     this.size.disconnect()
     clearInterval(this.watch)
     clearTimeout(this.#later)
@@ -126,6 +138,7 @@ class Stage {
     if (this.ids.some((id) => id in this.frames.figures)) this.root.classList.remove('empty')
     for (const id of this.ids) if (id in this.#news) this.pictures[id].show(this.frames.figures[id], this.#news[id])
     this.#news = {}
+    this.hooks.drawn?.()
     const { draws } = this.painted
     draws.push(performance.now() - start)
     if (draws.length > 500) draws.splice(0, 250)
@@ -145,6 +158,7 @@ class Stage {
 
   #socket() {
     const { state } = this.live
+    this.hooks.changed?.(state)
     if ((state === 'impossible') !== Boolean(this.still)) this.change({ fallback: (this.still = state === 'impossible') })
     if (state === 'open') { // a new connection begins with full figures
       this.frames = new Frames()
@@ -176,7 +190,7 @@ class Stage {
     else if (head.status === 'compiling') now = tell('compiling', head.message)
     else if (head.status === 'error') now = tell('error', head.message)
     else {
-      const lost = head.run?.diverged, note = state === 'impossible' ? `${words.still_what} ${words.still_why}` : head.message
+      const lost = head.run?.diverged && !this.data.readonly, note = state === 'impossible' ? `${words.still_what} ${words.still_why}` : head.message
       now = { ...head.verdict, ...(note && { why: note }), key: state === 'impossible' ? 'still' : 'ready', ways: lost ? [way({ do: 'last' }, fill(words.back_to, { n: head.run.last_finite })), way({ do: 'clip' }, words.clip_at_1)] : [] }
     }
     const { root } = this, find = (s) => root.querySelector(s)
@@ -189,6 +203,7 @@ class Stage {
     html(find('.rule'), now.rule ?? '')
     find('.cost').textContent = head?.cost ?? ''
     this.#radii(head?.radii)
+    if (head?.table) tabulate(root, head.table, PROFILE)
     const bar = find('.progress'), part = head?.progress
     bar.hidden = !['compiling', 'connecting'].includes(now.key)
     bar.classList.toggle('known', Number.isFinite(part))
@@ -202,12 +217,12 @@ class Stage {
         return button
       }))
     }
-    this.#speak(bare(`${now.badge}. ${now.what ?? ''}`))
+    this.#speak(spoken(`${now.badge}. ${now.what ?? ''}`), now.badge)
   }
 
   /** The sizes of the recurrent weights: a chip for each gate, with a bar whose tick is 1. */
   #radii(radii) {
-    const list = this.root.querySelector('.radii'), chips = radii?.chips ?? [], rule = bare(radii?.rule ?? '')
+    const list = this.root.querySelector('.radii'), chips = radii?.chips ?? [], rule = spoken(radii?.rule ?? '')
     const gates = JSON.stringify(chips.map((chip) => chip.gate))
     if (list.gates !== gates) {
       list.gates = gates
@@ -220,7 +235,7 @@ class Stage {
       if (node.said === said) continue
       node.said = said
       gate.textContent = chip.gate
-      node.title = `${bare(chip.title)}. ${rule}`
+      node.title = `${spoken(chip.title)}. ${rule}`
       gauge.style.setProperty('--rho', `${100 * (chip.rho ?? 0)}%`)
       gauge.style.setProperty('--sigma', `${100 * (chip.sigma ?? 0)}%`)
       gauge.classList.toggle('none', chip.sigma === null)
@@ -228,12 +243,15 @@ class Stage {
     }
   }
 
-  #speak(text) {
+  /** At once where the verdict is another one, or nothing moves; of numbers that run, now and then. */
+  #speak(text, badge) {
     clearTimeout(this.#later)
-    const element = this.root.querySelector('.spoken'), due = this.#spoken + SPOKEN - performance.now()
+    const element = this.root.querySelector('.spoken')
     if (element.textContent === text) return
-    if (due > 0) { this.#later = setTimeout(() => this.#speak(text), due); return }
+    const pause = badge !== this.badge ? TURN : this.head?.run?.playing ? SPOKEN : 0, due = this.#spoken + pause - performance.now()
+    if (due > 0) { this.#later = setTimeout(() => this.#speak(text, badge), due); return }
     this.#spoken = performance.now()
+    this.badge = badge
     element.textContent = text
   }
 
@@ -258,14 +276,14 @@ const stages = new Set()
 const same = (a, b) => ['token', 'pictures', 'mode', 'readonly', 'language'].every((key) => String(a[key]) === String(b[key]))
 
 /** Streamlit's entry: once for every rerun of the page. The same run and pictures keep everything; others start anew. */
-export default async function mount({ data, parentElement, setTriggerValue }) {
+export default async function mount({ data, parentElement, setTriggerValue, hooks = {} }) {
   const root = parentElement.querySelector('#stage') ?? parentElement.appendChild(Object.assign(document.createElement('div'), { id: 'stage' }))
   const change = (changes) => setTriggerValue('change', changes)
   for (const stage of stages) if (!stage.root.isConnected || (stage.root === root && !same(stage.data, data))) { stage.close(); stages.delete(stage) }
   const here = [...stages].find((stage) => stage.root === root)
   if (here) here.update(data, change)
   else {
-    await styled()
-    stages.add(new Stage(root, data, change))
+    await Promise.all([styled(), styled('lecture.css')])
+    stages.add(new Stage(root, data, change, hooks))
   }
 }

@@ -2,6 +2,7 @@
 // Where the frame holds paths of so many `steps`, a player shows them step by step.
 
 import { Frames, fromBase64 } from './frames.js'
+import { Keys } from './lecture.js'
 import { lookOf, plotly, styled, themeOf } from './page.js'
 import { Picture } from './picture.js'
 import { Replay, at } from './replay.js'
@@ -18,7 +19,8 @@ class Still {
   }
 
   /** Show a frame; the same one again changes nothing but the theme. */
-  show({ frame, ids, words, theme, steps }, ask) {
+  show({ frame, ids, words, theme, steps, keys }, ask) {
+    this.keys ??= new Keys(this.root, keys)
     const here = themeOf(this.root)
     this.root.classList.toggle('dark', here === 'dark')
     if (here !== theme) ask(here) // the server cannot know the theme before the page has said it
@@ -37,6 +39,7 @@ class Still {
     clearInterval(this.watch)
     this.replay?.pause()
     this.size.disconnect()
+    this.keys.close()
     for (const picture of this.pictures.values()) picture.close()
     stills.delete(this.root)
   }
@@ -77,7 +80,7 @@ const stills = new Map() // root -> Still
 
 export default async function mount({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector('.still')
-  const [library] = await Promise.all([plotly(), styled()])
+  const [library] = await Promise.all([plotly(), styled(), styled('lecture.css')])
   if (!stills.has(root)) stills.set(root, new Still(root, library))
   stills.get(root).show(data, (theme) => setTriggerValue('theme', theme))
 }

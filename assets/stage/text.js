@@ -25,6 +25,9 @@ export function html(element, text = '') {
 
 export const bare = (text) => text.replace(/<br>/g, ' ').replace(/<[^>]*>/g, '').replace(/&lt;/g, '<').replace(/&gt;/g, '>').replace(/&amp;/g, '&')
 
+/** A text with tags as it may be read aloud, and as a tooltip shows it: a power keeps its sign. */
+export const spoken = (text) => bare(text.replace(/<sup>/g, '^'))
+
 const minus = (x) => String(x).replace('-', '−')
 const plain = (x) => minus(Number(x.toPrecision(6)))
 const nice = (x) => { const size = 10 ** Math.floor(Math.log10(x)); return [1, 2, 5, 10].find((n) => n * size >= x * 0.999) * size }

@@ -1,0 +1,27 @@
+"""The script of an experiment with the engine itself: only what differs from the defaults."""
+
+import json
+from collections.abc import Sequence
+
+import engine
+from app.code.shared import block
+
+
+def engine_script(e: engine.Experiment, steps: int, notes: Sequence[str] = ()) -> str:
+    """It trains for so many steps and prints the loss. `notes`: what is to be said of it."""
+    default = engine.Experiment()
+    given = [
+        f"{name}={json.dumps(value) if isinstance(value, str) else repr(value)}"
+        for name, value in e.model_dump().items()
+        if value != getattr(default, name)
+    ]
+    one = f"e = engine.Experiment({', '.join(given)})"
+    made = one if len(one) <= 100 else "\n".join(["e = engine.Experiment(", *(f"    {line}," for line in given), ")"])
+    head = ['"""The experiment in Python with `engine`, in the folder of its repository or with it on PYTHONPATH.']
+    head = [*head, "", *notes, '"""'] if notes else [head[0] + '"""']
+    rest = block(f"""
+        history = engine.train(e, steps={steps})
+        for step, loss in zip(history.at[::10], history.loss[::10]):
+            print(f"step {{step}}: loss {{loss:.6g}}")
+    """)
+    return "\n".join([*head, "", "import engine", "", made, rest]) + "\n"

@@ -1,0 +1,157 @@
+"""The same experiments over many seeds: median and quartiles, pairs by seed, and what that proves, in words.
+
+A run that diverged counts as worse than all others (its loss is infinite from there), and has no gradient to show. One
+that a stop rule ended keeps its last loss.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb, isfinite
+from typing import Any
+
+import numpy as np
+
+from app.figures.numbers import minus, short
+from app.figures.palette import palette
+from app.figures.words import LEARNS
+from app.words import _
+
+QUARTERS = (0.25, 0.5, 0.75)
+CLEAR = 0.05  # a sign test below this is not put down to chance
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """One experiment, trained with one seed. Arrays are read-only."""
+
+    at: np.ndarray  # (n,) training steps at which validation was measured
+    validation: np.ndarray  # (n,) the loss there; NaN at the end of one that diverged
+    flow: np.ndarray  # (T,) log10 ‖∂L/∂h_t‖ of the last loss in the top layer, at the end; NaN where it diverged
+    diverged: int | None  # the step of the first number that was none
+
+    @property
+    def last(self) -> float:
+        """The validation loss at the end; infinite where it diverged."""
+        value = float(self.validation[-1])
+        return value if self.diverged is None and isfinite(value) else np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Seeds:
+    """What is known so far. Every experiment was trained with each of the `seeds`; the first experiment is the base."""
+
+    names: tuple[str, ...]  # of the experiments, as short as a label
+    full_names: tuple[str, ...]  # the same with the knob
+    steps: int  # training steps of each run
+    planned: int  # seeds that were asked for
+    seeds: tuple[int, ...]  # those that are done
+    found: tuple[tuple[Finished, ...], ...]  # for each of these, one of each experiment
+    baselines: tuple[float, ...]  # the loss of guessing, of each experiment
+    baseline_label: str
+
+    @property
+    def relative(self) -> bool:
+        """Are the losses shown as shares of the loss of guessing, because that is not the same for all?"""
+        return len(set(self.baselines)) > 1
+
+    def scale(self, i: int) -> float:
+        return self.baselines[i] if self.relative else 1.0
+
+    def of(self, i: int) -> list[Finished]:
+        return [row[i] for row in self.found]
+
+    def last(self, i: int) -> np.ndarray:
+        """(seeds,) validation loss at the end."""
+        return np.array([one.last for one in self.of(i)]) / self.scale(i)
+
+    def lost(self, i: int) -> int:
+        return sum(one.diverged is not None for one in self.of(i))
+
+    def beats(self, i: int) -> int:
+        """How many learned more than to guess: a validation loss below LEARNS times that of guessing."""
+        limit = LEARNS * self.baselines[i] / self.scale(i)
+        return int((self.last(i) < limit).sum())
+
+    def wins(self, i: int) -> tuple[int, int]:
+        """In how many seeds experiment `i` ended below the base, and above."""
+        ours, base = self.last(i), self.last(0)
+        return int((ours < base).sum()), int((ours > base).sum())
+
+
+def chance(wins: int, losses: int) -> float:
+    """Two-sided sign test: how often would coins fall so unevenly, or more so? 1 where there is no pair."""
+    n = wins + losses
+    tail = sum(comb(n, k) for k in range(max(wins, losses), n + 1)) / 2**n
+    return min(1.0, 2 * tail)
+
+
+def quartiles(values: np.ndarray) -> np.ndarray:
+    """(3, columns): lower quartile, median, upper quartile of values (seeds, columns), which may be infinite.
+
+    Linear between neighbours where both are finite; an infinite neighbour makes it infinite.
+    """
+    ordered, n = np.sort(values, axis=0), len(values)
+    found = []
+    for share in QUARTERS:
+        at = share * (n - 1)
+        low, high = ordered[int(np.floor(at))], ordered[int(np.ceil(at))]
+        with np.errstate(invalid="ignore"):
+            between = low + (at - np.floor(at)) * (high - low)
+        found.append(np.where(low == high, low, between))
+    return np.array(found)
+
+
+def curves(finished: Sequence[Finished], steps: np.ndarray) -> np.ndarray:
+    """(seeds, steps): validation losses at these training steps."""
+    rows = []
+    for one in finished:
+        last = np.searchsorted(one.at, steps, side="right") - 1
+        row = one.validation[np.maximum(last, 0)].astype(float)
+        lost = np.zeros(len(steps), bool) if one.diverged is None else steps >= one.diverged
+        rows.append(np.where(lost | ~np.isfinite(row), np.inf, row))
+    return np.array(rows)
+
+
+def sentences(s: Seeds) -> list[str]:
+    """What it proves: for each but the base the pairs, and how likely chance alone makes them."""
+    found = []
+    for i in range(1, len(s.names)):
+        better, worse = s.wins(i)
+        odds = chance(better, worse)
+        more, clear = better < worse, odds < CLEAR
+        said = {
+            (False, True): _("{a} ends with less loss than {b} in {n} of {all} seeds (by chance alone: {odds})."),
+            (True, True): _("{a} ends with more loss than {b} in {n} of {all} seeds (by chance alone: {odds})."),
+            (False, False): _("{a} ends with less loss than {b} in {n} of {all} seeds: that may be chance ({odds})."),
+            (True, False): _("{a} ends with more loss than {b} in {n} of {all} seeds: that may be chance ({odds})."),
+        }[more, clear]
+        n, share = max(better, worse), f"{short(100 * odds, 2)} %"
+        found.append(said.format(a=s.full_names[i], b=s.full_names[0], n=n, all=len(s.seeds), odds=share))
+    return found
+
+
+def table(s: Seeds, theme: str) -> dict[str, Any]:
+    """caption, heads, and rows: name, colour, dash, and cells of text."""
+    knob = s.full_names[0].removesuffix(s.names[0]).strip()
+    heads = [
+        knob, _("Beat guessing"), _("Loss at the end"), _("Half of them within"), _("Below the base"), _("Diverged"),
+    ]  # fmt: skip
+    rows = []
+    for i, name in enumerate(s.names):
+        low, middle, high = (float(x) for x in quartiles(s.last(i)[:, None])[:, 0])
+        wins = "–" if i == 0 else _("{n} of {all}").format(n=s.wins(i)[0], all=len(s.seeds))
+        rows.append(
+            {
+                "name": name, "color": palette(theme).runs[i],
+                "cells": [
+                    _("{n} of {all} seeds").format(n=s.beats(i), all=len(s.seeds)), short(middle),
+                    f"{short(low)} … {short(high)}", wins,
+                    _("{n} of {all}").format(n=s.lost(i), all=len(s.seeds)),
+                ],
+            }
+        )  # fmt: skip
+    rule = _(
+        "Beat guessing: a validation loss below {share} times that of guessing. Pairs have the same seed. By chance: "
+        "how often a coin thrown for every pair would fall so unevenly, or more so (sign test, both sides)."
+    )
+    return {"caption": minus(rule.format(share=LEARNS)), "heads": heads, "rows": rows}

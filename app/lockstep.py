@@ -1,0 +1,158 @@
+"""Several experiments in training, always at the same step: the slowest sets the pace, and one that is over stays.
+
+It does what a Training does, for all of them at once, so that a run can train it. No Streamlit in here.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+import engine
+from app.figures.versus import Versus
+from app.kept import BUDGET
+from app.training import SLICE, Past, Training
+from app.versus import Compared
+
+SHARE = 0.4  # of the time that recording may take; half of that is the pass that the next step needs anyway
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """What can be seen of them, all at one step. Never changed, only replaced: any thread may read it."""
+
+    compared: Compared
+    sides: tuple[Training, ...]
+    pasts: tuple[Past, ...]
+    steps: tuple[int, ...]  # kept by all of them, ascending
+
+
+class Lockstep:
+    """Made with the first passes done. All methods but `snapshot` and `at` belong to one thread at a time."""
+
+    def __init__(self, c: Compared) -> None:
+        self._sides = [Training(e, lean=True) for e in c.experiments]
+        few = min(BUDGET // (len(self._sides) * side.past.kept.newest.size) for side in self._sides)
+        for (
+            side
+        ) in self._sides:  # as many moments of each, so that all keep the same steps; no weights for closer looks
+            past = side.past
+            kept = replace(past.kept, budget=few * past.kept.newest.size)
+            side.past = replace(past, kept=kept, weights=replace(past.weights, budget=0))
+        start = [side.past.weights.first.state_dict for side in self._sides]
+        self.same_start = all(_same(start[0], other) for other in start[1:])
+        self._cost = 0.0
+        self._publish(c)
+
+    def _publish(self, c: Compared) -> None:
+        pasts = tuple(side.past for side in self._sides)
+        self.seen = Recorded(c, tuple(self._sides), pasts, _common(pasts))
+        self._recorded = time.monotonic()
+
+    @property
+    def experiment(self) -> engine.Experiment:
+        """Of the base."""
+        return self.seen.compared.experiments[0]
+
+    @property
+    def past(self) -> Past:
+        """Of the one that has come farthest."""
+        return max(self.seen.pasts, key=lambda past: past.curves.reached)
+
+    @property
+    def step(self) -> int:
+        """Updates that all have made, but for those that are over."""
+        return max(side.step for side in self._sides)
+
+    @property
+    def ended(self) -> bool:
+        return all(side.ended for side in self._sides)
+
+    def due(self, every: float) -> bool:
+        """Is it time for the next picture, so many seconds after the last?"""
+        return time.monotonic() - self._recorded > max(every, self._cost / SHARE)
+
+    @property
+    def unrecorded(self) -> bool:
+        return any(side.unrecorded for side in self._sides)
+
+    def takes(self, c: Compared) -> bool:
+        """Can training go on with these? The same ones in another order, or with settings that all can take."""
+        if self._order(c) is not None:
+            return True
+        now = self.seen.compared
+        pairs = list(zip(self._sides, c.experiments, strict=False))
+        return now.field == c.field and len(self._sides) == len(c.experiments) and all(a.takes(e) for a, e in pairs)
+
+    def change(self, c: Compared) -> None:
+        order = self._order(c)
+        if order is not None:
+            self._sides = [self._sides[i] for i in order]
+        else:
+            for side, e in zip(self._sides, c.experiments, strict=True):
+                side.change(e)
+        self._publish(c)
+
+    def _order(self, c: Compared) -> list[int] | None:
+        """At which places the experiments are now; None: they are others."""
+        now = [side.experiment for side in self._sides]
+        if len(now) != len(c.experiments) or set(now) != set(c.experiments):
+            return None
+        return [now.index(e) for e in c.experiments]
+
+    def advance(self, last: int, hurry: Callable[[], bool]) -> None:
+        """Train for a slice of time, not past step `last`: whole rounds, in which each makes one step."""
+        begin = time.perf_counter()
+        while not hurry():
+            live = [side for side in self._sides if not side.ended and side.step < last]
+            for side in live:
+                side.advance(side.step + 1, lambda: False)
+            if not live or time.perf_counter() - begin > SLICE:
+                return
+
+    def record(self, rests: bool = False) -> None:
+        """Bring what can be seen up to date."""
+        begin = time.perf_counter()
+        for side in self._sides:
+            if side.unrecorded:
+                side.record(rests)
+        self._publish(self.seen.compared)
+        self._cost += 0.3 * (time.perf_counter() - begin - self._cost)
+
+    def at(self, step: int | None) -> int:
+        """The step that is shown for `step` (None: the newest)."""
+        return _nearest(self.seen, step)
+
+    def snapshot(self, step: int | None, layer: int) -> Versus:
+        """All that the pictures of `step` (None: the newest) need."""
+        seen = self.seen
+        at = None if step is None else _nearest(seen, step)
+        runs = tuple(side.snapshot(at, layer, past) for side, past in zip(seen.sides, seen.pasts, strict=True))
+        c = seen.compared
+        return Versus(c.field, c.values, runs, c.written, self.same_start)
+
+
+def _nearest(seen: Recorded, step: int | None) -> int:
+    if step is None or step >= seen.steps[-1]:
+        return seen.steps[-1]
+    return min(seen.steps, key=lambda kept: abs(kept - step))
+
+
+def _common(pasts: Sequence[Past]) -> tuple[int, ...]:
+    """The steps kept by all that had come so far; the newest of those that go on is one of them."""
+    kept = [{moment.step for moment in past.kept.moments} for past in pasts]
+    reached = [past.curves.reached for past in pasts]
+    steps = set.union(*kept) | {max(reached)}
+    return tuple(
+        sorted(
+            step
+            for step in steps
+            if all(step in own or step > own_reached for own, own_reached in zip(kept, reached, strict=True))
+            or step == max(reached)
+        )
+    )
+
+
+def _same(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
