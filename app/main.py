@@ -30,6 +30,7 @@ import engine  # noqa: E402
 from app import landing  # noqa: E402
 from app.audience import room  # noqa: E402
 from app.gallery import FILMS  # noqa: E402
+from app.handout import handout  # noqa: E402
 from app.headers import Headers  # noqa: E402
 from app.live import live  # noqa: E402
 from app.registry import RUNS  # noqa: E402
@@ -114,6 +115,8 @@ app = st.App(
         WebSocketRoute("/live/{token}", live),
         WebSocketRoute("/room/{token}", room),
         Route("/films", films),
+        Route("/take/{token}/{name}", handout),
+        Mount("/data", Files(directory=ROOT / "engine" / "tasks" / "data")),
         Mount("/assets", Files(directory=ROOT / "assets")),
         Mount("/plotly", Files(directory=Path(plotly.__file__).parent / "package_data")),
     ],

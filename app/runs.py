@@ -269,7 +269,7 @@ class Run:
     def takes(self) -> float:
         """Seconds that the next slice will take, about: a first picture costs a few passes."""
         e = self._begin_with or self._change_to
-        return self._took if e is None else 4 * seconds(e)
+        return self._took if e is None else 4 * self._seconds(e)
 
     def work(self) -> float | None:
         try:
@@ -339,6 +339,10 @@ class Run:
                 self._begins, self._start = False, None
                 self._settled.set()
         self._tell()
+
+    def _seconds(self, e: engine.Experiment) -> float:
+        """Of one pass, about."""
+        return seconds(e)
 
     def _trained(self, e: engine.Experiment, start: engine.Checkpoint | None) -> Training:
         return Training(e, start)

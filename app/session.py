@@ -329,6 +329,7 @@ def _read_extra() -> None:
     state, texts = st.session_state, _written_extra()
     before = {name: text for name, text in state.get("extra", {}).items() if EXTRA[name] not in (None, state.page)}
     state.extra = before | {name: text[:LONGEST] for name, text in texts.items()}
+    state.linked_extra = texts
 
 
 def _reader() -> str | None:
