@@ -112,6 +112,8 @@ ALLOWED_SINKS = {  # file of assets/stage: how often, and why that is no data of
     "room_host.js": (1, "a framework that stands in the file"),
     "stage.js": (2, "its framework, made of the names of figures; empty chips, whose words are put in as text"),
     "still.js": (1, "a framework that stands in the file"),
+    "take.js": (1, "an icon that stands in the file"),
+    "take_figure.js": (1, "a framework that stands in the file"),
     "table.js": (4, "an empty table; lines whose colour and dash are the server's tables', profiles the file's"),
 }
 
