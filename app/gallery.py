@@ -106,7 +106,7 @@ CARDS: dict[str, Card] = {
         beside={"part": "two"} | small.preset_values("two", "four"),
     ),
     "explode": _of_preset(
-        N_("Seventeen decades gained"),
+        N_("Nineteen decades gained"),
         N_("Weights from N(0, 1), as in many a tutorial: the gradient only grows."),
         "n01_exploding",
         lambda: footage.flow(PRESETS["n01_exploding"].experiment, 60),
@@ -118,7 +118,7 @@ CARDS: dict[str, Card] = {
         "lstm_forget_0",
         lambda: footage.back(*(FORGET.replace(forget_bias=bias) for bias in (5.0, -1.0, 0.0, 1.0))),
         page="compare",
-        extra={"versus": "forget_bias:-1,1,5"},
+        extra={"versus": "forget_bias:-1.0,1.0,5.0"},
     ),
     "series": _of_preset(
         N_("Chaos, foretold for a while"),
