@@ -15,7 +15,7 @@ from app.kept import BUDGET
 from app.training import SLICE, Past, Training
 from app.versus import Compared
 
-SHARE = 0.2  # of the time that recording for pictures may take: more than a single run's, which has less to draw
+SHARE = 0.4  # of the time that recording may take; half of that is the pass that the next step needs anyway
 
 
 @dataclass(frozen=True, eq=False)
