@@ -128,8 +128,8 @@ CARDS: dict[str, Card] = {
         cost=1.7,
     ),
     "rotation": _of_preset(
-        N_("500 steps, nothing lost"),
-        N_("A rotation keeps a gradient's length. Gaussian weights (dashed) lose 27 decades."),
+        N_("500 steps, and it arrives"),
+        N_("A rotation nearly keeps a gradient's length. Gaussian weights (dashed) lose 27 decades."),
         "orthogonal_long",
         lambda: footage.back(PRESETS["orthogonal_long"].experiment, PRESETS["gaussian_long"].experiment),
     ),

@@ -116,7 +116,7 @@ def decades(e: engine.Experiment, steps: int = 0) -> float:
 def test_the_claims_are_the_engines():
     assert round(-decades(engine.Experiment(), 200)) == 16
     assert round(decades(PRESETS["n01_exploding"].experiment)) == 19
-    assert abs(decades(PRESETS["orthogonal_long"].experiment)) < 0.05
+    assert abs(decades(PRESETS["orthogonal_long"].experiment)) < 0.2
     assert round(-decades(PRESETS["gaussian_long"].experiment)) == 27
     assert round(-decades(PRESETS["healthy"].experiment)) == 13
     assert abs(decades(PRESETS["healthy"].experiment, 300)) < 2
