@@ -129,7 +129,7 @@ CARDS: dict[str, Card] = {
     ),
     "rotation": _of_preset(
         N_("500 steps, and it arrives"),
-        N_("A rotation nearly keeps a gradient's length. Gaussian weights (dashed) lose 27 decades."),
+        N_("A rotation nearly keeps a gradient's length. Gaussian weights (dashed) lose 23 decades."),
         "orthogonal_long",
         lambda: footage.back(PRESETS["orthogonal_long"].experiment, PRESETS["gaussian_long"].experiment),
     ),

@@ -60,6 +60,9 @@ def test_a_card_is_one_click_and_back_is_the_gallery(arrive):
     v.until(lambda: v.text(".st-key-gain [data-testid=stSliderThumbValue]") == "1.00")
     v.page.go_back()
     v.drawn()
+    v.page.go_back()
+    v.until(lambda: v.page.url == f"{v.server.url}/")
+    v.drawn()
     v.page.locator("[data-card=two]").click()
     v.until(lambda: v.page.locator("#still-portrait .js-plotly-plot").count() == 1)
 
