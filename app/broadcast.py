@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from app.export import signed, source_of
 from app.figures import palette
 from app.figures.run import cost, radii
 from app.figures.words import verdict
@@ -50,7 +51,8 @@ class Channel:
         elif snapshot is not None:
             head |= {"verdict": verdict(snapshot), "cost": cost(snapshot), "radii": radii(snapshot)}
             colours = palette(self.theme)
-            figures = {name: room.run.figures[name](snapshot, colours) for name in self.pictures}
+            source = source_of(snapshot.experiment, snapshot.drawn)
+            figures = {name: signed(name, room.run.figures[name](snapshot, colours), source) for name in self.pictures}
         head["frame"] = self.number + 1
         if not figures:  # whoever comes meanwhile has none: the next ones go whole to all
             self._encoder = Encoder()

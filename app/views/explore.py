@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import lecture, session
 from app.stage import stage
-from app.views import after_lesson, duplicate, presets
+from app.views import after_lesson, duplicate, hosting, presets, take
 from app.views import lecture as lectured
 from app.words import _
 
@@ -19,6 +19,8 @@ def page() -> None:
         presets.at_hand()
         duplicate.button()
         lectured.button()
+        take.button()
+        hosting.button()
     stage(session.run())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import session
+from app.export import signed, source_of
 from app.figures.asked import Asked
 from app.figures.motion_beside import PICTURES, lost, no_numbers, phases, told
 from app.figures.palette import palette
@@ -114,12 +115,17 @@ def _place(asked: Asked, unit: int) -> None:
         return
     painted = theme()
     colours = palette(painted)
-    figures = {name: draw(asked, colours) for name, draw in PICTURES.items()}
+    source = source_of(asked.experiment, asked.step)
+    figures = {name: signed(f"motion_{name}", draw(asked, colours), source) for name, draw in PICTURES.items()}
     words = {name: player_words()[name] for name in WORDS} | {
-        "phases": _("Phases of the update"), "equation": _("The equation with its numbers"),
-        "of_steps": _("{n} of {steps}"), "play": _("Play the update"), "replay_scrubber": _("Position shown"), "step": _("Step forward (→)"),
+        "phases": _("Phases of the update"),
+        "equation": _("The equation with its numbers"),
+        "play": _("Play the update"),
+        "of_steps": _("{n} of {steps}"),
+        "replay_scrubber": _("Position shown"),
+        "step": _("Step forward (→)"),
         "step_back": _("Step back (←)"),
-    }  # fmt: skip
+    }
     data = {
         "frame": base64.b64encode(Encoder().encode({}, figures)).decode(), "ids": list(figures), "words": words,
         "told": told(asked, unit), "phases": phases(asked), "theme": painted,

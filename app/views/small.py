@@ -5,8 +5,10 @@ from typing import Any
 
 import streamlit as st
 
+import engine
 from app import session, small
 from app.controls import number
+from app.export import source_of_world
 from app.figures.palette import palette
 from app.figures.small import SMALL
 from app.small import FIELDS, PRESETS, STEPS, Field
@@ -42,7 +44,7 @@ def _widget(name: str, field: Field, value: Any) -> None:
     about: dict[str, Any] = {"key": name, "help": _(field.meaning), "persist_state": "session"}
     label = _(field.label)
     if field.range is None:
-        st.selectbox(label, field.options, **about)
+        st.selectbox(label, field.options, format_func=_activation, **about)
     elif field.options:
         st.select_slider(label, sorted({*field.options, value}), format_func=number, **about)
     elif field.range.high == 10:  # a weight: exact numbers are wanted
@@ -64,12 +66,17 @@ def page() -> None:
         colours = palette(painted)
         figures = {name: draw(found, colours) for name, draw in world.pictures.items()}
         steps = values["cliff_steps"] if values["part"] == "cliff" else STEPS[values["part"]]
-        still(f"small_{values['part']}", figures, painted, steps)
+        source = source_of_world(values["part"], {name: values[name] for name in small.of_part(values["part"])})
+        still(f"small_{values['part']}", figures, painted, steps, source)
         keep()
 
 
 def _values() -> dict[str, Any]:
     return {name: st.session_state[name] for name in FIELDS}
+
+
+def _activation(name: str) -> str:
+    return _(engine.ACTIVATIONS[name].label, "nonlinearity")
 
 
 def _begin(part: str, name: str) -> None:

@@ -8,11 +8,14 @@ from typing import Any
 import streamlit as st
 
 from app import session
+from app.export import source_of
 from app.figures.asked import Asked
 from app.figures.palette import palette
 from app.figures.why import WHY
 from app.kept import Weights
+from app.limits import LIMITS
 from app.looks import Look
+from app.memory import let_go
 from app.registry import RUNS
 from app.runs import Run
 from app.still import still, theme
@@ -60,6 +63,7 @@ def page() -> None:
             look.done.wait(max(0.0, end - time.monotonic()))
             with panels[name]:
                 _panel(name, look, layer)
+        let_go(run.looks)
         keep()
 
 
@@ -138,6 +142,10 @@ def _panel(name: str, look: Look, layer: int) -> None:
     elif look.failed:
         st.html(f"<p class='answer'>{_('Something went wrong in the computation.')}</p>")
         st.button(_("Try again"), key=f"why_again_{name}", on_click=_forget, args=(look,))
+    elif look.forgotten:
+        text = _("This answer was let go: a run keeps {n} MB of them on this server, and others came after it.")
+        st.html(f"<p class='answer'>{text.format(n=LIMITS.memory)}</p>")
+        st.button(_("Compute it"), key=f"why_again_{name}", on_click=_forget, args=(look,))
     elif look.cancelled:
         st.html(f"<p class='answer'>{_('Cancelled.')}</p>")
         st.button(_("Compute it"), key=f"why_again_{name}", on_click=_forget, args=(look,))
@@ -174,4 +182,4 @@ def _draw(name: str, asked: Asked) -> None:
     colours = palette(painted)
     figures = {id: draw(asked, colours) for id, draw in row.pictures(asked).items()}
     if figures:
-        still(f"still_{name}", figures, painted)
+        still(f"still_{name}", figures, painted, source=source_of(asked.experiment, asked.step))

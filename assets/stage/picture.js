@@ -2,6 +2,7 @@
 
 import { Crosshair } from './crosshair.js'
 import { apart, beside, sample } from './labels.js'
+import { Take } from './take.js'
 import { bare, counts, decades, fill, html, reals, spoken } from './text.js'
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false }
@@ -20,9 +21,12 @@ export class Picture {
   #figure = null
   #ready = false
   ticks = {} // of both axes: [value, text]
+  placed = new Map() // the words over it: text and place
 
-  constructor(root, plotly, words, look) {
+  constructor(root, plotly, words, look, { zoom = null, hidden = [] } = {}) {
     Object.assign(this, { root, plotly, words, look })
+    this.#zoom = zoom
+    this.#hidden = new Set(hidden)
     this.title = root.querySelector('h2')
     this.answer = root.querySelector('p')
     this.plot = root.querySelector('.plot')
@@ -58,11 +62,16 @@ export class Picture {
     addEventListener('pointerup', this.release)
     addEventListener('pointercancel', this.release)
     this.cross = new Crosshair(this)
+    if (words.take) this.take = new Take(this)
   }
 
   get figure() { return this.#figure }
 
+  /** What it shows, and what the reader has made of it. */
+  copy() { return { figure: this.#figure, zoom: this.#zoom, hidden: [...this.#hidden] } }
+
   close() {
+    this.take?.close()
     this.size.disconnect()
     this.cross.close()
     removeEventListener('pointerup', this.release)
@@ -82,6 +91,7 @@ export class Picture {
     const { meta } = this.#figure.layout, { fs } = this.look
     html(this.title, meta.question)
     html(this.answer, meta.answer)
+    this.take?.named(meta.question)
     if (meta.lines) this.answer.style.setProperty('--lines', meta.lines)
     if (this.title.title !== (meta.about ?? '')) this.title.title = meta.about ?? ''
     const said = spoken(`${meta.question} ${meta.answer}. ${meta.alt ?? ''}`)
@@ -181,6 +191,7 @@ export class Picture {
     const full = this.#figure.layout.xaxis.range[1], seen = new Set(), high = fs * 1.3
     const put = (key, text, x, y, style = {}) => {
       seen.add(key)
+      this.placed.set(key, { text, x: l + x, y: t + h - y, dx: style.dx ?? 0, dy: style.dy ?? -50, color: style.color, box: style.box, most: style.most })
       this.#element(key, style.label, text, style.color)
       const element = this.#elements.get(key), place = `translate(${Math.round(l + x)}px, ${Math.round(t + h - y)}px) translate(${style.dx ?? 0}%, ${style.dy ?? -50}%)`
       if (style.label?.traces.length) this.#spots.set(key, { x: l + x, y: t + h - y - high / 2, w: this.#width(text, fs), h: high })
@@ -190,6 +201,7 @@ export class Picture {
       if (element.style.maxWidth !== most) { element.style.maxWidth = most; element.style.whiteSpace = most ? 'normal' : 'nowrap' }
     }
     const taken = []
+    this.placed.clear()
     this.#spots.clear()
     for (const [i, n] of meta.notes.entries()) {
       const wide = this.#width(n.text, fs), x = n.x * w + (n.xanchor === 'right' ? -4 : 8), y = n.y * h

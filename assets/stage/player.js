@@ -158,7 +158,7 @@ export class Player {
     const what = KEYS[e.key], from = e.target, slider = from.matches('input[type=range]')
     if (e.key === 'Tab') this.byPointer = false
     if (!what || e.ctrlKey || e.metaKey || e.altKey || !this.root.isConnected) return
-    if (from.matches('input:not([type=range], [type=radio], [type=checkbox]), select, textarea, [contenteditable]')) return
+    if (from.matches('input:not([type=range], [type=radio], [type=checkbox]), select, textarea, [contenteditable], [role=menu] *')) return
     if (slider && (e.key.startsWith('Arrow') || e.key === 'End')) return
     if (!this.byPointer && from.matches('.graph') && e.key.startsWith('Arrow')) return // they move the mark in it: see crosshair.js
     // What the pointer has just touched gives the keys back to the player; what Tab has reached keeps its own.

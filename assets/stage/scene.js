@@ -1,5 +1,6 @@
 // One picture in three dimensions: turned with the pointer, with its lines named in a corner.
 
+import { Take } from './take.js'
 import { html, spoken } from './text.js'
 
 const CONFIG = { displayModeBar: false, responsive: false, showTips: false }
@@ -29,9 +30,14 @@ export class Scene {
       this.draw()
     })
     this.size.observe(this.plot)
+    if (words.take && this.able) this.take = new Take(this)
   }
 
+  /** What it shows, as it is turned now. */
+  copy() { return { figure: this.#figure, hidden: [], camera: { camera: this.graph._fullLayout?.scene?.camera } } }
+
   close() {
+    this.take?.close()
     this.size.disconnect()
     this.plotly.purge(this.graph)
   }
@@ -58,6 +64,7 @@ export class Scene {
     html(this.title, meta.question)
     html(this.answer, meta.answer)
     this.graph.setAttribute('aria-label', spoken(`${meta.question} ${meta.answer}. ${meta.alt ?? ''}`))
+    this.take?.named(meta.question)
     this.#legend(meta.labels, fs)
     if (!this.able) return
     const axis = (given) => ({ ...given, tickfont: { size: fs }, title: { ...given.title, font: { size: fs * 1.2 } } })

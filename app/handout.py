@@ -1,0 +1,89 @@
+"""The route /take/{token}/{name}: a run as a file, and a file as a run. Nothing is kept: what goes out is made for its
+reader alone, and what comes in is read once. No Streamlit in here."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+import engine
+from app.export import stem
+from app.registry import RUNS
+from app.words import _
+
+LARGEST_FILE = 32  # MB that a visitor may hand in: a run of the largest networks here has more, and is for `engine`
+MOST_BYTES = 160 << 20  # of it unpacked
+AT_ONCE = 2  # files that are made at a time, for all visitors
+CHUNK = 1 << 18  # bytes
+_turn = asyncio.Semaphore(AT_ONCE)
+
+
+def _npz(c: engine.Checkpoint, file: BinaryIO) -> None:
+    c.save(file)
+
+
+def _csv(c: engine.Checkpoint, file: BinaryIO) -> None:
+    """The curves of the history, a row a training step, in all their digits."""
+    h = c.history
+    names = ("loss", "validation_loss", "lr", "grad_norm", "clipped", "examples")
+    lines = [f"# experiment: {c.experiment.model_dump_json()}", f"# step: {c.step}"]
+    lines += [f"# from step {step} on: {field} = {after}, before {before}" for step, field, before, after in h.changes]
+    lines.append(",".join(("step", *names)))
+    curves = [getattr(h, name) for name in names]
+    for k, step in enumerate(h.at):
+        numbers = (f"{curve[k]:.17g}".replace("nan", "") for curve in curves)
+        lines.append(",".join((str(step), *numbers)))
+    file.write(("\n".join(lines) + "\n").encode())
+
+
+FILES: dict[str, tuple[str, Callable[[engine.Checkpoint, BinaryIO], None]]] = {  # name: its type, who writes it
+    "run.npz": ("application/octet-stream", _npz),
+    "curves.csv": ("text/csv; charset=utf-8", _csv),
+}
+
+
+def shown(token: str) -> engine.Checkpoint | None:
+    """The run at the step that is shown; None where there is none."""
+    run = RUNS.get(token)
+    if run is None:
+        return None
+    head = run.head()["run"]
+    return run.checkpoint(None if head["following"] else head["step"])
+
+
+async def handout(request: Request) -> Response:
+    """The route."""
+    name = request.path_params["name"]
+    c = shown(request.path_params["token"]) if name in FILES else None
+    if c is None:
+        return Response(status_code=404)
+    kind, write = FILES[name]
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed when all of it has been read
+    async with _turn:
+        await asyncio.to_thread(write, c, file)
+    size = file.tell()
+    file.seek(0)
+    said = f'attachment; filename="{stem(c.experiment)}_step{c.step}_{name}"'
+    headers = {"Content-Disposition": said, "Content-Length": str(size), "Cache-Control": "no-store"}
+    return StreamingResponse(_chunks(file), media_type=kind, headers=headers)
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def taken_up(file: BinaryIO, size: int) -> engine.Checkpoint:
+    """The run of a file that somebody hands in, of so many bytes. Raises ValueError with a sentence for readers."""
+    if size > LARGEST_FILE << 20:
+        most = _("This file has {size} MB; allowed are {most}.")
+        raise ValueError(most.format(size=-(-size >> 20), most=LARGEST_FILE))
+    try:
+        return engine.load_checkpoint(file, MOST_BYTES)
+    except (ValueError, OSError) as error:
+        why = "".join(c if c.isprintable() else "·" for c in str(error)[:300])
+        raise ValueError(_("This file cannot be taken up as a run. {why}").format(why=why)) from None

@@ -1,0 +1,112 @@
+"""Take away: the run as a file, and back again; the experiment as code for three libraries."""
+
+import html
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+import engine
+from app import code, session
+from app.code import CODES, FEWEST
+from app.export import stem
+from app.handout import LARGEST_FILE, shown, taken_up
+from app.words import _
+
+
+def button() -> None:
+    """The way in, on Explore. What was done in it is said when it has closed."""
+    if said := st.session_state.pop("take_said", ""):
+        st.toast(said, icon=":material/check:")
+    if st.button(
+        _("Take away"), key="take", type="tertiary", icon=":material/download:", on_click=session.command,
+        help=_("The run as a file, and back again; the experiment as code for Python, PyTorch and Keras"),
+    ):  # fmt: skip
+        st.dialog(_("Take away"), width="large")(_contents)()
+
+
+def _contents() -> None:
+    if st.session_state.pop("take_loaded", False):
+        st.rerun()
+    with st.container(key="taking"):
+        run, *codes = st.tabs([_("The run"), *(row.label for row in CODES.values())])
+        with run:
+            _run()
+        for tab, name in zip(codes, CODES, strict=True):
+            with tab:
+                _code(name)
+
+
+def _run() -> None:
+    state, token = st.session_state, session.run().token
+    st.html(
+        f"<p>{_('Weights, the optimizer’s memory, the whole history and all settings, at the step that is shown.')}</p>"
+        f'<p class="files"><a href="take/{token}/run.npz" download>{_("Download the run (NPZ)")}</a>'
+        f'<a href="take/{token}/curves.csv" download>{_("Its curves (CSV)")}</a></p>'
+        f"<p class='small'>{_('In Python: {call} gives it back.').format(call='<code>engine.load_checkpoint</code>')}"
+        f" {_('A picture’s data are in the menu at its lower right corner.')}</p>"
+    )
+    state.setdefault("take_file", 0)
+    key = f"take_file_{state.take_file}"
+    st.file_uploader(
+        _("Take up a run again"), type="npz", key=key, max_upload_size=LARGEST_FILE, on_change=_load, args=(key,),
+        help=_("A file that was downloaded here: it goes on exactly where it was, in the place of the present run."),
+    )  # fmt: skip
+    if state.get("take_refused"):
+        st.html(f'<p class="refused" role="alert">{html.escape(state.take_refused)}</p>')
+
+
+def _load(key: str) -> None:
+    """Take up the run of the file that was chosen; the file itself is not kept."""
+    state: Any = st.session_state
+    file = state[key]
+    session.command()
+    if file is None:
+        return
+    try:
+        c = taken_up(file, file.size)
+        session.start_from(c)
+    except ValueError as refused:
+        state.take_refused = str(refused)
+    else:
+        state.take_refused, state.take_loaded = "", True
+        state.take_said = _("Taken up at step {n}.").format(n=f"{c.step:,}")
+    state.take_file += 1  # another widget, which has no file
+    if (context := get_script_run_ctx()) is not None:
+        files: Any = context.uploaded_file_mgr
+        files.remove_file(context.session_id, file.file_id)
+
+
+def _code(name: str) -> None:
+    e: engine.Experiment = st.session_state.experiment
+    c = shown(session.run().token)
+    steps = max(FEWEST, c.step if c is not None else 0)
+    text = code.script(name, e, steps)
+    for note in [_(message) for message in CODES[name].differs(e)] or [_agrees(name)]:
+        st.html(f"<p>{html.escape(note)}</p>")
+    if c is not None and c.history.changes:
+        st.html(f"<p>{_('Settings that were changed while it trained are in it as they are now, from step 0 on.')}</p>")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        file = f"{stem(e)}_{CODES[name].suffix}.py"
+        st.download_button(
+            _("Download the script"), text, file, "text/x-python", key=f"take_code_{name}", on_click="ignore",
+            icon=":material/download:",
+        )  # fmt: skip
+        if name != "engine" and (beside := code.files(e)):
+            links = ", ".join(f'<a href="data/{p.name}" download>{p.name}</a>' for p in beside)
+            st.html(f"<p>{_('It reads {file}, which has to lie beside it.').format(file=links)}</p>")
+    st.code(text, language="python", line_numbers=False, height=420)
+
+
+def _agrees(name: str) -> str:
+    if name == "engine":
+        return _("It runs in the folder of this repository, and gives exactly the curve of this page.")
+    if name == "torch":
+        return _(
+            "It needs numpy and torch alone, draws the same data and first weights, and finds the same losses: to 8 digits "
+            "in float64. (In a chaotic network roundings grow, and the curves part after some steps.)"
+        )
+    return _(
+        "It needs numpy and Keras 3 with any backend, draws the same data and first weights, and finds the same losses to "
+        "about 5 digits. (In a chaotic network roundings grow, and the curves part after some steps.)"
+    )
