@@ -11,7 +11,7 @@ __all__ = ["visit"]  # the fixture
 pytestmark = pytest.mark.browser
 DRAWN = "#stage .graph .main-svg"
 READY = {  # a page, and what is there when it is
-    "gallery": "a .claim",
+    "": "a .claim",
     "explore": DRAWN,
     "explore?lecture=1&controls=gain,cell,clip,lr": DRAWN,
     "why": ".st-key-why [data-testid=stExpander]",
