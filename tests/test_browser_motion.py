@@ -104,10 +104,10 @@ def test_a_unit_and_a_timestep_are_chosen_where_it_stands(visit):
     unit = v.page.locator(".st-key-motion_unit input")
     unit.fill("7")
     unit.press("Enter")
-    v.until(lambda: "unit 7 of layer 2" in v.text(".motion .about"))
-    assert v.position == "backward-59"
-    v.page.locator(".st-key-why_layer_2").get_by_text("layer 1").click()
     v.until(lambda: "unit 7 of layer 1" in v.text(".motion .about"))
+    assert v.position == "backward-59"
+    v.page.locator(".st-key-why_layer_2").get_by_text("layer 2").click()
+    v.until(lambda: "unit 7 of layer 2" in v.text(".motion .about"))
     slider = v.page.locator(".st-key-motion_around input[type=range]")
     before = v.text("#motion-unrolled p")
     slider.focus()
