@@ -202,7 +202,7 @@ def test_a_click_opens_what_the_card_shows(name):
     told = {key: [value] if isinstance(value, str) else value for key, value in at.query_params.items()}
     assert told == parse_qs(urlsplit(card.href).query) or card.page == "lessons"
     if card.panel:
-        assert at.session_state[f"why_{card.panel}"] is True
+        assert at.session_state["why_said"][f"why_{card.panel}"] is True
 
 
 def clicked(at: AppTest, name: str) -> AppTest:
