@@ -25,6 +25,7 @@ READY = {  # a page, and what is there when it is
 def at(v: Visitor, place: str) -> None:
     v.page.goto(f"{v.server.url}/{place}")
     v.page.wait_for_selector(READY[place], timeout=30_000)
+    v.page.wait_for_selector("h1.pagename", state="attached")
     v.page.wait_for_timeout(500)
 
 
