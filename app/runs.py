@@ -269,7 +269,7 @@ class Run:
     def takes(self) -> float:
         """Seconds that the next slice will take, about: a first picture costs a few passes."""
         e = self._begin_with or self._change_to
-        return self._took if e is None else 4 * seconds(e)
+        return self._took if e is None else 4 * self._seconds(e)
 
     def work(self) -> float | None:
         try:
@@ -324,11 +324,13 @@ class Run:
         return True
 
     def _begin(self, e: engine.Experiment, setting: int, start: engine.Checkpoint | None = None) -> None:
+        begin = time.thread_time()
         training = self._trained(e, start)
+        took = (time.thread_time() - begin) / 4  # of a step, about: a first picture costs a few passes
         with self._lock:
             if self._closed:
                 return
-            self._training, self._shown_setting, self._took = training, setting, seconds(e)
+            self._training, self._shown_setting, self._took = training, setting, took
             self._status, self._message = "ready", Said("")
             if training.ended:
                 self._playing, self._goal = False, None
@@ -337,6 +339,10 @@ class Run:
                 self._begins, self._start = False, None
                 self._settled.set()
         self._tell()
+
+    def _seconds(self, e: engine.Experiment) -> float:
+        """Of one pass, about."""
+        return seconds(e)
 
     def _trained(self, e: engine.Experiment, start: engine.Checkpoint | None) -> Training:
         return Training(e, start)
