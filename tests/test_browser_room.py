@@ -133,8 +133,7 @@ def test_a_student_takes_the_run_and_leaves_the_lecturer_alone(tab):
     assert lecturer.step == 1
     lecturer.says("#host .count", "0 watching")
 
-    student.page.go_back()
-    student.page.wait_for_selector("#stage[data-mode=room]")
+    student = tab(f"room?room={code}")
     student.drawn()
     lecturer.click(".st-key-room_menu [data-testid=stPopoverButton]")
     lecturer.click(".st-key-room_close button")
