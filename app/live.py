@@ -45,14 +45,17 @@ class Bucket:
 
     def __init__(self, rate: float) -> None:
         self._rate, self._left, self._at = rate, 2 * rate, time.monotonic()
+        self._late = 0  # messages in a row that had to wait
 
-    async def take(self) -> None:
-        """Wait until one more may be heard. Meanwhile nothing is read, so that a flood stays where it comes from."""
+    async def take(self) -> bool:
+        """Wait until one more may be heard; meanwhile nothing is read. False: that goes on, it is a flood."""
         now = time.monotonic()
         self._left = min(2 * self._rate, self._left + self._rate * (now - self._at)) - 1
         self._at = now
+        self._late = self._late + 1 if self._left < 0 else 0
         if self._left < 0:
             await asyncio.sleep(-self._left / self._rate)
+        return self._late < 2 * self._rate
 
 
 class Command(NamedTuple):
@@ -227,7 +230,10 @@ class Viewer:
             elif (rubbish := rubbish + 1) >= PATIENCE:
                 await self.ws.close(RUBBISH)
                 return
-            await bucket.take()
+            if not await bucket.take():
+                log.warning("a socket was closed that sent more than %d messages a second", LIMITS.commands)
+                await self.ws.close(RUBBISH)
+                return
 
 
 async def live(ws: WebSocket) -> None:
