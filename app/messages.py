@@ -16,6 +16,7 @@ import engine
 from app import small
 from app.figures.small import SMALL
 from app.figures.why import WHY
+from app.lessons import LESSONS
 from app.settings import NEEDS
 from app.words import LANGUAGES, LOCALE
 from engine.instruments.mean_field import ROTATIONS, SLOPES
@@ -85,6 +86,7 @@ def _of_pages() -> Iterator[tuple[str, str]]:
     yield from (("app/figures/why.py", row.question) for row in WHY.values())
     for world in SMALL.values():
         yield from (("app/figures/small.py", text) for text in (world.label, world.question))
+    yield from (("app/lessons", lesson.source) for lesson in LESSONS.values())
     for field in small.FIELDS.values():
         yield from (("app/small.py", text) for text in (field.label, field.meaning))
     for starts in small.PRESETS.values():

@@ -314,7 +314,7 @@ def described(e: engine.Experiment) -> str:
         cell=_(engine.CELLS[e.cell].label), layers=e.num_layers, H=e.hidden_size,
         phi=_(engine.ACTIVATIONS[e.nonlinearity].label), task=_(engine.TASKS[e.task].label), T=e.steps, B=e.sequences,
         init=_(engine.INITS[e.init].label), gain=f"{e.gain:g}", optimizer=_(engine.OPTIMIZERS[e.optimizer].label),
-        lr=f"{e.lr:g}", clip=_(engine.CLIPS[e.clip].label),
+        lr=f"{e.lr:g}", clip=_(engine.CLIPS[e.clip].label, "clip"),
     )  # fmt: skip
 
 

@@ -26,8 +26,9 @@ def name(block: Block) -> str:
 
 
 def tensor(name: str) -> str:
-    """The tensor that a pass names as its first without finite numbers, in words; "outputs" stay the engine's."""
+    """The tensor that a pass names as its first without finite numbers, in words; weights and states as they are."""
     name, _at, t = name.partition(" at t = ")
+    name = {"outputs": _("outputs"), "loss": _("loss")}.get(name, name)
     text = _("{name} at t = {t}") if t else "{name}"
     if name.startswith("gradient of "):
         name = name.removeprefix("gradient of ")

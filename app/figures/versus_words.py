@@ -12,7 +12,7 @@ from app.figures.palette import palette
 from app.figures.run import stopped
 from app.figures.versus import DASHES, Versus, sides
 from app.figures.words import verdict as verdict_of
-from app.words import _
+from app.words import _, sentences
 
 SAME = 0.05  # decades: less is called the same
 MARGIN = 0.02  # of the larger loss: less is called the same
@@ -101,7 +101,8 @@ def _row(v: Versus, i: int, theme: str) -> dict[str, Any]:
     size = 0 if run.weights is None else sum(value.size for value in run.weights.state_dict.values())
     return {
         "name": v.names[i], "color": palette(theme).runs[i], "dash": DASHES[i], "base": i == 0,
-        "kind": said["kind"], "badge": said["badge"], "why": f"{said['what']} {said['why']}", "note": lost or ended,
+        "kind": said["kind"], "badge": said["badge"], "why": sentences(said["what"], said["why"]),
+        "note": lost or ended,
         "cells": [
             _half_life(pace), f"× {times(change)}" if isfinite(change) else "–",
             "–" if at is None or run.lost else short(at[1]),

@@ -128,7 +128,7 @@ def _why(name: str, lesson: Lesson) -> None:
             st.latex(part)
         else:
             st.markdown(_(part))
-    st.html(f"<p class='aside'>{_('From: {source}').format(source=lesson.source)}</p>")
+    st.html(f"<p class='aside'>{_('From: {source}').format(source=_(lesson.source))}</p>")
     _next(name, "check", _("Now you"))
 
 
