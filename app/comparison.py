@@ -40,11 +40,6 @@ class Comparison(Run):
         """`e`: a Compared."""
         super().configure(e)
 
-    @property
-    def takes(self) -> float:
-        c: Any = self._begin_with or self._change_to
-        return self._took if c is None else 4 * sum(map(seconds, c.experiments))
-
     def head(self) -> dict[str, Any]:
         with self._lock:
             head = super().head()
@@ -80,6 +75,9 @@ class Comparison(Run):
         for bands in list(self.bands.values()):
             bands.cancel()
         self.bands.clear()
+
+    def _seconds(self, e: Any) -> float:
+        return sum(map(seconds, e.experiments))
 
     def _trained(self, e: Any, start: Any) -> Any:
         return Lockstep(e)

@@ -16,6 +16,7 @@ FIRST = 0.3  # seconds that the page waits at most for its picture
 WITHOUT_RUN = ("gallery", "room")  # pages that show no run of the visitor's own
 WITH_CONTROLS = ("explore", "motion", "why", "compare")
 
+session.make_way()
 session.read_language()
 st.set_page_config(_("Gradient explorer"), layout="wide", initial_sidebar_state=292)
 pages = [
@@ -42,6 +43,7 @@ lecturing = lecture.read()
 session.take()
 if path not in WITHOUT_RUN:
     session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints
+    session.give_way()
 session.write_link()
 st.html(ASSETS / "chrome.css")
 said = json.dumps({"language": reads(), "skip": _("Skip to the pictures")}).replace("<", "\\u003c")

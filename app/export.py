@@ -81,7 +81,7 @@ def signed(name: str, figure: Part, source: Part | None) -> Part:
     """The figure, and in its meta what goes with it when it is taken away; without a source: as it is."""
     if source is None:
         return figure
-    columns = COLUMNS.get(name, Columns(""))
+    columns = COLUMNS.get(name) or COLUMNS.get(name.rpartition("_")[0]) or Columns("")
     figure["layout"]["meta"]["source"] = source | {
         "picture": NAMES.get(name, name.replace("_", "-")),
         **columns._asdict(),

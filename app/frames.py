@@ -13,6 +13,7 @@ stands for n equal ones. NaN and infinity travel as they are in arrays, and as n
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from math import isfinite
 from struct import pack, unpack_from
 from typing import Any
@@ -43,8 +44,8 @@ class Encoder:
             plain = {"data": data, "layout": _plain(figure["layout"])}
             before = self._figures.get(name)
             keys = {k for k in self._arrays if k[0] == name}
-            patch = _diff(before, plain, []) if before is not None and keys == set(arrays) else None
-            whole = patch is None
+            patch: list[list[Json]] = []
+            whole = before is None or keys != set(arrays) or not _diff(before, plain, (), patch)
             if whole:
                 changes[name] = {"full": plain}
                 for key in keys:
@@ -58,7 +59,7 @@ class Encoder:
                     continue
                 fields, box = entry
                 raw = np.ascontiguousarray(box).tobytes()
-                where = {"figure": key[0], "trace": key[1], "attr": key[2], "dtype": array.dtype.name, "offset": size}
+                where = {"figure": key[0], "trace": key[1], "attr": key[2], "dtype": _name(array.dtype), "offset": size}
                 entries.append(where | fields)
                 chunks += [raw, bytes(-len(raw) % 8)]
                 size += len(raw) + (-len(raw) % 8)
@@ -109,7 +110,7 @@ def _strip(node: Json, key: Key, arrays: dict[Key, np.ndarray]) -> Json:
     for name, value in node.items():
         here = (key[0], key[1], f"{key[2]}.{name}" if key[2] else name)
         if isinstance(value, np.ndarray):
-            if value.dtype.name not in DTYPES or value.ndim not in (1, 2):
+            if _name(value.dtype) not in DTYPES or value.ndim not in (1, 2):
                 place, kind = ".".join(map(str, here)), f"{value.ndim}-D {value.dtype}"
                 raise TypeError(f"{place}: {kind}; allowed: 1-D, 2-D, {', '.join(DTYPES)}")
             arrays[here] = value
@@ -120,6 +121,11 @@ def _strip(node: Json, key: Key, arrays: dict[Key, np.ndarray]) -> Json:
 
 def _plain(node: Json) -> Json:
     """What JSON can say: NumPy's numbers as Python's, NaN and infinity as null."""
+    kind = type(node)  # a frame has some thousand of them, and most are these
+    if kind is str or kind is int or node is None:
+        return node
+    if kind is float:
+        return node if isfinite(node) else None
     if isinstance(node, dict):
         return {str(k): _plain(v) for k, v in node.items()}
     if isinstance(node, (list, tuple)):
@@ -129,23 +135,30 @@ def _plain(node: Json) -> Json:
     return None if isinstance(node, float) and not isfinite(node) else node
 
 
-def _diff(old: Json, new: Json, path: list[str | int]) -> list[list[Json]] | None:
-    """Leaf-level changes as [path, value]; None where the figure's own shape changed and has to be sent in full."""
-    if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
-        pairs = [(k, old[k], new[k]) for k in new]
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+def _diff(old: Json, new: Json, path: tuple[str | int, ...], out: list[list[Json]]) -> bool:
+    """Add leaf-level changes to `out` as [path, value]; False where the figure's own shape changed: send it in full."""
+    kind = type(new)
+    if type(old) is kind and kind is dict and old.keys() == new.keys():
+        pairs = [(k, old[k], v) for k, v in new.items()]
+    elif type(old) is kind and kind is list and len(old) == len(new):
         pairs = list(zip(range(len(new)), old, new, strict=True))
-    elif type(old) is type(new) and old == new:
-        return []
-    else:  # within data a container may hold arrays, which a new value would lose
-        return None if not path or (path[0] == "data" and (len(path) < 3 or isinstance(old, dict))) else [[path, new]]
-    out: list[list[Json]] = []
+    elif type(old) is kind and old == new:
+        return True
+    elif not path or (path[0] == "data" and (len(path) < 3 or isinstance(old, dict))):
+        return False  # within data a container may hold arrays, which a new value would lose
+    else:
+        out.append([list(path), new])
+        return True
     for key, a, b in pairs:
-        part = _diff(a, b, [*path, key])
-        if part is None:
-            return None
-        out += part
-    return out
+        leaf = a is b or (type(a) is type(b) and type(b) is not dict and type(b) is not list and a == b)
+        if not leaf and not _diff(a, b, (*path, key), out):
+            return False
+    return True
+
+
+@cache
+def _name(dtype: np.dtype) -> str:
+    return dtype.name
 
 
 def _change(old: np.ndarray | None, new: np.ndarray) -> tuple[dict[str, Any], np.ndarray] | None:

@@ -35,6 +35,8 @@ class Limits:
     training: int = _limit(64, 1, 10_000, "runs in training at once; others wait for their turn")
     memory: int = _limit(200, 10, 100_000, "megabytes that a run may keep of closer looks")
     sockets: int = _limit(8, 1, 10_000, "open pictures of one run")
+    rooms: int = _limit(20, 1, 1000, "open rooms on this server")
+    watchers: int = _limit(200, 1, 5000, "watchers of one room")
     commands: int = _limit(150, 10, 10_000, "messages a second that a socket is heard")
 
     def __post_init__(self) -> None:

@@ -175,7 +175,13 @@ def quote(text: str) -> str:
 
 
 def _sentence(detail: Any) -> str:
-    """A pydantic error in one sentence: field, what is wrong, value."""
-    field = ".".join(str(part) for part in detail["loc"])
-    text = detail["msg"].rstrip(".")
-    return f"{field} = {quote(str(detail['input']))}: {text}." if field else f"{text}."
+    """A pydantic error in one sentence of ours: field, value, what is allowed."""
+    if detail["type"] == "too_short":  # of those between fields the only one that `effective` lets through
+        said = detail["ctx"]
+        text = _("Length T = {value}: the task “{task}” needs at least {least} timesteps.")
+        return text.format(value=said["value"], task=_(engine.TASKS[said["task"]].label, "task"), least=said["least"])
+    if not detail["loc"]:
+        return _("These settings do not go together.")
+    field = str(detail["loc"][0])
+    text = _("{field} = {text}. Allowed: {allowed}.")
+    return text.format(field=field, text=quote(str(detail["input"])), allowed=settings.allowed(field))

@@ -22,13 +22,15 @@ from app.export import signed, source_of
 from app.figures import palette
 from app.figures.spoken import spoken
 from app.frames import Encoder
+from app.limits import LIMITS
 from app.registry import RUNS
 from app.runs import SPEEDS, Run
 from app.snapshot import Snapshot
 from app.training import LAST_STEP
 from app.words import _, speak
 
-UNKNOWN, RUBBISH, TOO_BIG = 4404, 1008, 1009  # close codes; the first is ours: no such run (any more)
+UNKNOWN, FULL = 4404, 4429  # close codes of ours: no such run (any more); it has as many pictures as it may
+RUBBISH, TOO_BIG = 1008, 1009
 LONGEST = 256  # characters of a message
 PATIENCE = 5  # messages that make no sense before the connection is closed
 EVERY = 1 / 12  # seconds between two frames while training
@@ -36,6 +38,21 @@ FIRST_WORD = 0.3  # seconds to wait for the theme before the first frame
 THEMES = ("light", "dark")
 DRAWING = Drawing()
 log = logging.getLogger(__name__)
+
+
+class Bucket:
+    """How many messages of one socket are heard: so many a second, and twice as many at once."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate, self._left, self._at = rate, 2 * rate, time.monotonic()
+
+    async def take(self) -> None:
+        """Wait until one more may be heard. Meanwhile nothing is read, so that a flood stays where it comes from."""
+        now = time.monotonic()
+        self._left = min(2 * self._rate, self._left + self._rate * (now - self._at)) - 1
+        self._at = now
+        if self._left < 0:
+            await asyncio.sleep(-self._left / self._rate)
 
 
 class Command(NamedTuple):
@@ -105,6 +122,15 @@ def failed(run: Run, number: int) -> bytes:
     return Encoder().encode(head, {})
 
 
+async def crowded(ws: WebSocket, run: Run) -> None:
+    """Say that it has too many pictures, and close."""
+    head = run.head() | {"frame": 0, "verdict": None, "cost": "", "radii": None, "status": "error"}
+    sentence = _("This run is open in {n} windows, which is the most that this server allows. Close one of them.")
+    head["message"] = sentence.format(n=LIMITS.sockets)
+    await ws.send_bytes(Encoder().encode(head, {}))
+    await ws.close(FULL)
+
+
 def _call_soon(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
     """Call `what` on the loop, from any thread; a loop that has ended meanwhile needs no news."""
     with suppress(RuntimeError):
@@ -158,6 +184,8 @@ class Viewer:
             self.free.clear()
             self.number += 1
             answers = self.run.setting != setting or not self.run.head()["run"]["playing"]
+            while not answers and RUNS.pool.held():  # a picture of training can wait
+                await asyncio.sleep(0.01)
             last, setting = time.monotonic(), self.run.setting
             try:
                 message, work = await DRAWING.draw(
@@ -170,6 +198,7 @@ class Viewer:
                 encoder, message = Encoder(), failed(self.run, self.number)
             self.watcher.sent(setting)
             await self.ws.send_bytes(message)
+            RUNS.pool.release(self.run.token)
 
     async def room(self, setting: int | None) -> None:
         """Wait until the last frame was drawn; one of a control that moved since goes ahead of that, never two."""
@@ -186,7 +215,7 @@ class Viewer:
 
     async def listen(self) -> None:
         """Obey until the browser is gone."""
-        rubbish = 0
+        rubbish, bucket = 0, Bucket(LIMITS.commands)
         while (message := await self.ws.receive())["type"] != "websocket.disconnect":
             text = message.get("text")
             if text is None or len(text) > LONGEST:  # nothing of ours is binary
@@ -198,6 +227,7 @@ class Viewer:
             elif (rubbish := rubbish + 1) >= PATIENCE:
                 await self.ws.close(RUBBISH)
                 return
+            await bucket.take()
 
 
 async def live(ws: WebSocket) -> None:
@@ -210,9 +240,12 @@ async def live(ws: WebSocket) -> None:
     if run is None:
         await ws.close(UNKNOWN)
         return
+    speak(ws.query_params.get("lang", ""))
+    if run.watchers >= LIMITS.sockets:
+        await crowded(ws, run)
+        return
     asked = ws.query_params.get("pictures")
     pictures = tuple(run.figures) if asked is None else [name for name in run.figures if name in asked.split(",")]
-    speak(ws.query_params.get("lang", ""))
     viewer = Viewer(ws, run, pictures)
     tasks = {asyncio.create_task(viewer.send()), asyncio.create_task(viewer.listen())}
     try:

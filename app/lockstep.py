@@ -15,7 +15,7 @@ from app.kept import BUDGET
 from app.training import SLICE, Past, Training
 from app.versus import Compared
 
-SHARE = 0.2  # of the time that recording for pictures may take: more than a single run's, which has less to draw
+SHARE = 0.4  # of the time that recording may take; half of that is the pass that the next step needs anyway
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Lockstep:
             side.past = replace(past, kept=kept, weights=replace(past.weights, budget=0))
         start = [side.past.weights.first.state_dict for side in self._sides]
         self.same_start = all(_same(start[0], other) for other in start[1:])
-        self._cost = 0.0
+        self._cost = self.took = 0.0  # took: seconds of work that the last picture cost
         self._publish(c)
 
     def _publish(self, c: Compared) -> None:
@@ -113,12 +113,13 @@ class Lockstep:
 
     def record(self, rests: bool = False) -> None:
         """Bring what can be seen up to date."""
-        begin = time.perf_counter()
+        begin = time.thread_time()
         for side in self._sides:
             if side.unrecorded:
                 side.record(rests)
         self._publish(self.seen.compared)
-        self._cost += 0.3 * (time.perf_counter() - begin - self._cost)
+        self.took = time.thread_time() - begin
+        self._cost += 0.3 * (self.took - self._cost)
 
     def at(self, step: int | None) -> int:
         """The step that is shown for `step` (None: the newest)."""

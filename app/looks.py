@@ -106,7 +106,7 @@ class Look:
     def __post_init__(self) -> None:
         self.share = 0.0  # how much is done, 0 to 1
         self.asked: Asked | None = None  # the result, when there is one; a part of it before, where parts are shown
-        self.failed = self.cancelled = False
+        self.failed = self.cancelled = self.forgotten = False
         self.done = threading.Event()
         self._pieces: Generator[Any, None, Any] | None = None
         self._trace: engine.Trace | None = None
@@ -136,6 +136,11 @@ class Look:
         """Nobody will come back to it: the result goes, too, whoever still holds the look."""
         self.cancel()
         self.asked = None
+
+    def forget(self) -> None:
+        """The result is let go, to save memory; it says so."""
+        self.forgotten = True
+        self.let_go()
 
     @property
     def takes(self) -> float:

@@ -21,11 +21,17 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # Streamlit puts app/ there, not the folder that holds app and engine
     sys.path.insert(0, str(ROOT))
 
+try:
+    from app import limits  # noqa: F401
+except ValueError as wrong:  # a limit that makes no sense: better said than half in force
+    sys.exit(f"The server does not start: {wrong}")
+
 import engine  # noqa: E402
 from app import landing  # noqa: E402
 from app.audience import room  # noqa: E402
 from app.gallery import FILMS  # noqa: E402
 from app.handout import handout  # noqa: E402
+from app.headers import Headers  # noqa: E402
 from app.live import live  # noqa: E402
 from app.registry import RUNS  # noqa: E402
 from app.rooms import ROOMS  # noqa: E402
@@ -86,6 +92,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Compile in the background while the server runs; stop all training when it ends."""
     RUNS.compiler.warm_up(engine.Experiment())
     threadpool_limits(1, user_api="blas")  # a closer look's small products: two threads in each wait for one another
+    sys.setswitchinterval(0.001)  # many threads here, each for a moment: 5 ms of waiting for Python's lock add up
     gc.freeze()  # what is imported stays: no collection needs to look at it again
     sweeping = asyncio.create_task(_sweep())
     try:
@@ -113,6 +120,6 @@ app = st.App(
         Mount("/assets", Files(directory=ROOT / "assets")),
         Mount("/plotly", Files(directory=Path(plotly.__file__).parent / "package_data")),
     ],
-    middleware=[Middleware(Landing), Middleware(Preload)],
+    middleware=[Middleware(Headers), Middleware(Landing), Middleware(Preload)],
     lifespan=lifespan,
 )

@@ -1,8 +1,15 @@
-"""Memory that is not used any more goes back to the system."""
+"""Memory: how much answers take, the oldest of them let go, and what is not used any more given back to the system."""
 
 import ctypes
 import gc
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from app.limits import LIMITS
+from app.looks import Look
 
 
 def give_back() -> None:
@@ -11,3 +18,38 @@ def give_back() -> None:
     gc.collect()
     with suppress(AttributeError, OSError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def bytes_of(*things: Any) -> int:
+    """The bytes of all arrays that these hold, each counted once: in containers, and in objects of the engine's and the
+    app's own classes."""
+    seen, waiting, total = set[int](), list(things), 0
+    while waiting:
+        thing = waiting.pop()
+        if isinstance(thing, np.ndarray):
+            while isinstance(thing.base, np.ndarray):
+                thing = thing.base
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, np.ndarray):
+            total += thing.nbytes
+        elif isinstance(thing, Mapping):
+            waiting += thing.values()
+        elif isinstance(thing, list | tuple | set | frozenset):
+            waiting += thing
+        elif type(thing).__module__.split(".")[0] in ("app", "engine") and not isinstance(thing, type):
+            waiting += getattr(thing, "__dict__", {}).values()
+    return total
+
+
+def let_go(looks: Mapping[Any, Look], most: float = LIMITS.memory * 1e6) -> None:
+    """Of the answers that a run keeps, let the oldest go until the others take no more than so many bytes; the newest
+    stays. The first of the mapping is the oldest."""
+    sizes = [(look, bytes_of(look.asked)) for look in looks.values() if look.asked is not None]
+    total = sum(size for _look, size in sizes)
+    for look, size in sizes[:-1]:
+        if total <= most:
+            return
+        look.forget()
+        total -= size

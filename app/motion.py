@@ -40,7 +40,7 @@ def in_pieces(e: engine.Experiment, t: engine.Trace, w: Weights, around: int | N
     found = yield from part(0.0, 0.8, unrolled.in_pieces(e, t, at, masks=masks))
     u = engine.update(e, t, w.optimizer_state, w.step, w.lr)
     yield 0.85
-    raw, ends = flat(t.grads), starts(t.grads)
+    raw, ends, none = flat(t.grads), starts(t.grads), np.zeros(0)
     clipped = raw.copy()
     clipped_norm = updating.clip(e, clipped, ends, t.grad_norm)
     with np.errstate(all="ignore"):
@@ -54,7 +54,7 @@ def in_pieces(e: engine.Experiment, t: engine.Trace, w: Weights, around: int | N
         changed=float(np.mean(raw != clipped)), marks=engine.TASKS[e.task].marks(t.inputs, 0),
         change_norm=float(global_norm(u.change)), weight_norm=float(global_norm(u.weights)),
         named=_named(e, t, u, w, raw, clipped), batch=t.inputs.shape[1],
-        update=replace(u, **{name: np.zeros(0) for name in ("gradient", "change", "state", "weights")}),
+        update=replace(u, gradient=none, change=none, state=none, weights=none),
     )  # fmt: skip
 
 
@@ -102,7 +102,6 @@ def _named(
         source[layer] = np.abs(np.where(np.isfinite(rows), rows, 0.0)).argmax(axis=1)
         at[layer] = ends[name] + (cell.candidate * units + np.arange(units)) * units + source[layer]
     before = np.zeros_like(u.state) if w.optimizer_state is None else w.optimizer_state
-    return Named(
-        source, *(np.float64(x[at]) for x in (u.weights, raw, clipped, u.gradient, u.change)),
-        np.float64(before[:, at]), np.float64(u.state[:, at]),
-    )  # fmt: skip
+    w0, g0, g1, g, change = (np.asarray(x[at], np.float64) for x in (u.weights, raw, clipped, u.gradient, u.change))
+    slots = (np.asarray(x[:, at], np.float64) for x in (before, u.state))
+    return Named(source, w0, g0, g1, g, change, *slots)

@@ -14,6 +14,7 @@ from typing import Any
 
 import engine
 from app.guesses import Answer, Question, measured
+from app.limits import LIMITS
 from app.registry import RUNS, Registry
 from app.runs import Run
 from app.snapshot import Snapshot
@@ -21,8 +22,7 @@ from app.words import _
 
 LETTERS = "ACDEFHJKMNPQRTUVWXY34679"  # no two that look or sound alike: no B and 8, no S and 5, no O, 0, I, 1, L
 LENGTH = 6  # 190 million codes, of which some twenty are in use
-MOST_ROOMS = 20  # on this server
-MOST_WATCHERS = 200  # of one room
+MOST_ROOMS, MOST_WATCHERS = LIMITS.rooms, LIMITS.watchers
 MOST_VOTERS = 1000  # of one question: a browser that forgets who it is comes as another one
 AWAY = 600.0  # seconds without the lecturer's page after which a room closes: a reload, a pause, a lost network
 

@@ -17,7 +17,7 @@ from app.figures import FIGURES, Palette
 from app.figures.run import cost, radii
 from app.figures.template import Part
 from app.figures.words import verdict
-from app.limits import seconds
+from app.limits import LIMITS, seconds
 from app.looks import Look
 from app.pool import EVERY, Pool
 from app.snapshot import Snapshot, axis_end
@@ -26,6 +26,8 @@ from app.watching import Watcher, Watching
 from app.words import N_, Said, _
 
 SPEEDS = (4, 20, 0)  # steps a second; 0: as fast as it can
+WAIT = 0.25  # seconds between two questions whether it is its turn
+ANSWER = 0.06  # seconds that others' training waits for the picture of a control that moved
 log = logging.getLogger(__name__)
 
 
@@ -55,6 +57,7 @@ class Run:
         self._training: Training | None = None  # what there is
         self._shown_setting = 0
         self._status, self._message = "ready", Said("")
+        self._waits = False  # for its turn to train?
         self._stepped = 0.0  # when the last slice began,
         self._took = 0.0  # and how much work the last ones were, about, in seconds
         self.looks: dict[tuple[Any, ...], Look] = {}  # closer looks at it, by name and what was asked for
@@ -71,6 +74,7 @@ class Run:
             self._experiment = e
             self._setting += 1
             self._settled.clear()
+            self._pool.hold(self.token, ANSWER)
             if self._training is not None and not self._begins and self._training.takes(e):
                 self._change_to = e
             else:
@@ -159,12 +163,17 @@ class Run:
         """Somebody looks: `wake` is called whenever there is something new."""
         return self._watching.watch(wake)
 
+    @property
+    def watchers(self) -> int:
+        """Open pictures of it."""
+        return len(self._watching)
+
     def look_on(self) -> None:
         """Somebody is there without a picture of the run: it goes on a little longer."""
         self._watching.resume()
 
-    def unused(self, now: float) -> bool:
-        return self._watching.unused(now)
+    def unused(self, now: float, after: float | None = None) -> bool:
+        return self._watching.unused(now, after)
 
     def seen(self, timeout: float) -> bool:
         """Wait until somebody has seen the picture of the newest experiment; where nobody watches, do not wait."""
@@ -260,7 +269,7 @@ class Run:
     def takes(self) -> float:
         """Seconds that the next slice will take, about: a first picture costs a few passes."""
         e = self._begin_with or self._change_to
-        return self._took if e is None else 4 * seconds(e)
+        return self._took if e is None else 4 * self._seconds(e)
 
     def work(self) -> float | None:
         try:
@@ -315,18 +324,25 @@ class Run:
         return True
 
     def _begin(self, e: engine.Experiment, setting: int, start: engine.Checkpoint | None = None) -> None:
+        begin = time.thread_time()
         training = self._trained(e, start)
+        took = (time.thread_time() - begin) / 4  # of a step, about: a first picture costs a few passes
         with self._lock:
             if self._closed:
                 return
-            self._training, self._shown_setting, self._took = training, setting, seconds(e)
+            self._training, self._shown_setting, self._took = training, setting, took
             self._status, self._message = "ready", Said("")
             if training.ended:
                 self._playing, self._goal = False, None
+            self._pool.hold(self.token, ANSWER / 2)
             if self._begin_with is None:
                 self._begins, self._start = False, None
                 self._settled.set()
         self._tell()
+
+    def _seconds(self, e: engine.Experiment) -> float:
+        """Of one pass, about."""
+        return seconds(e)
 
     def _trained(self, e: engine.Experiment, start: engine.Checkpoint | None) -> Training:
         return Training(e, start)
@@ -363,12 +379,16 @@ class Run:
                 training.record(rests=True)
                 self._tell()
             return None
+        if not self._pool.turns.may(self.token, now):
+            self._wait(N_("{n} runs train at once on this server: this one waits for its turn."), n=LIMITS.training)
+            return now + WAIT
+        self._wait("")
         paced = speed > 0 and goal is None
         if paced and now < (due := self._stepped + 1 / speed):
             return due
         self._stepped, begin = now, time.thread_time()
         last = LAST_STEP if goal is None else min(goal, LAST_STEP)
-        training.advance(min(last, training.step + 1) if paced else last, lambda: self._moved)
+        training.advance(min(last, training.step + 1) if paced else last, lambda: self._moved or self._pool.held())
         if self._moved:  # a control moved: the pool has been told to come again at once
             return None
         done = training.ended or training.step >= last
@@ -382,6 +402,14 @@ class Run:
             self._tell()
         self._took += 0.3 * (time.thread_time() - begin - self._took)
         return None if done else self._stepped + 1 / speed if paced else time.monotonic()
+
+    def _wait(self, why: str, **values: object) -> None:
+        """Say why it does not go on, or ("") that it does."""
+        with self._lock:
+            if self._waits == bool(why):
+                return
+            self._waits, self._message = bool(why), Said(why, **values)
+        self._tell()
 
     def _finish(self, training: Training) -> None:
         with self._lock:

@@ -15,9 +15,10 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 import engine
 from app import link, settings, small, words
 from app.history import Choice, History
-from app.registry import RUNS
+from app.registry import RUNS, Full
 from app.runs import Run
 from app.settings import FIELDS
+from app.words import _
 
 EXTRA: dict[str, str | None] = {  # further words of the address: the page that each belongs to, None: every page
     "lang": None,
@@ -29,6 +30,7 @@ EXTRA: dict[str, str | None] = {  # further words of the address: the page that 
     "room": "room",
 }
 LONGEST = 300  # characters of one of them
+SOON, PATIENCE = 0.03, 0.1  # seconds: from a click to the run, and that one page gives way to others' pictures
 
 
 def turn_to(page: str) -> None:
@@ -140,10 +142,21 @@ def delivered() -> None:
 def run() -> Run:
     """The visitor's run, set to the experiment. One that was freed meanwhile is opened anew."""
     state = st.session_state
-    found = RUNS.get(state.get("token")) or RUNS.open()
+    found = RUNS.get(state.get("token")) or _open()
     state.token = found.token
     found.configure(state.experiment)
     return found
+
+
+def _open() -> Run:
+    """A new run; where the server is full the page says so, and ends here."""
+    try:
+        return RUNS.open()
+    except Full as full:
+        with st.container(key="notice", border=True):
+            st.text(str(full))
+            st.button(_("Try again"), key="try_again")
+        st.stop()
 
 
 def start_from(c: engine.Checkpoint) -> None:
@@ -160,6 +173,20 @@ def start_from(c: engine.Checkpoint) -> None:
     found = RUNS.get(state.get("token")) or RUNS.open()
     state.token = found.token
     found.start_from(replace(c, experiment=e))
+
+
+def make_way() -> None:
+    """A control may have moved: the training of others waits a moment for the answer."""
+    if token := st.session_state.get("token"):
+        RUNS.pool.hold(token, SOON)
+
+
+def give_way() -> None:
+    """What is drawn beside the pictures can wait until others have been answered."""
+    end, mine = time.monotonic() + PATIENCE, st.session_state.token
+    RUNS.pool.release(mine)
+    while RUNS.pool.held(but=mine) and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def take_up(found: Run) -> bool:
@@ -302,6 +329,7 @@ def _read_extra() -> None:
     state, texts = st.session_state, _written_extra()
     before = {name: text for name, text in state.get("extra", {}).items() if EXTRA[name] not in (None, state.page)}
     state.extra = before | {name: text[:LONGEST] for name, text in texts.items()}
+    state.linked_extra = texts
 
 
 def _reader() -> str | None:

@@ -31,11 +31,16 @@ def stage(run: Run, pictures: Sequence[str] = tuple(FIGURES), mode: str = "explo
 
     `mode`: the arrangement, `#stage[data-mode=…]` in CSS; `readonly`: nothing but looking.
     """
-    data = {
-        "token": run.token, "words": player_words(), "pictures": list(pictures), "mode": mode, "readonly": readonly,
-        "language": language(), "fallback": _fallback(run, pictures), "keys": lecture.keys(readonly),
-    }  # fmt: skip
+    data = stage_data(run.token, pictures, mode, readonly) | {"fallback": _fallback(run, pictures)}
     _component(data=data, key="stage", on_change_change=_change)
+
+
+def stage_data(token: str, pictures: Sequence[str], mode: str, readonly: bool) -> dict[str, Any]:
+    """What stage.js is told, wherever a stage stands."""
+    return {
+        "token": token, "words": player_words(), "pictures": list(pictures), "mode": mode, "readonly": readonly,
+        "language": language(), "keys": lecture.keys(readonly), "fallback": None,
+    }  # fmt: skip
 
 
 def _fallback(run: Run, pictures: Sequence[str]) -> str | None:

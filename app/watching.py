@@ -84,9 +84,10 @@ class Watching:
         with self._changed:
             self._used = time.monotonic()
 
-    def unused(self, now: float) -> bool:
+    def unused(self, now: float, after: float | None = None) -> bool:
+        """Has nobody watched it, or given it something to do, for so many seconds (None: UNUSED)?"""
         with self._changed:
-            return not self._watchers and now - self._used > UNUSED
+            return not self._watchers and now - self._used > (UNUSED if after is None else after)
 
     def unseen(self, now: float) -> bool:
         """Has nobody watched for so long that training stops?"""

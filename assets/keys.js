@@ -40,7 +40,7 @@
   const skip = Object.assign(document.createElement('a'), { className: 'skip', href: '#stage' })
   skip.onclick = (e) => {
     e.preventDefault() // the address says the experiment, and nothing of where one reads
-    const to = document.querySelector('#stage, .still, [data-testid=stMain]')
+    const to = document.querySelector('#stage, .still') ?? document.querySelector('[data-testid=stMain]')
     to?.setAttribute('tabindex', '-1')
     to?.focus()
   }

@@ -2,15 +2,15 @@
 
 import html
 from collections.abc import Iterator
-from contextvars import ContextVar
 from typing import Any
 
 import pytest
 import streamlit.config
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 import engine
-from app import link, settings, words
+from app import link, settings
 from app.controls import BY_FIELD, CONTROLS
 from app.registry import RUNS
 from app.runs import Run
@@ -28,6 +28,7 @@ def runs_end() -> Iterator[None]:
 
 def page(**query: Any) -> AppTest:
     at = AppTest.from_file(EXPLORER, default_timeout=30)
+    at._page_hash = calc_hash("explore")
     at.query_params.update(query)
     at.run()
     assert not at.exception
@@ -441,15 +442,13 @@ def test_options_of_streamlit_that_this_app_depends_on():
     assert "server.fileWatcherType" in template
 
 
-def test_further_words_of_the_address_stay_with_their_page_and_the_language_with_all(monkeypatch):
-    at = page(lang="zh", show="flow", lesson="vanish", gain="1.5")
+def test_further_words_of_the_address_stay_with_their_page_and_the_language_with_all():
+    at = page(lang="zh", lecture="1", show="flow", lesson="vanish", gain="1.5")  # a lesson is another page's
     assert at.session_state["language"] == "zh"
-    assert dict(at.query_params) == {"lang": "zh", "show": "flow", "gain": "1.5"}  # a lesson is another page's
-    monkeypatch.setattr(
-        words, "_language", ContextVar("language", default="zh")
-    )  # AppTest writes labels in this thread
-    control(at, "gain").set_value(2.0).run()
-    assert dict(at.query_params) == {"lang": "zh", "show": "flow", "gain": "2.0"}
+    assert dict(at.query_params) == {"lang": "zh", "lecture": "1", "show": "flow", "gain": "1.5"}
+    at.session_state["gain"] = 2.0
+    at.run()
+    assert dict(at.query_params) == {"lang": "zh", "lecture": "1", "show": "flow", "gain": "2.0"}
     at.query_params["show"] = "loss"  # going back
     at.run()
     assert at.session_state["extra"]["show"] == "loss"

@@ -58,7 +58,8 @@ class Visitor:
         self.page.on("websocket", lambda socket: self.sockets.append(socket) if "/live/" in socket.url else None)
         if not sockets:
             self.page.route_web_socket(re.compile("/live/"), lambda socket: socket.close(code=1011))
-        self.page.goto(f"{self.server.url}/{query}")
+        path = query if query[:1] not in ("", "?") else "explore" + query
+        self.page.goto(f"{self.server.url}/{path}")
         self.drawn()
 
     def drawn(self) -> None:
@@ -264,7 +265,7 @@ def test_a_nonsense_link_says_what_was_wrong(visit):
     assert page.page.title() != "hacked"
     notice.get_by_role("button").click()
     notice.wait_for(state="detached")
-    assert page.page.url.rstrip("/?") == page.server.url
+    assert page.page.url.rstrip("/?") == page.server.url + "/explore"
 
 
 def choose_preset(page: Visitor, name: str) -> None:

@@ -281,7 +281,7 @@ def test_a_picture_that_fails_says_so_and_the_next_one_comes(place, monkeypatch)
         client = Client(socket)
         client.until(lambda head: head["verdict"])
         with monkeypatch.context() as patch:
-            patch.setattr(app.live, "verdict", lambda snapshot: 1 / 0)
+            patch.setattr(place.run, "words", lambda snapshot, theme: 1 / 0)
             client.say(do="speed", value=4)
             assert client.until(lambda head: head["status"] == "error")["message"]
         client.say(do="speed", value=20)

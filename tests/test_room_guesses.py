@@ -44,7 +44,9 @@ def test_all_that_is_said_can_be_said(kind, language):
     speak("en")
 
 
-@pytest.mark.parametrize(("gain", "init", "right"), [(0.3, "orthogonal", 0), (1.0, "orthogonal", 1), (2.5, "normal", 2)])
+@pytest.mark.parametrize(
+    ("gain", "init", "right"), [(0.3, "orthogonal", 0), (1.0, "orthogonal", 1), (2.5, "normal", 2)]
+)
 def test_the_fate_of_a_gradient(gain, init, right):
     s = snapshot(gain=gain, init=init, nonlinearity="identity")
     question = asked("fate", s)

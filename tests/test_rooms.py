@@ -119,9 +119,11 @@ def place(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place
 
 
 def trained(run: Run, steps: int) -> None:
-    """Up to a step, whether or not anybody watches."""
-    run.step(run.head()["run"]["reached"] + steps)
-    until(lambda: run.rests, 60)
+    """So many steps further, whether or not anybody watches."""
+    somebody, goal = run.watch(lambda: None), run.head()["run"]["reached"] + steps
+    run.step(goal)
+    until(lambda: run.rests and run.head()["run"]["reached"] == goal, 60)
+    somebody.close()
 
 
 # What a watcher sees

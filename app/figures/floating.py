@@ -8,6 +8,7 @@ from app.figures.asked import Asked, Draw, along, log_axis
 from app.figures.credit import percent
 from app.figures.numbers import power, short
 from app.figures.palette import Palette
+from app.figures.parts import tensor
 from app.figures.scales import gaps, thin
 from app.figures.template import Part, across, axis, label, layout, line
 from app.words import N_, _, sentences
@@ -84,7 +85,7 @@ def _whole(x: float) -> str:
 
 NAMES = {
     "normal": N_("all digits"), "subnormal": N_("digits lost"), "zero": N_("exactly 0"), "infinite": N_("infinite"),
-    "nan": "NaN",
+    "nan": N_("NaN"),
 }  # fmt: skip
 MARKS = {"normal": "■", "subnormal": "▨", "zero": "□", "infinite": "■", "nan": "■"}
 
@@ -185,7 +186,7 @@ def sentence(a: Asked) -> str:
     found, truth = a.found, a.found.log10_norms[a.layer]
     broken = [(dtype, getattr(found, dtype).non_finite) for dtype in DTYPES]
     parts = [
-        _("In {dtype} the first that is not finite is {name}.").format(dtype=dtype, name=name)
+        _("In {dtype} the first that is not finite is {name}.").format(dtype=dtype, name=tensor(name))
         for dtype, name in broken
         if name
     ]

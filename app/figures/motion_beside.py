@@ -7,7 +7,9 @@ import numpy as np
 
 from app.figures import motion_lines, motion_rules, moves, parts
 from app.figures.asked import Asked, Draw, along, even_axis, log_axis
-from app.figures.motion import PHASES, Motion, Position, drawing, first, positions
+from app.figures.credit import percent
+from app.figures.motion import PHASES, Motion, Position, first, positions
+from app.figures.motion_drawing import drawing
 from app.figures.motion_lines import Here, size
 from app.figures.motion_rules import One
 from app.figures.numbers import short, times
@@ -200,7 +202,7 @@ def _clipped(a: Asked) -> str:
         )
     return _(
         "Clipping changes {share} of all components, and turns the gradient: the cosine is <b>{cosine}</b>."
-    ).format(share=motion_rules.percent(m.changed), cosine=short(m.cosine))
+    ).format(share=percent(m.changed), cosine=short(m.cosine))
 
 
 def _back(a: Asked, column: int, t: int) -> str:

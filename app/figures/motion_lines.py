@@ -1,11 +1,12 @@
 """The equation of a position with its numbers: of the way forward, of the loss, of the way back.
 
-A line is {"about": whose numbers, "terms": [[symbol, number], …]}: the number stands below its symbol. A term that is
-no number ("=", "+") says the same in both.
+A line is {"about": whose numbers, "terms": [[symbol, number], …]}: the number stands below its symbol, and a sign such
+as "=" has none.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from engine.activations import ACTIVATIONS
 from engine.instruments.jacobians import NUMPY
 from engine.instruments.unrolled import LayerSteps, Scaled
 
-Terms = list[list[str]]
 LOG10_2 = float(np.log10(2.0))
 SIZE = 1e-300  # below, a number is told by its exponent
 
@@ -34,9 +34,14 @@ H, H1, X, C, C1 = sub("h"), sub("h", "t−1"), sub("x"), sub("c"), sub("c", "t�
 DELTA, DELTA2 = sub("δ"), sub("δ", "t+1")
 
 
-def line(about: str, *terms: list[str] | str) -> Part:
-    """A term that is one text stands for itself."""
-    return {"about": about, "terms": [[t, ""] if isinstance(t, str) else t for t in terms]}
+def line(about: str, text: str) -> Part:
+    """From "symbol|number  =  symbol|number": terms stand two spaces apart.
+
+    >>> line("unit 1", "h|0.5  =  o|0.5  ·  tanh(c)|1")["terms"]
+    [['h', '0.5'], ['=', ''], ['o', '0.5'], ['·', ''], ['tanh(c)', '1']]
+    """
+    terms = [term.partition("|")[::2] for term in text.split("  ") if term]
+    return {"about": about, "terms": [list(term) for term in terms]}
 
 
 def exact(x: float, digits: int = 3) -> str:
@@ -125,96 +130,57 @@ class Here:
         return float(ACTIVATIONS[self.a.experiment.nonlinearity].slope(NUMPY, np.float64(y)))
 
 
-def _squash(name: str, x: float) -> str:
-    return f"{name}({exact(x)})"
-
-
 # --- forward
 
 
 def forward(here: Here) -> list[Part]:
-    lines = FORWARD[here.a.experiment.kind](here)
-    s, i = here.s, here.column
-    norms = line(
-        _("all units"), ["‖" + H1 + "‖", exact(float(np.linalg.norm(s.before[i])))], "→",
-        ["‖" + H + "‖", exact(float(np.linalg.norm(s.h[i])))],
-    )  # fmt: skip
-    return [*lines, norms]
+    before, h = (exact(float(np.linalg.norm(x[here.column]))) for x in (here.s.before, here.s.h))
+    return [*FORWARD[here.a.experiment.kind](here), line(_("all units"), f"‖{H1}‖|{before}  →  ‖{H}‖|{h}")]
 
 
 def _rnn(here: Here) -> list[Part]:
-    h = float(here.s.h[here.column, here.unit])
+    h, z, phi = exact(float(here.s.h[here.column, here.unit])), exact(here.z(0)), here.phi()
+    of_x, of_h = exact(here.block(True, 0)), exact(here.block(False, 0))
     return [
-        line(
-            here.who, [sub("z"), exact(here.z(0))], "=", [f"{W_IH} {X} + {B_IH}", exact(here.block(True, 0))], "+",
-            [f"{W_HH} {H1} + {B_HH}", exact(here.block(False, 0))],
-        ),
-        line("", [H, exact(h)], "=", [f"{here.phi()}( {sub('z')} )", _squash(here.phi(), here.z(0))]),
-    ]  # fmt: skip
+        line(here.who, f"{sub('z')}|{z}  =  {W_IH} {X} + {B_IH}|{of_x}  +  {W_HH} {H1} + {B_HH}|{of_h}"),
+        line("", f"{H}|{h}  =  {phi}( {sub('z')} )|{phi}({z})"),
+    ]
 
 
 def _lstm(here: Here) -> list[Part]:
-    i, f, g, o = (here.gate(name) for name in "ifgo")
-    c0, c, h = (float(x[here.column, here.unit]) for x in (here.s.c_before, here.s.c, here.s.h))  # type: ignore[index]
-    opened: Terms = []
-    for k, (name, value) in enumerate(zip("ifgo", (i, f, g, o), strict=True)):
-        opened.append([f"{sub(name)} = {here.phi() if name == 'g' else 'σ'}( {sub('z', name)} )", f"{exact(value)}"])
-        opened.append([f"{sub('z', name)}", exact(here.z(k))])
+    i, f, g, o = (exact(here.gate(name)) for name in "ifgo")
+    assert here.s.c is not None
+    assert here.s.c_before is not None
+    c0, c, h = (exact(float(x[here.column, here.unit])) for x in (here.s.c_before, here.s.c, here.s.h))
+    opened = [
+        f"{sub(name)} = {here.phi() if name == 'g' else 'σ'}({exact(here.z(k))})|{value}"
+        for k, (name, value) in enumerate(zip("ifgo", (i, f, g, o), strict=True))
+    ]
     return [
-        line(here.who, *opened),
-        line(
-            "",
-            [C, exact(c)],
-            "=",
-            [sub("f"), exact(f)],
-            "·",
-            [C1, exact(c0)],
-            "+",
-            [sub("i"), exact(i)],
-            "·",
-            [sub("g"), exact(g)],
-        ),
-        line("", [H, exact(h)], "=", [sub("o"), exact(o)], "·", [f"tanh( {C} )", _squash("tanh", c)]),
+        line(here.who, "  ".join(opened)),
+        line("", f"{C}|{c}  =  {sub('f')}|{f}  ·  {C1}|{c0}  +  {sub('i')}|{i}  ·  {sub('g')}|{g}"),
+        line("", f"{H}|{h}  =  {sub('o')}|{o}  ·  tanh( {C} )|tanh({c})"),
     ]
 
 
-def _gru(here: Here, before: bool = False) -> list[Part]:
+def _gru(here: Here) -> list[Part]:
     r, u, n = (here.gate(name) for name in "rzn")
-    h0, h = (float(x[here.column, here.unit]) for x in (here.s.before, here.s.h))
-    opened: Terms = [
-        [f"{sub('r')} = σ( {sub('z', 'r')} )", exact(r)], [sub("z", "r"), exact(here.z(0))],
-        [f"{sub('z')} = σ( {sub('z', 'z')} )", exact(u)], [sub("z", "z"), exact(here.z(1))],
-    ]  # fmt: skip
-    of_x = [f"{sub('W', 'in')} {X} + {sub('b', 'in')}", exact(here.block(True, 2))]
-    of_h = [f"{sub('W', 'hn')} {H1} + {sub('b', 'hn')}", exact(here.block(False, 2))]
-    if before:
-        of_h[0] = f"{sub('W', 'hn')} ({sub('r')} ⊙ {H1}) + {sub('b', 'hn')}"
-    reset: list[list[str] | str] = [] if before else [[sub("r"), exact(r)], "·"]
+    h0, h = (exact(float(x[here.column, here.unit])) for x in (here.s.before, here.s.h))
+    of_x, of_h = exact(here.block(True, 2)), exact(here.block(False, 2))
+    w_x, w_h, b = f"{sub('W', 'in')} {X} + {sub('b', 'in')}", sub("W", "hn"), sub("b", "hn")
+    new = f"{w_x}|{of_x}  +  {sub('r')}|{exact(r)}  ·  {w_h} {H1} + {b}|{of_h}"
+    if here.a.experiment.kind == "gru_before":
+        new = f"{w_x}|{of_x}  +  {w_h} ({sub('r')} ⊙ {H1}) + {b}|{of_h}"
+    opened = f"{sub('r')} = σ({exact(here.z(0))})|{exact(r)}  {sub('z')} = σ({exact(here.z(1))})|{exact(u)}"
+    mixed = f"(1 − {sub('z')})|{exact(1 - u)}  ·  {sub('n')}|{exact(n)}  +  {sub('z')}|{exact(u)}  ·  {H1}|{h0}"
     return [
-        line(here.who, *opened),
-        line("", [sub("n"), exact(n)], "=", f"{here.phi()}(", of_x, "+", *reset, of_h, ")"),
-        line(
-            "",
-            [H, exact(h)],
-            "=",
-            [f"(1 − {sub('z')})", exact(1 - u)],
-            "·",
-            [sub("n"), exact(n)],
-            "+",
-            [sub("z"), exact(u)],
-            "·",
-            [H1, exact(h0)],
-        ),
+        line(here.who, opened),
+        line("", f"{sub('n')}|{exact(n)}  =  {here.phi()}(  {new}  )"),
+        line("", f"{H}|{h}  =  {mixed}"),
     ]
 
 
-def _gru_before(here: Here) -> list[Part]:
-    return _gru(here, before=True)
-
-
-FORWARD: dict[str, Callable[[Here], list[Part]]] = {
-    "rnn": _rnn, "lstm": _lstm, "gru": _gru, "gru_before": _gru_before,
-}  # fmt: skip
+FORWARD: dict[str, Callable[[Here], list[Part]]] = {"rnn": _rnn, "lstm": _lstm, "gru": _gru, "gru_before": _gru}
 
 
 # --- the loss
@@ -223,157 +189,104 @@ FORWARD: dict[str, Callable[[Here], list[Part]]] = {
 def loss(a: Asked, k: int) -> list[Part]:
     """At the k-th timestep that has a loss, of the first sequence."""
     m: Motion = a.found
-    steps = m.steps if engine.TASKS[a.experiment.task].every_step else 1
-    out, y = sub("W", "out"), sub("y")
-    classes = m.targets.ndim == 1
-    n = int(m.targets[k]) if classes else int(np.nanargmax(np.nan_to_num(np.abs(m.outputs[k] - m.targets[k]))))
-    said, count = float(m.outputs[k, n]), m.outputs.shape[1]
-    whose = _("sequence 1 of {b}").format(b=m.batch)
+    task, squares = engine.TASKS[a.experiment.task], a.experiment.loss_name == "mse"
+    steps, count, classes = m.steps if task.every_step else 1, m.outputs.shape[1], m.targets.ndim == 1
+    n = int(m.targets[k]) if classes else int(np.abs(np.nan_to_num(m.outputs[k] - m.targets[k])).argmax())
+    whose, said = _("sequence 1 of {b}").format(b=m.batch), float(m.outputs[k, n])
     if classes:
-        whose = _("sequence 1 of {b}; right: {name}").format(
-            b=m.batch, name=named(engine.TASKS[a.experiment.task].classes, n)
-        )
+        whose = _("sequence 1 of {b}; right: {name}").format(b=m.batch, name=escape(named(task.classes, n)))
     elif count > 1:
         whose = _("sequence 1 of {b}; output {n} of {count}").format(b=m.batch, n=n + 1, count=count)
-    if a.experiment.loss_name == "cross_entropy":
+    parts = [_("{n} sequences").format(n=m.batch), *([_("{n} steps").format(n=steps)] if steps > 1 else [])]
+    parts += [_("{n} outputs").format(n=count)] if count > 1 and squares else []
+    over, y, right = " · ".join(parts), sub("y"), _("right")
+    output = f"{y} = {sub('W', 'out')} {H} + {sub('b', 'out')}|{exact(said)}"
+    if squares:
+        target = 1.0 if classes else float(m.targets[k, n])
+        name = sub("L", "1,t") if count == 1 else _("its part of {l}").format(l=sub("L", "1,t"))
+        share, error = (f"  / {count}" if count > 1 else ""), f"{exact(said)} − {exact(target)}"
+        square = f"{name}|{exact((said - target) ** 2 / count)}  =  ({y} − {right})²|({error})²{share}"
+        lines = [line(whose, f"{output}  {right}|{exact(target)}"), line("", square)]
+        pull, top = 2 * (said - target) / (m.batch * steps * count), f"2 ({y} − {right})"
+    else:
         with np.errstate(all="ignore"):
             p = float(1 / np.sum(np.exp(m.outputs[k] - said)))
-            lines = [
-                line(
-                    whose,
-                    [f"{y} = {out} {H} + {sub('b', 'out')}", exact(said)],
-                    "→",
-                    [_("p(right) = softmax(y)"), exact(p)],
-                ),
-                line("", [sub("L", "1,t"), exact(float(m.own_losses[k]))], "=", ["−ln p", f"−ln {exact(p)}"]),
-            ]
-        pull, names = (p - 1) / (m.batch * steps), "(p − 1) / "
-    else:
-        target = float(m.targets[k] == n) if classes else float(m.targets[k, n])
-        target = 1.0 if classes else target
-        whole = sub("L", "1,t") if count == 1 else _("its part of the mean over {n}").format(n=count)
+        own = exact(float(m.own_losses[k]))
         lines = [
-            line(whose, [f"{y} = {out} {H} + {sub('b', 'out')}", exact(said)], ",", [_("right"), exact(target)]),
-            line(
-                "",
-                [whole, exact((said - target) ** 2 / count)],
-                "=",
-                [f"({y} − {_('right')})²", f"({exact(said)} − {exact(target)})²"],
-                *([f"/ {count}"] if count > 1 else []),
-            ),
+            line(whose, f"{output}  →  {_('p(right) = softmax(y)')}|{exact(p)}"),
+            line("", f"{sub('L', '1,t')}|{own}  =  −ln p|−ln {exact(p)}"),
         ]
-        pull, names = 2 * (said - target) / (m.batch * steps * count), f"2 ({y} − {_('right')}) / "
-    parts = [_("{n} sequences").format(n=m.batch), *([_("{n} steps").format(n=steps)] if steps > 1 else [])]
-    parts += [_("{n} outputs").format(n=count)] if count > 1 and a.experiment.loss_name == "mse" else []
+        pull, top = (p - 1) / (m.batch * steps), "(p − 1)"
     return [
         *lines,
-        line(
-            _("the whole batch"),
-            ["L", exact(m.loss)],
-            "=",
-            [_("mean over {all}").format(all=" · ".join(parts[:2])), ""],
-        ),
-        line(_("what goes back"), [f"∂L/∂{y}", exact(pull)], "=", [names + "(" + " · ".join(parts) + ")", ""]),
+        line(_("the whole batch"), f"L|{exact(m.loss)}  =  " + _("mean over {all}").format(all=over)),
+        line(_("what goes back"), f"∂L/∂{y}|{exact(pull)}  =  {top} / ({over})"),
     ]
 
 
 # --- backward
 
 
-def _cell(here: Here) -> list[Part]:
-    """What the cell makes of δ_t of this unit, before W_hhᵀ takes it one step further back."""
-    s, i, j, kind = here.s, here.column, here.unit, here.a.experiment.kind
-    delta = of(s.delta, i, j)
-    if kind == "rnn":
-        slope = here.slope(float(s.h[i, j]))
-        on = wide(float(s.delta.values[i, j]) * slope, int(s.delta.exponents[i]))
-        return [
-            line(
-                _("goes on to t−1"),
-                ["φ′(" + sub("z") + ")", exact(slope)],
-                "·",
-                [DELTA, delta],
-                "=",
-                [_("into {w}ᵀ").format(w=W_HH), on],
-            )
-        ]
-    if kind == "lstm":
-        assert s.c is not None
-        assert s.memory is not None
-        gate = here.gate("o") * (1 - float(np.tanh(s.c[i, j])) ** 2)
-        into = float(s.delta.values[i, j]) * gate
-        rest = float(s.memory.values[i, j]) - into
-        scale = int(s.memory.exponents[i])
-        return [
-            line(
-                _("the cell's own way"),
-                [sub("dc"), of(s.memory, i, j)],
-                "=",
-                [f"{sub('o')} (1 − tanh² {C})", exact(gate)],
-                "·",
-                [DELTA, delta],
-                "+",
-                [f"{sub('f', 't+1')} · {sub('dc', 't+1')}", wide(rest, scale)],
-            ),
-            line(
-                _("goes on to t−1"),
-                [sub("f"), exact(here.gate("f"))],
-                "·",
-                [sub("dc"), of(s.memory, i, j)],
-                "=",
-                [_("into {c}").format(c=sub("dc", "t−1")), wide(float(s.memory.values[i, j]) * here.gate("f"), scale)],
-            ),
-        ]
-    u, n = here.gate("z"), here.gate("n")
-    on = (u * float(s.delta.values[i, j]), (1 - u) * here.slope(n) * float(s.delta.values[i, j]))
-    scale = int(s.delta.exponents[i])
+def _rnn_back(here: Here) -> list[Part]:
+    s, i, j = here.s, here.column, here.unit
+    slope = here.slope(float(s.h[i, j]))
+    on = wide(float(s.delta.values[i, j]) * slope, int(s.delta.exponents[i]))
+    into = _("into {w}").format(w=W_HH + "ᵀ")
+    return [line(_("goes on to t−1"), f"φ′({sub('z')})|{exact(slope)}  ·  {DELTA}|{of(s.delta, i, j)}  =  {into}|{on}")]
+
+
+def _lstm_back(here: Here) -> list[Part]:
+    s, i, j = here.s, here.column, here.unit
+    assert s.c is not None
+    assert s.memory is not None
+    gate, f, whole = here.gate("o") * (1 - float(np.tanh(s.c[i, j])) ** 2), here.gate("f"), float(s.memory.values[i, j])
+    scale, dc = int(s.memory.exponents[i]), of(s.memory, i, j)
+    later = wide(whole - float(s.delta.values[i, j]) * gate, scale)
+    own = f"{sub('o')} (1 − tanh² {C})|{exact(gate)}  ·  {DELTA}|{of(s.delta, i, j)}"
+    into = _("into {c}").format(c=sub("dc", "t−1"))
     return [
-        line(
-            _("goes on to t−1"), [sub("z"), exact(u)], "·", [DELTA, delta], "=", [_("straight on"), wide(on[0], scale)]
-        ),
-        line(
-            "",
-            [f"(1 − {sub('z')}) φ′", exact((1 - u) * here.slope(n))],
-            "·",
-            [DELTA, delta],
-            "=",
-            [_("into the weights of n"), wide(on[1], scale)],
-        ),
+        line(_("the cell's own way"), f"{sub('dc')}|{dc}  =  {own}  +  {sub('f', 't+1')} · {sub('dc', 't+1')}|{later}"),
+        line(_("goes on to t−1"), f"{sub('f')}|{exact(f)}  ·  {sub('dc')}|{dc}  =  {into}|{wide(whole * f, scale)}"),
     ]
 
 
-WAYS = {  # what δ_t has from the step after it
-    "rnn": f"{W_HH}ᵀ (φ′({sub('z', 't+1')}) ⊙ {DELTA2})",
-    "lstm": f"{W_HH}ᵀ {sub('dz', 't+1')}",
-    "gru": f"{sub('z', 't+1')} ⊙ {DELTA2} + {W_HH}ᵀ {sub('d', 't+1')}",
-    "gru_before": f"{sub('z', 't+1')} ⊙ {DELTA2} + {W_HH}ᵀ {sub('d', 't+1')}",
+def _gru_back(here: Here) -> list[Part]:
+    s, i, j = here.s, here.column, here.unit
+    value, scale, delta = float(s.delta.values[i, j]), int(s.delta.exponents[i]), of(s.delta, i, j)
+    u = here.gate("z")
+    new = (1 - u) * here.slope(here.gate("n"))
+    on, into = _("straight on"), _("into {n}").format(n=sub("n"))
+    return [
+        line(_("goes on to t−1"), f"{sub('z')}|{exact(u)}  ·  {DELTA}|{delta}  =  {on}|{wide(u * value, scale)}"),
+        line("", f"(1 − {sub('z')}) φ′|{exact(new)}  ·  {DELTA}|{delta}  =  {into}|{wide(new * value, scale)}"),
+    ]
+
+
+# of each cell: what δ_t has from the step after it; what multiplies the gradient on its shortest way; the step's lines
+BACKWARD: dict[str, tuple[str, str, Callable[[Here], list[Part]]]] = {
+    "rnn": (f"{W_HH}ᵀ (φ′({sub('z', 't+1')}) ⊙ {DELTA2})", f"φ′({sub('z', 't+1')})", _rnn_back),
+    "lstm": (f"{W_HH}ᵀ {sub('dz', 't+1')}", sub("f", "t+1"), _lstm_back),
+    "gru": (f"{sub('z', 't+1')} ⊙ {DELTA2} + {W_HH}ᵀ {sub('d', 't+1')}", sub("z", "t+1"), _gru_back),
+    "gru_before": (f"{sub('z', 't+1')} ⊙ {DELTA2} + {W_HH}ᵀ {sub('d', 't+1')}", sub("z", "t+1"), _gru_back),
 }
-KEEPS = {"rnn": "φ′", "lstm": "f", "gru": "z", "gru_before": "z"}
 
 
 def backward(here: Here) -> list[Part]:
     m, s, i, j, e = here.m, here.s, here.column, here.unit, here.a.experiment
+    way, keeps, rest = BACKWARD[e.kind]
     top, last = here.a.layer == e.num_layers - 1, here.t == m.steps
     source = _("from the loss") if top else _("from layer {n}").format(n=here.a.layer + 2)
-    terms: list[list[str] | str] = [[DELTA, of(s.delta, i, j)], "="]
-    terms += [] if last else [[WAYS[e.kind], of(s.through, i, j)], "+"]
-    lines = [line(here.who, *terms, [source, of(s.entering, i, j)])]
-    norms, kept = m.unrolled.log10_norms[here.a.layer], m.unrolled.kept[here.a.layer]
-    if last:
-        lines.append(line(_("mean over the batch"), [f"‖{DELTA}‖", size(norms[here.t - 1])]))
-    else:
+    enters, through = f"{source}|{of(s.entering, i, j)}", "" if last else f"{way}|{of(s.through, i, j)}  +  "
+    norms = m.unrolled.log10_norms[here.a.layer]
+    batch = f"‖{DELTA}‖|{size(norms[here.t - 1])}"
+    if not last:
         with np.errstate(all="ignore"):
-            ratio = norms[here.t - 1] - norms[here.t]
-        lines.append(
-            line(
-                _("mean over the batch"),
-                [f"‖{DELTA}‖", size(norms[here.t - 1])],
-                "=",
-                [_("factor"), times(ratio, 3) if np.isfinite(ratio) else "–"],
-                "·",
-                [f"‖{DELTA2}‖", size(norms[here.t])],
-                ";",
-                [_("mean {what}").format(what=sub(KEEPS[e.kind], "t+1")), exact(float(kept[here.t]))],
-            )
-        )
-    return [*lines, *_cell(here)]
+            ratio = float(norms[here.t - 1] - norms[here.t])
+        factor = times(ratio, 3) if np.isfinite(ratio) else "–"
+        batch += f"  =  {_('factor')}|{factor}  ·  ‖{DELTA2}‖|{size(norms[here.t])}"
+        batch += f"  {_('mean {what}').format(what=keeps)}|{exact(float(m.unrolled.kept[here.a.layer, here.t]))}"
+    return [
+        line(here.who, f"{DELTA}|{of(s.delta, i, j)}  =  {through}{enters}"),
+        line(_("mean over the batch"), batch),
+        *rest(here),
+    ]

@@ -9,6 +9,7 @@ from app.figures.numbers import minus, short
 from app.figures.palette import Palette
 from app.figures.scales import gaps
 from app.figures.template import Part, across, axis, dots, label, layout
+from app.words import _
 from engine.instruments.blocks import Block
 
 FAINTEST = -40.0  # decades: what is smaller is off the picture
@@ -22,6 +23,16 @@ Series = tuple[str, str, np.ndarray, str, str]
 
 def name(block: Block) -> str:
     return f"{NAMES[block.name]} {block.gate}".strip()
+
+
+def tensor(name: str) -> str:
+    """The tensor that a pass names as its first without finite numbers, in words; "outputs" stay the engine's."""
+    name, _at, t = name.partition(" at t = ")
+    text = _("{name} at t = {t}") if t else "{name}"
+    if name.startswith("gradient of "):
+        name = name.removeprefix("gradient of ")
+        text = _("gradient of {name} at t = {t}") if t else _("gradient of {name}")
+    return text.format(name=name, t=t)
 
 
 def here(a: Asked, blocks: Sequence[Block]) -> list[int]:

@@ -94,11 +94,20 @@ def named(v: Versus, p: Palette, i: int, traces: Sequence[int], place: str, **mo
 def along_sequence(v: Versus, p: Palette) -> Part:
     longest = max(run.now.shape[1] for run in v.runs)
     first, last = (1, longest) if v.aligned else (1 - longest, 0)
-    return axis(p, (first - 0.5, last + 0.5), plain(counts(first, last, 5)))
+    return over(axis(p, (first - 0.5, last + 0.5), plain(counts(first, last, 5))), at_t(v.aligned))
+
+
+def at_t(aligned: bool) -> str:
+    return "t = %{x}" if aligned else "t − T = %{x}"
+
+
+def over(x: Part, title: str) -> Part:
+    """The axis, with the head of the box that shows all values at one place."""
+    return x | {"unifiedhovertitle": {"text": title}}
 
 
 def along_training(v: Versus, p: Palette) -> Part:
-    return axis(p, (0, v.end), plain(counts(0, v.end, 5)))
+    return over(axis(p, (0, v.end), plain(counts(0, v.end, 5))), _("step {n}").format(n="%{x}"))
 
 
 def over_training(v: Versus, p: Palette) -> list[Part]:

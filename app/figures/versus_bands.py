@@ -8,7 +8,7 @@ from app.figures.numbers import short, times
 from app.figures.palette import Palette
 from app.figures.scales import counts, decades, gaps, grow, log, plain
 from app.figures.template import Part, across, axis, dots, label, layout, line
-from app.figures.versus import curve
+from app.figures.versus import at_t, curve, over
 from app.figures.versus_seeds import Seeds, curves, quartiles
 from app.figures.versus_training import factors
 from app.words import _
@@ -68,7 +68,7 @@ def _label(s: Seeds, p: Palette, i: int, first: int) -> Part:
 def _over_steps(
     s: Seeds, p: Palette, data: list[Part], meta: Part, span: tuple[float, float], level: float, sign: str = ""
 ) -> Part:
-    x = axis(p, (0, s.steps), plain(counts(0, s.steps, 5)))
+    x = over(axis(p, (0, s.steps), plain(counts(0, s.steps, 5))), _("step {n}").format(n="%{x}"))
     ticks = (
         decades(*span, 4) if span[1] - span[0] > 3 else factors(*span, "× " if level == 0 and not s.relative else "")
     )
@@ -134,7 +134,7 @@ def flow(s: Seeds, p: Palette) -> Part:
         "question": _("How much gradient reaches step t?"), "answer": text, "labels": labels, "axis": "t",
         "x": "t" if aligned else "t − T", "ticks": {"x": "count", "y": "log"},
     }  # fmt: skip
-    x_axis = axis(p, (first - 0.5, last + 0.5), plain(counts(first, last, 5)))
+    x_axis = over(axis(p, (first - 0.5, last + 0.5), plain(counts(first, last, 5))), at_t(aligned))
     y = axis(p, (low, high), decades(low, high, 6), grid=True)
     shapes = [across(0, p.faint, last + 0.5, first - 0.5)]
     return {"data": data, "layout": layout(p, x_axis, y, meta, shapes, "x unified")}

@@ -118,18 +118,15 @@ def sentences(s: Seeds) -> list[str]:
     for i in range(1, len(s.names)):
         better, worse = s.wins(i)
         odds = chance(better, worse)
-        if better >= worse:
-            said = _("{a} ends with less loss than {b} in {n} of {all} seeds.")
-        else:
-            said = _("{a} ends with more loss than {b} in {n} of {all} seeds.")
-        found.append(said.format(a=s.full_names[i], b=s.full_names[0], n=max(better, worse), all=len(s.seeds)))
-        if odds < CLEAR:
-            said = _("By chance alone so uneven a result comes in {odds} of all trials.")
-        elif min(better, worse) == 0:
-            said = _("So few pairs prove little: by chance alone they agree in {odds} of all trials.")
-        else:
-            said = _("That may be chance: it makes a result as uneven in {odds} of all trials.")
-        found.append(said.format(odds=f"{100 * odds:.2g} %"))
+        more, clear = better < worse, odds < CLEAR
+        said = {
+            (False, True): _("{a} ends with less loss than {b} in {n} of {all} seeds (by chance alone: {odds})."),
+            (True, True): _("{a} ends with more loss than {b} in {n} of {all} seeds (by chance alone: {odds})."),
+            (False, False): _("{a} ends with less loss than {b} in {n} of {all} seeds: that may be chance ({odds})."),
+            (True, False): _("{a} ends with more loss than {b} in {n} of {all} seeds: that may be chance ({odds})."),
+        }[more, clear]
+        n, share = max(better, worse), f"{short(100 * odds, 2)} %"
+        found.append(said.format(a=s.full_names[i], b=s.full_names[0], n=n, all=len(s.seeds), odds=share))
     return found
 
 
@@ -153,5 +150,8 @@ def table(s: Seeds, theme: str) -> dict[str, Any]:
                 ],
             }
         )  # fmt: skip
-    rule = _("Beat guessing: a validation loss below {share} times that of guessing. Pairs have the same seed.")
+    rule = _(
+        "Beat guessing: a validation loss below {share} times that of guessing. Pairs have the same seed. By chance: "
+        "how often a coin thrown for every pair would fall so unevenly, or more so (sign test, both sides)."
+    )
     return {"caption": minus(rule.format(share=LEARNS)), "heads": heads, "rows": rows}

@@ -5,6 +5,7 @@ from math import isfinite
 import engine
 from app.figures.loss import validation_at
 from app.figures.numbers import power, short, times
+from app.figures.parts import tensor as named
 from app.figures.run import stopped
 from app.snapshot import Snapshot
 from app.words import _, sentences
@@ -88,7 +89,7 @@ def _lost(s: Snapshot) -> dict[str, str]:
     step, tensor = s.diverged or (s.step, "")
     what = _("The loss is not a number since step {n}: the weights are lost.").format(n=step)
     norm = float(s.grad_norm[s.drawn])
-    why = _("First to go: {tensor}.").format(tensor=tensor) if tensor else ""
+    why = _("First to go: {tensor}.").format(tensor=named(tensor)) if tensor else ""
     if isfinite(norm):
         text = _("At step {n} the gradient norm was {norm} with nothing to limit it.")
         if s.experiment.clip != "none":

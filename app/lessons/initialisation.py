@@ -53,7 +53,7 @@ LESSON = Lesson(
         ),
         N_(
             "A random matrix reaches that on average only. An **orthogonal** one keeps the length of every "
-            "single vector: with gain 1 the gradient here changes by 2% over 99 steps."
+            "single vector: with gain 1 the gradient here changes by 3% over 99 steps."
         ),
     ),
     source="Sompolinsky, Crisanti & Sommers 1988; Saxe, McClelland & Ganguli 2014; Poole et al. 2016; "

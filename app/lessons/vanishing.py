@@ -17,10 +17,7 @@ LESSON = Lesson(
         N_("The gradient at t = 100 has some length. What is left of it at t = 1?"),
         (N_("About all of it"), N_("About a hundredth"), N_("Less than a millionth")),
         2,
-        N_(
-            "It was measured just now: $10^{-6.5}$ of it, less than a millionth. On most of its way it halves "
-            "every 3.8 steps."
-        ),
+        N_("Measured: $10^{-6.5}$ of it, less than a millionth. On most of its way it halves every 3.8 steps."),
     ),
     experiment=engine.Experiment(),
     pictures=("flow", "loss"),

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import lecture, session
 from app.stage import stage
-from app.views import after_lesson, duplicate, presets, take
+from app.views import after_lesson, duplicate, hosting, presets, take
 from app.views import lecture as lectured
 from app.words import _
 
@@ -20,6 +20,7 @@ def page() -> None:
         duplicate.button()
         lectured.button()
         take.button()
+        hosting.button()
     stage(session.run())
 
 

@@ -35,24 +35,14 @@ def room() -> Room | None:
 
 
 def draw() -> None:
-    """The button that opens a room, on Explore; and where one is open, on every page, its menu and what students do."""
+    """On every page, while a room is open: what students do, and its menu; Explore has that among its tools."""
     here = room()
     st.html(STYLE)
     if here is None:
-        if st.session_state.page == "explore":
-            with st.container(key="room_open", horizontal=True):
-                _lost()
-                about = _("Open a room: students watch this run live on their own screens, and guess before you show.")
-                st.button(
-                    _("Room"), key="open_room", icon=":material/groups:", type="tertiary", help=about, on_click=_open
-                )
         return
-    with st.container(key="room_open"):
-        label = _("Room {code}").format(code=here.code)
-        menu = st.popover(label, key="room_menu", icon=":material/groups:", on_change=session.command)
-        if menu.open:
-            with menu, st.container(key="room_panel"):
-                _panel(here)
+    if st.session_state.page != "explore":
+        with st.container(key="room_alone"):
+            _menu(here)
     data = {
         "token": here.host, "code": here.code, "join": _link(here).partition("://")[2], "points": here.points,
         "words": host_words(), "language": language(), "cookie": COOKIE,
@@ -60,6 +50,23 @@ def draw() -> None:
     _component(data=data, key="host", on_act_change=_act)
     if st.session_state.pop("show_room", False):
         _show(here)
+
+
+def button() -> None:
+    """Among the tools of Explore, and of a lecture: what opens a room, or the menu of the open one."""
+    if (here := room()) is not None:
+        _menu(here)
+        return
+    _lost()
+    about = _("Open a room: students watch this run live on their own screens, and guess before you show.")
+    st.button(_("Room"), key="open_room", icon=":material/groups:", type="tertiary", help=about, on_click=_open)
+
+
+def _menu(here: Room) -> None:
+    menu = st.popover(here.code, key="room_menu", icon=":material/groups:", on_change=session.command)
+    if menu.open:
+        with menu, st.container(key="room_panel"):
+            _panel(here)
 
 
 def _lost() -> None:
@@ -126,7 +133,7 @@ def _panel(here: Room) -> None:
     st.toggle(_("Hide the pictures while they guess"), True, key="room_cover")
     if refused := st.session_state.pop("room_refused", ""):
         st.text(refused)
-    st.button(_("Ask"), key="room_ask", type="primary", on_click=_ask, args=(kind,))
+    st.button(_("Ask"), key="room_ask", on_click=_ask, args=(kind,))
 
 
 def _ask_to_show() -> None:

@@ -7,6 +7,7 @@ from app.figures import FIGURES
 from app.lecture import MOST_CONTROLS, Lecture
 from app.qr import address, show_link
 from app.stage import stage
+from app.views import hosting
 from app.words import N_, _
 
 NAMES = {  # of the pictures, as short as a list wants them
@@ -41,6 +42,7 @@ def bar(now: Lecture) -> None:
                     _prepare(now)
             if st.button(_("QR code"), key="lecture_qr", icon=":material/qr_code_2:", on_click=session.command):
                 _share(now)
+            hosting.button()
             st.button(
                 _("Leave"), key="lecture_off", icon=":material/close:", on_click=lecture.turn, args=(False,),
                 help=_("Back to all controls (Esc)"),

@@ -99,19 +99,19 @@ def _guess(name: str, lesson: Lesson) -> None:
     st.html(f"<p class='question'>{_(lesson.question)}</p>")
     st.markdown(_(lesson.opening))
     st.markdown(f"**{_(guess.question)}**")
-    for number, choice in enumerate(guess.choices):
-        if made is None:
+    if made is None:
+        for number, choice in enumerate(guess.choices):
             st.button(
                 _(choice), key=f"guess_{name}_{number}", width="stretch", on_click=learning.guess, args=(name, number)
             )
-            continue
-        icon = ":material/check:" if number == guess.right else ":material/close:" if number == made else None
-        mine = " " + _("(your guess)") if number == made else ""
-        st.button(_(choice) + mine, key=f"guessed_{name}_{number}", width="stretch", icon=icon, disabled=True)
-    if made is None:
         aside = _("Nothing is shown before you have guessed. A wrong guess is worth as much as a right one.")
         st.html(f"<p class='aside'>{aside}</p>")
         return
+    for number, choice in enumerate(guess.choices):
+        mark = "✓" if number == guess.right else "✗" if number == made else "·"
+        text = _("{choice} (your guess)").format(choice=_(choice)) if number == made else _(choice)
+        with st.container(key=f"answer_{'right' if number == guess.right else number}", border=True):
+            st.markdown(f"{mark} {text}")
     verdict = _("Right.") if made == guess.right else _("Not so.")
     st.markdown(f"**{verdict}** {_(guess.answer)}")
     _next(name, "try", _("Try it"))

@@ -118,10 +118,14 @@ def _place(asked: Asked, unit: int) -> None:
     source = source_of(asked.experiment, asked.step)
     figures = {name: signed(f"motion_{name}", draw(asked, colours), source) for name, draw in PICTURES.items()}
     words = {name: player_words()[name] for name in WORDS} | {
-        "phases": _("Phases of the update"), "equation": _("The equation with its numbers"),
-        "of_steps": _("{n} of {steps}"), "play": _("Play the update"), "replay_scrubber": _("Position shown"), "step": _("Step forward (→)"),
+        "phases": _("Phases of the update"),
+        "equation": _("The equation with its numbers"),
+        "play": _("Play the update"),
+        "of_steps": _("{n} of {steps}"),
+        "replay_scrubber": _("Position shown"),
+        "step": _("Step forward (→)"),
         "step_back": _("Step back (←)"),
-    }  # fmt: skip
+    }
     data = {
         "frame": base64.b64encode(Encoder().encode({}, figures)).decode(), "ids": list(figures), "words": words,
         "told": told(asked, unit), "phases": phases(asked), "theme": painted,

@@ -6,9 +6,10 @@ import streamlit as st
 
 from app import rooms, session
 from app.rooms import LENGTH, LETTERS, ROOMS, Room
+from app.stage import stage_data
 from app.views.explore import notice
 from app.views.room_words import student_words
-from app.words import _, language
+from app.words import _
 
 # Whatever stands here travels with every rerun: three lines, which fetch the real module once.
 _component = st.components.v2.component(
@@ -32,10 +33,7 @@ def page() -> None:
         _join(written)
         return
     st.session_state.watched = room
-    stage = {
-        "token": room.token, "pictures": list(room.run.figures), "mode": "room", "readonly": True,
-        "language": language(), "route": "room", "fallback": None,
-    }  # fmt: skip
+    stage = stage_data(room.token, tuple(room.run.figures), "room", readonly=True) | {"route": "room"}
     data = {"code": room.code, "words": student_words(), "stage": stage}
     _component(data=data, key="watch", on_take_change=_take)
 
@@ -56,7 +54,7 @@ def _join(written: str) -> None:
             st.text(text.format(code=written.strip()[:20], n=LENGTH, letters=" ".join(LETTERS)))
         with st.form("join_form", border=False):
             st.text_input(_("Code of the room"), key="join_code", max_chars=20, autocomplete="off")
-            st.form_submit_button(_("Watch"), type="primary", on_click=_enter)
+            st.form_submit_button(_("Watch"), on_click=_enter)
 
 
 def _enter() -> None:

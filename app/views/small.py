@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+import engine
 from app import session, small
 from app.controls import number
 from app.export import source_of_world
@@ -43,7 +44,7 @@ def _widget(name: str, field: Field, value: Any) -> None:
     about: dict[str, Any] = {"key": name, "help": _(field.meaning), "persist_state": "session"}
     label = _(field.label)
     if field.range is None:
-        st.selectbox(label, field.options, **about)
+        st.selectbox(label, field.options, format_func=_activation, **about)
     elif field.options:
         st.select_slider(label, sorted({*field.options, value}), format_func=number, **about)
     elif field.range.high == 10:  # a weight: exact numbers are wanted
@@ -72,6 +73,10 @@ def page() -> None:
 
 def _values() -> dict[str, Any]:
     return {name: st.session_state[name] for name in FIELDS}
+
+
+def _activation(name: str) -> str:
+    return _(engine.ACTIVATIONS[name].label, "nonlinearity")
 
 
 def _begin(part: str, name: str) -> None:

@@ -13,7 +13,9 @@ from app.figures.asked import Asked
 from app.figures.palette import palette
 from app.figures.why import WHY
 from app.kept import Weights
+from app.limits import LIMITS
 from app.looks import Look
+from app.memory import let_go
 from app.registry import RUNS
 from app.runs import Run
 from app.still import still, theme
@@ -61,6 +63,7 @@ def page() -> None:
             look.done.wait(max(0.0, end - time.monotonic()))
             with panels[name]:
                 _panel(name, look, layer)
+        let_go(run.looks)
         keep()
 
 
@@ -87,19 +90,19 @@ def chosen_layer(run: Run, w: Weights) -> int:
     layers = w.experiment.num_layers
     if layers == 1:
         return 0
-    names = [_("layer {n}").format(n=n + 1) for n in range(layers)]
     key, now = f"why_layer_{layers}", min(run.head()["run"]["layer"], layers - 1)
-    st.session_state[key] = names[now]
+    st.session_state[key] = now
     st.segmented_control(
-        _("Layer"), names, required=True, key=key, on_change=_view, args=(key, names), label_visibility="collapsed"
-    )
+        _("Layer"), range(layers), format_func=lambda n: _("layer {n}").format(n=n + 1), required=True, key=key,
+        on_change=_view, args=(key,), label_visibility="collapsed",
+    )  # fmt: skip
     return now
 
 
-def _view(key: str, names: list[str]) -> None:
+def _view(key: str) -> None:
     session.command()
-    if (chosen := st.session_state[key]) in names:
-        session.run().view(names.index(chosen))
+    if (chosen := st.session_state[key]) is not None:
+        session.run().view(chosen)
 
 
 def _look(name: str, held: Held) -> Look:
@@ -139,6 +142,10 @@ def _panel(name: str, look: Look, layer: int) -> None:
     elif look.failed:
         st.html(f"<p class='answer'>{_('Something went wrong in the computation.')}</p>")
         st.button(_("Try again"), key=f"why_again_{name}", on_click=_forget, args=(look,))
+    elif look.forgotten:
+        text = _("This answer was let go: a run keeps {n} MB of them on this server, and others came after it.")
+        st.html(f"<p class='answer'>{text.format(n=LIMITS.memory)}</p>")
+        st.button(_("Compute it"), key=f"why_again_{name}", on_click=_forget, args=(look,))
     elif look.cancelled:
         st.html(f"<p class='answer'>{_('Cancelled.')}</p>")
         st.button(_("Compute it"), key=f"why_again_{name}", on_click=_forget, args=(look,))

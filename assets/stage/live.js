@@ -2,6 +2,7 @@
 
 const FIRST = 500, LONGEST = 8000 // ms between tries
 const UNKNOWN = 4404 // the server does not know this run (any more)
+const FULL = 4429 // the run is open in too many windows: the frame before has said so
 const PATIENCE = 2 // failed tries before a socket that never opened is called impossible
 
 export class Live {
@@ -69,6 +70,7 @@ export class Live {
       if (socket !== this.#socket) return
       this.#socket = null
       if (code === UNKNOWN) return this.#become('ended')
+      if (code === FULL) return void (this.#timer = setTimeout(() => this.now(), LONGEST))
       this.#failed++
       this.#become(this.#ever ? 'offline' : this.#failed >= PATIENCE ? 'impossible' : 'connecting')
       this.#timer = setTimeout(() => this.now(), this.#wait)

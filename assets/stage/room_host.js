@@ -56,10 +56,14 @@ class Host {
   #show() {
     const { root, room, data: { words, code, join } } = this, find = (selector) => root.querySelector(selector), q = room?.question
     root.classList.toggle('dark', themeOf(root) === 'dark')
+    root.classList.toggle('lecture', document.querySelector('#stage')?.dataset.mode === 'lecture')
+    root.classList.toggle('aside', q?.kind === 'learns') // its answer is in the pictures at the right
     root.dataset.shape = room?.hidden ? 'cover' : q ? 'card' : 'chip'
     find('.code').textContent = code
     find('.join').textContent = fill(words.join, { link: join })
     find('.count').textContent = this.live.state === 'open' && room ? fill(room.watching === 1 ? words.watching_one : words.watching, { n: room.watching }) : words.connecting_room
+    const button = document.querySelector('.st-key-room_menu [data-testid=stPopoverButton]')
+    if (button && room) button.dataset.count = `· ${room.watching}`
     find('.settings').textContent = room?.settings ?? ''
     find('.hint').textContent = room?.hidden && !q ? words.covered_host : ''
     find('.card').hidden = !q

@@ -193,7 +193,7 @@ def _layer(path: Path, t: Trace, walk: _Walk, masks: np.ndarray | None) -> Layer
     two = path.size > path.units
     of_c, new_c = ([getattr(s, name) for s in states] for name in ("c", "new_c"))
     return LayerSteps(
-        *(frozen(value) for value in (x, of_x, of_h, before, h)),
+        frozen(x), frozen(of_x), frozen(of_h), frozen(before), frozen(h),
         frozen(np.concatenate(of_c)) if two else None, frozen(np.concatenate(new_c)) if two else None,
         {name: frozen(gate) for name, gate in gates.items()},
         walk.scaled(0), walk.scaled(1), walk.scaled(2), walk.scaled(3) if two else None,
@@ -215,4 +215,4 @@ def _kept(path: Path, t: Trace, layer: int) -> np.ndarray:
     with np.errstate(all="ignore"):
         if gate is not None:
             return np.mean(np.asarray(t.gates[gate][layer], np.float64), axis=(1, 2))
-        return np.array([np.mean(path.weights[layer].slope(np.float64(h))) for h in t.hidden[layer, 1:]])
+        return np.array([np.mean(path.weights[layer].slope(np.asarray(h, np.float64))) for h in t.hidden[layer, 1:]])

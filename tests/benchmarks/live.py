@@ -36,7 +36,7 @@ def say(name: str, value: str, target: str) -> None:
 
 def first_picture(page: Page, url: str, timeout: float = 60_000) -> float:
     """Seconds from the start of the navigation to the first painted frame that shows a run."""
-    page.goto(url)
+    page.goto(f"{url}/explore")
     found = page.wait_for_function(
         "() => window.__stage?.frames > 0 && __stage.status === 'ready' && performance.now()", timeout=timeout
     )
@@ -243,7 +243,7 @@ def cold(browser: Any) -> None:
                 page = browser.new_context(**SIZE).new_page()
                 states: list[str] = []
                 watch = threading.Event()
-                page.goto(server.url)
+                page.goto(f"{server.url}/explore")
                 begin = time.perf_counter()
                 while not page.evaluate("window.__stage?.frames > 0 && __stage.status === 'ready'"):
                     state = page.evaluate("document.querySelector('#stage')?.dataset.state ?? 'page'")
