@@ -32,7 +32,8 @@ export function table(figure) {
   const log = (name) => (meta.ticks?.[name] === 'log' ? 'log10 ' : '')
   const head = ['curve', log('x') + nameOf(meta.x || 'x'), source?.y || log('y') + 'y', ...(maps ? [source?.value || 'value'] : []), ...(errors ? ['standard error'] : [])]
   const rows = data.flatMap((trace, i) => {
-    const label = meta.labels.find((one) => one.traces?.includes(i)), curve = nameOf(trace.name ?? label?.text ?? `curve ${i + 1}`)
+    const label = meta.labels.find((one) => one.traces?.includes(i)), several = label?.traces.length > 1 ? ` (${label.traces.indexOf(i) + 1})` : ''
+    const curve = nameOf(trace.name ?? label?.text ?? `curve ${i + 1}`) + (trace.name ? '' : several)
     return points(trace).map(([x, y, z, error]) => [curve, say('x', x), say('y', y), ...(maps ? [z] : []), ...(errors ? [error] : [])])
   })
   const about = [bare(meta.question), bare(meta.answer), ...(source ? [`experiment: ${source.experiment}`, ...(source.step === null ? [] : [`step: ${source.step}`])] : [])]
