@@ -18,14 +18,13 @@ from urllib.parse import urlsplit
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.drawing import Drawing
-from app.export import signed, source_of
+from app.export import signed, source_of_shown
 from app.figures import palette
 from app.figures.spoken import spoken
 from app.frames import Encoder
 from app.limits import LIMITS
 from app.registry import RUNS
 from app.runs import SPEEDS, Run
-from app.snapshot import Snapshot
 from app.training import LAST_STEP
 from app.words import _, speak
 
@@ -113,7 +112,7 @@ def frame(run: Run, encoder: Encoder, number: int, theme: str, pictures: Sequenc
         return encoder.encode(head, {})
     colours = palette(theme)
     head |= run.words(snapshot, theme)
-    source = source_of(snapshot.experiment, snapshot.drawn) if isinstance(snapshot, Snapshot) else None
+    source = source_of_shown(snapshot)
     figures = {name: signed(name, spoken(run.figures[name](snapshot, colours)), source) for name in pictures}
     return encoder.encode(head, figures)
 
