@@ -31,13 +31,17 @@ pages = [
 ]
 page = st.navigation(pages, position="top")
 path = page.url_path or "gallery"  # the default page has no path
-meant = session.going() or (landing.page_of(st.query_params) if path == "gallery" else "")
+arrives = "history" not in st.session_state  # whoever goes back to the gallery meets words that were left there
+meant = session.going() or (landing.page_of(st.query_params) if path == "gallery" and arrives else "")
 session.turn_to(path)
 session.read_link()
 session.read_language()  # going back may change it
 session.read_beside()
-if meant:  # what the address said is read, and the page that is meant writes it again
-    st.switch_page(next(other for other in pages if other.url_path == meant))
+if meant:  # with its whole address at once, so that one step back leads back
+    session.turn_to(meant)
+    learning.turn_to(meant)
+    session.take()
+    st.switch_page(next(other for other in pages if other.url_path == meant), query_params=session.address())
 learning.turn_to(path)
 lecturing = lecture.read()
 session.take()

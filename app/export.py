@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import engine
-from app import link, small
+from app import link, settings, small
 from app.figures.template import Part
+from app.figures.versus import Versus
+from app.snapshot import Snapshot
 from app.words import N_, _
 
 
@@ -43,7 +45,10 @@ COLUMNS: dict[str, Columns] = {  # by page or panel, and picture
     "cliff_errors": Columns("log10 E"), "one_cobweb": Columns("next a"), "one_over_u": Columns("a*"),
     "one_over_w": Columns("a*"), "one_gradient": Columns("log10 factor"), "two_portrait": Columns("h₂", "basin"),
     "two_gradient_map": Columns("h₂", "log10 factor"), "two_gradient": Columns("log10 factor"),
-    "two_eigenvalues": Columns("|λ|"), "gates_gate": Columns("gate", "share"), "floats_classes": Columns("%"),
+    "two_eigenvalues": Columns("|λ|"), "gates_gate": Columns("gate", "share"), "gap": Columns("decades"),
+    "loss_gap": Columns("decades"), "norm": Columns("log10 ‖g‖"), **{f"map{i}": Columns("t", NORM) for i in range(4)},
+    "motion_unrolled": Columns("layer", "h"), "motion_states": Columns("h"), "motion_gradient": Columns(NORM),
+    "motion_clipping": Columns("log10 size"), "motion_steps": Columns("size"), "floats_classes": Columns("%"),
 }  # fmt: skip
 NAMES = {"flow": "gradient-flow", "map": "gradient-map", "state": "hidden-states", "clip": "clipping"}
 SAID = N_("{cell}, {layers} × {units} units, {init} × {gain}; {task}, T = {T}; {optimizer}, lr {lr}; seed {seed}")
@@ -60,6 +65,25 @@ def source_of(e: engine.Experiment, step: int) -> Part:
         "said": said, "step": step, "file": stem(e), "experiment": e.model_dump_json(),
         "link": urlencode(link.write(e)),
     }  # fmt: skip
+
+
+def source_of_runs(v: Versus) -> Part:
+    """Of a picture that compares runs which differ in one setting."""
+    base = source_of(v.runs[0].experiment, v.step)
+    knob = f"{v.field}:{','.join(settings.write(value) for value in v.values[1:])}"
+    return base | {
+        "said": base["said"] + " · " + ", ".join(v.full_names),
+        "file": "compare_" + base["file"],
+        "experiment": json.dumps([run.experiment.model_dump() for run in v.runs]),
+        "link": urlencode({**link.write(v.runs[0].experiment), "versus": knob}),
+    }
+
+
+def source_of_shown(snapshot: Any) -> Part | None:
+    """Of what a run shows: a run, or several side by side; None for anything else."""
+    if isinstance(snapshot, Versus):
+        return source_of_runs(snapshot)
+    return source_of(snapshot.experiment, snapshot.drawn) if isinstance(snapshot, Snapshot) else None
 
 
 def source_of_world(part: str, values: Mapping[str, Any]) -> Part:
@@ -81,7 +105,7 @@ def signed(name: str, figure: Part, source: Part | None) -> Part:
     """The figure, and in its meta what goes with it when it is taken away; without a source: as it is."""
     if source is None:
         return figure
-    columns = COLUMNS.get(name, Columns(""))
+    columns = COLUMNS.get(name) or COLUMNS.get(name.rpartition("_")[0]) or Columns("")
     figure["layout"]["meta"]["source"] = source | {
         "picture": NAMES.get(name, name.replace("_", "-")),
         **columns._asdict(),

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 class Films:
     """`rows`: name -> (experiments whose kernels it needs, what makes it). A job of the pool."""
 
+    takes = SLICE
+
     def __init__(self, rows: Mapping[str, tuple[tuple[engine.Experiment, ...], Callable[[], Footage]]]) -> None:
         self._rows = dict(rows)
         self._left = list(rows)
@@ -51,8 +53,6 @@ class Films:
     def done(self) -> bool:
         with self._lock:
             return len(self._films) == len(self._rows)
-
-    takes = SLICE
 
     def work(self) -> float | None:
         """A slice of the one at hand."""

@@ -106,7 +106,7 @@ CARDS: dict[str, Card] = {
         beside={"part": "two"} | small.preset_values("two", "four"),
     ),
     "explode": _of_preset(
-        N_("Seventeen decades gained"),
+        N_("Nineteen decades gained"),
         N_("Weights from N(0, 1), as in many a tutorial: the gradient only grows."),
         "n01_exploding",
         lambda: footage.flow(PRESETS["n01_exploding"].experiment, 60),
@@ -118,7 +118,7 @@ CARDS: dict[str, Card] = {
         "lstm_forget_0",
         lambda: footage.back(*(FORGET.replace(forget_bias=bias) for bias in (5.0, -1.0, 0.0, 1.0))),
         page="compare",
-        extra={"versus": "forget_bias:-1,1,5"},
+        extra={"versus": "forget_bias:-1.0,1.0,5.0"},
     ),
     "series": _of_preset(
         N_("Chaos, foretold for a while"),
@@ -128,8 +128,8 @@ CARDS: dict[str, Card] = {
         cost=1.7,
     ),
     "rotation": _of_preset(
-        N_("500 steps, nothing lost"),
-        N_("A rotation keeps a gradient's length. Gaussian weights (dashed) lose 27 decades."),
+        N_("500 steps, and it arrives"),
+        N_("A rotation nearly keeps a gradient's length. Gaussian weights (dashed) lose 23 decades."),
         "orthogonal_long",
         lambda: footage.back(PRESETS["orthogonal_long"].experiment, PRESETS["gaussian_long"].experiment),
     ),

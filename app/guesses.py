@@ -103,7 +103,9 @@ def depth(s: Snapshot) -> Question | None:
 
 def learns(s: Snapshot) -> Question | None:
     """Will the loss fall below the line of guessing within 200 training steps?"""
-    goal = s.reached + WITHIN
+    goal, latest = s.reached + WITHIN, s.loss[-MEAN:]
+    if len(latest) == MEAN and latest.mean() < SHARE * s.baseline:  # it has
+        return None
     if s.lost or s.diverged or s.stopped or goal > LAST_STEP or not s.baseline > 0:
         return None
     text = N_(

@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 import engine
 from app.export import stem
 from app.registry import RUNS
+from app.training import LAST_STEP
 from app.words import _
 
 LARGEST_FILE = 32  # MB that a visitor may hand in: a run of the largest networks here has more, and is for `engine`
@@ -83,7 +84,10 @@ def taken_up(file: BinaryIO, size: int) -> engine.Checkpoint:
         most = _("This file has {size} MB; allowed are {most}.")
         raise ValueError(most.format(size=-(-size >> 20), most=LARGEST_FILE))
     try:
-        return engine.load_checkpoint(file, MOST_BYTES)
+        c = engine.load_checkpoint(file, MOST_BYTES)
+        if c.step > LAST_STEP or len(c.history.at) != c.step:
+            raise ValueError(_("Runs here have up to {most} steps, this one {n}.").format(most=LAST_STEP, n=c.step))
+        return c
     except (ValueError, OSError) as error:
         why = "".join(c if c.isprintable() else "·" for c in str(error)[:300])
         raise ValueError(_("This file cannot be taken up as a run. {why}").format(why=why)) from None

@@ -18,14 +18,13 @@ from urllib.parse import urlsplit
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.drawing import Drawing
-from app.export import signed, source_of
+from app.export import signed, source_of_shown
 from app.figures import palette
 from app.figures.spoken import spoken
 from app.frames import Encoder
 from app.limits import LIMITS
 from app.registry import RUNS
 from app.runs import SPEEDS, Run
-from app.snapshot import Snapshot
 from app.training import LAST_STEP
 from app.words import _, speak
 
@@ -45,14 +44,17 @@ class Bucket:
 
     def __init__(self, rate: float) -> None:
         self._rate, self._left, self._at = rate, 2 * rate, time.monotonic()
+        self._late = 0  # messages in a row that had to wait
 
-    async def take(self) -> None:
-        """Wait until one more may be heard. Meanwhile nothing is read, so that a flood stays where it comes from."""
+    async def take(self) -> bool:
+        """Wait until one more may be heard; meanwhile nothing is read. False: that goes on, it is a flood."""
         now = time.monotonic()
         self._left = min(2 * self._rate, self._left + self._rate * (now - self._at)) - 1
         self._at = now
+        self._late = self._late + 1 if self._left < 0 else 0
         if self._left < 0:
             await asyncio.sleep(-self._left / self._rate)
+        return self._late < 2 * self._rate
 
 
 class Command(NamedTuple):
@@ -110,7 +112,7 @@ def frame(run: Run, encoder: Encoder, number: int, theme: str, pictures: Sequenc
         return encoder.encode(head, {})
     colours = palette(theme)
     head |= run.words(snapshot, theme)
-    source = source_of(snapshot.experiment, snapshot.drawn) if isinstance(snapshot, Snapshot) else None
+    source = source_of_shown(snapshot)
     figures = {name: signed(name, spoken(run.figures[name](snapshot, colours)), source) for name in pictures}
     return encoder.encode(head, figures)
 
@@ -227,7 +229,10 @@ class Viewer:
             elif (rubbish := rubbish + 1) >= PATIENCE:
                 await self.ws.close(RUBBISH)
                 return
-            await bucket.take()
+            if not await bucket.take():
+                log.warning("a socket was closed that sent more than %d messages a second", LIMITS.commands)
+                await self.ws.close(RUBBISH)
+                return
 
 
 async def live(ws: WebSocket) -> None:

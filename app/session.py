@@ -30,6 +30,7 @@ EXTRA: dict[str, str | None] = {  # further words of the address: the page that 
     "room": "room",
 }
 LONGEST = 300  # characters of one of them
+WITHOUT_WORDS = "gallery"  # whose address says nothing of the experiment: one that does leads to Explore
 SOON, PATIENCE = 0.03, 0.1  # seconds: from a click to the run, and that one page gives way to others' pictures
 
 
@@ -123,14 +124,25 @@ def take() -> None:
 def write_link() -> None:
     """Write the link of the experiment into the address."""
     state = st.session_state
-    wanted = link.write(state.experiment, state.history.now.preset)
+    before = state.get("linked"), state.get("linked_beside")
+    further = _written_extra()
+    words = address()
+    if state.page == WITHOUT_WORDS and further == state.linked_extra:
+        return
+    said = (_query(), _query(beside=True)) == before == (state.linked, state.linked_beside)
+    if not (said and further == state.linked_extra):  # the address may be older than what was written
+        st.query_params.from_dict(words)
+
+
+def address() -> dict[str, str]:
+    """The words of the page's address: whoever asks for them writes them there."""
+    state = st.session_state
+    wanted = {} if state.page == WITHOUT_WORDS else link.write(state.experiment, state.history.now.preset)
     beside = small.write(state.beside) if state.page == "small" else {}
     further = {name: text for name, text in state.extra.items() if text and EXTRA[name] in (None, state.page)}
-    lists, others = ({name: [text] for name, text in texts.items()} for texts in (wanted, beside))
-    said, said_beside = lists == _query() == state.linked, others == _query(beside=True) == state.linked_beside
-    if not (said and said_beside and further == _written_extra()):  # the address may be older than what was written
-        st.query_params.from_dict(beside | wanted | further)
-    state.linked, state.linked_beside, state.linked_extra = lists, others, further
+    state.linked, state.linked_beside = ({name: [text] for name, text in texts.items()} for texts in (wanted, beside))
+    state.linked_extra = further
+    return beside | wanted | further
 
 
 def delivered() -> None:

@@ -95,10 +95,10 @@ def test_a_lecture_with_a_question(tab):
     ask(lecturer)
     student.page.wait_for_selector("#room .card li button:enabled")
     assert student.page.locator("#stage").is_hidden()
-    assert student.page.locator("#room .take").is_disabled()
-    assert lecturer.page.evaluate("document.elementFromPoint(700, 400).closest('#host') !== null"), (
-        "the screen in the hall hides them too"
-    )
+    assert student.page.locator("#room .from_here").is_disabled()
+    lecturer.until(
+        "() => document.elementFromPoint(700, 400)?.closest('#host')"
+    )  # the screen in the hall hides them too
     assert "%" not in student.text("#room .card ol"), "no votes before one's own"
     student.click("#room .card li button", 1)
     lecturer.says("#host .card ol", "1 (100 %)")
@@ -125,7 +125,7 @@ def test_a_student_takes_the_run_and_leaves_the_lecturer_alone(tab):
     student.drawn()
     lecturer.click("#stage [data-do=step]")
     student.until("() => document.querySelector('.scrub output').textContent === 'step 1'")
-    student.click("#room .take")
+    student.click("#room .from_here")
     student.page.wait_for_selector("#stage[data-mode=explore]")
     student.until("() => document.querySelector('.scrub output').textContent === 'step 1'")
     student.click("#stage [data-do=step]")
@@ -133,8 +133,7 @@ def test_a_student_takes_the_run_and_leaves_the_lecturer_alone(tab):
     assert lecturer.step == 1
     lecturer.says("#host .count", "0 watching")
 
-    student.page.go_back()
-    student.page.wait_for_selector("#stage[data-mode=room]")
+    student = tab(f"room?room={code}")
     student.drawn()
     lecturer.click(".st-key-room_menu [data-testid=stPopoverButton]")
     lecturer.click(".st-key-room_close button")

@@ -387,3 +387,18 @@ def test_compared_runs_can_be_told_apart(theme):
     p = palette(theme)
     assert len(set(p.runs)) == len(set(DASHES)) == versus.MOST + 1
     assert not set(p.runs) & {p.gradient, p.loss, p.state, p.threshold}
+
+
+def luminance(colour: str) -> float:
+    parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_names_of_compared_runs_can_be_read(theme):
+    p = palette(theme)
+    for paper in (p.paper, p.panel):
+        for colour in p.runs:
+            dark, light = sorted((luminance(colour), luminance(paper)))
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (colour, paper)

@@ -313,7 +313,7 @@ def test_the_page_places_the_update():
     assert data["told"][0]["lines"][0]["about"] == "unit 1"
 
 
-def test_unit_and_timestep_are_chosen_and_kept_in_range():
+def test_unit_and_timestep_are_chosen():
     at = page()
     at.number_input(key="motion_unit").set_value(3)
     at.slider(key="motion_around").set_value(20)
@@ -321,10 +321,6 @@ def test_unit_and_timestep_are_chosen_and_kept_in_range():
     data = component(at)
     assert data["told"][0]["lines"][0]["about"] == "unit 3"
     assert "forward-20" in [p["name"] for p in data["told"]]
-    at.session_state["motion_unit"] = 99  # of a network before
-    at.run()
-    assert not at.exception
-    assert component(at)["told"][0]["lines"][0]["about"] == "unit 8"
 
 
 def test_one_unit_and_one_timestep_have_nothing_to_choose():

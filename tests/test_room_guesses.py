@@ -125,6 +125,7 @@ def test_a_question_about_other_settings_has_no_answer():
 def test_what_cannot_be_asked():
     assert guesses.put("depth", snapshot(seq_length=5)) is None
     assert guesses.put("learns", learning(np.ones(5), stopped="steps")) is None
+    assert guesses.put("learns", learning(np.full(40, 0.5))) is None, "it has learned"
     s = snapshot()
     assert guesses.put("fate", replace(s, diverged=(0, "loss"))) is None
 

@@ -12,11 +12,13 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from app import rooms
+from app.figures.words import player_words
 from app.registry import RUNS
 from app.rooms import ROOMS, Room
 from app.runs import Run
 from app.views import hosting
 from app.views import room as watching
+from app.views.room_words import student_words
 from tests.test_rooms import trained
 
 EXPLORER = str(pytest.importorskip("app").__path__[0]) + "/explorer.py"
@@ -238,3 +240,10 @@ def test_a_room_that_was_closed_keeps_its_page(monkeypatch):
     press(at, "say_watch")
     assert RUNS.get(at.session_state["token"]) is not room.run
     assert any("There is no open room" in message for message in messages(student(room.code)))
+
+
+def test_a_rooms_words_replace_only_the_states_of_a_stage():
+    """The words of both go to the browser in one dict."""
+    ours, theirs = student_words(), player_words()
+    changed = {name for name, word in theirs.items() if ours[name] != word}
+    assert changed == {"connecting_what", "connecting_why", "offline_why", "ended", "ended_what", "ended_why"}

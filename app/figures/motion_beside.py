@@ -177,6 +177,10 @@ def _says(a: Asked, at: Position) -> str:
     if phase == "update":
         if column is None:
             return _("Every weight makes its step: all together, ‖Δθ‖ is <b>{n}</b>.").format(n=short(m.change_norm))
+        if not np.isfinite(m.loss_after):
+            return _(
+                "The same batch once more: its loss is <b>not a number</b>. This step has thrown the weights away."
+            )
         return _("The same batch once more: its loss goes from <b>{before}</b> to <b>{after}</b>.").format(
             before=short(m.loss, 4), after=short(m.loss_after, 4)
         )

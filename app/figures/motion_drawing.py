@@ -50,7 +50,8 @@ def drawing(a: Asked, p: Palette) -> Part:
     word = f"■ ±{short(reach[1])}" if reach[0] < 0 else f"■ 0 … {short(reach[1])}"
     labels.append(label("state", word, p.state, [], "at", at=[end + 0.75, layers - 1.5 * HALF], loose=True))
     meta = {
-        "question": _("Where does one update come from?"), "answer": said(a), "x": "t", "labels": labels,
+        "question": _("Where does one update come from?"), "answer": said(a), "alt": alternative(a), "x": "t",
+        "labels": labels,
         "ticks": {"x": "names", "y": "names"}, "reveal": sheet.reveal,
         "columns": [[float(v), int(t)] for v, t in zip(x, at, strict=True)],
     }  # fmt: skip
@@ -69,6 +70,15 @@ def said(a: Asked) -> str:
     if len(m.unrolled.at) < m.steps:
         text += _(". Steps <b>{stretches}</b> of {n}").format(stretches=stretches(m), n=m.steps)
     return text
+
+
+def alternative(a: Asked) -> str:
+    """What the drawing shows, for those who hear it."""
+    m: Motion = a.found
+    norms = m.unrolled.log10_norms[a.layer]
+    return _("‖∂L/∂h‖ is {last} at t = {n} and {first} at t = 1; the loss goes from {before} to {after}.").format(
+        last=_norm(norms[-1]), n=m.steps, first=_norm(norms[0]), before=short(m.loss), after=short(m.loss_after)
+    )
 
 
 def _skeleton(sheet: Sheet, m: Motion, p: Palette, x: np.ndarray, layers: int) -> None:

@@ -29,9 +29,10 @@ Film = dict[str, Any]
 
 def scaled(values: np.ndarray, low: float, high: float) -> list[int | None]:
     """In the box, where low is 0 and high is SIDE; far outside cut off; None: not finite."""
+    drawn = np.asarray(values, float)
     with np.errstate(invalid="ignore"):
-        at = np.clip((np.asarray(values, float) - low) / (high - low) * SIDE, -SIDE, 2 * SIDE)
-    return [round(float(x)) if np.isfinite(x) else None for x in at]
+        at = np.clip((drawn - low) / (high - low) * SIDE, -SIDE, 2 * SIDE)
+    return [round(float(x)) if there else None for x, there in zip(at, np.isfinite(drawn), strict=True)]
 
 
 def line(x: np.ndarray, frames: Sequence[np.ndarray], box: tuple[float, ...], tone: str, **look: Any) -> Film:

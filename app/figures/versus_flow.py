@@ -58,7 +58,7 @@ def _flow_answer(v: Versus) -> str:
             found.append(f"<b>{name}</b> × {times(change)}")
         else:
             found.append(_("<b>{name}</b> none at t = 1").format(name=name))
-    text = _("{what}, from the last step to the first: {changes}")
+    text = _("{what}, from t = T to 1: {changes}")
     return text.format(what=what, changes=", ".join(found))
 
 
@@ -111,7 +111,7 @@ def _gap_answer(v: Versus) -> str:
             found.append(_("<b>{name}</b> nowhere comparable").format(name=v.names[i]))
             continue
         most = there[np.abs(values[there]).argmax()]
-        said = _("<b>{name} × {ratio}</b> at {t}")
+        said = _("<b>{name} × {ratio}</b> at {t}") if len(v.runs) < MOST else "<b>{name} × {ratio}</b>"
         where = f"t = {at[most]}" if v.aligned else f"t = T − {-at[most]}"
         found.append(said.format(name=v.names[i], ratio=times(float(values[most])), t=where))
     return _("‖∂L/∂h<sub>t</sub>‖ over that of {base}; most: {found}").format(base=v.names[0], found=", ".join(found))

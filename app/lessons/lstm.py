@@ -37,12 +37,11 @@ LESSON = Lesson(
     controls=("forget_bias", "init", "lr", "seq_length"),
     tries=(
         N_(
-            "Drag **Forget bias** to −1.0: 15.8 decades are lost. The gate keeps σ(−1) = 0.27 of the memory at "
-            "each step."
+            "Drag **Forget bias** to −1: 15.8 decades are lost. The gate keeps σ(−1) = 0.27 of the memory at each step."
         ),
-        N_("Drag it to 5.0, and the curve is level: σ(5) = 0.993 keeps for some 150 steps."),
+        N_("Drag it to 5, and the curve is level: σ(5) = 0.993 keeps for some 150 steps."),
         N_(
-            "Go back to 0.0, press **Play**, and wait: the loss stays on the line. It cannot learn to keep "
+            "Go back to 0, press **Play**, and wait: the loss stays on the line. It cannot learn to keep "
             "what it never felt."
         ),
     ),
@@ -63,7 +62,7 @@ LESSON = Lesson(
     "Article 003, §3.4",
     task=N_("Recall the first input: a validation loss below a fifth of guessing, within 400 steps."),
     reading=learns(0.2, steps=400),
-    hint=N_("A **Forget bias** of 1.0 is enough here: the loss falls within 100 steps."),
+    hint=N_("A **Forget bias** of 1 is enough here: the loss falls within 100 steps."),
     solution={"forget_bias": 1.0},
     solution_steps=150,
 )

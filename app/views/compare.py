@@ -16,7 +16,7 @@ from app.registry import RUNS
 from app.snapshot import Snapshot
 from app.stage import stage
 from app.versus import Compared, Knob
-from app.views import compare_seeds
+from app.views import compare_seeds, duplicate
 from app.views.explore import notice
 from app.views.remember import remembered
 from app.words import _
@@ -72,7 +72,8 @@ def _knob(values: dict[str, Any]) -> Knob:
     knob, complaints = versus.read(text) if text else (None, [])
     if knob is None:
         snapshot = session.run().picture()[1]
-        knob = versus.default(values, "" if snapshot is None else _kind(snapshot))
+        kind = "" if snapshot is None else _kind(snapshot)
+        knob = duplicate.last_changed() or versus.default(values, kind)
     elif text == state.get("versus_written") and knob.field == state.versus_base[0]:
         before, now = state.versus_base[1], values[knob.field]
         if now != before and now in knob.values:

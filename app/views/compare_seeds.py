@@ -1,6 +1,7 @@
 """Compare over many seeds: progress, the pictures of what is known so far, and a table."""
 
 import html
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from app.views.remember import remembered
 from app.words import _
 
 OFTEN = 1.0  # seconds between two looks at what is computed
+FIRST = 0.6  # seconds to wait for the first pass: mostly it is there by then
 
 
 def draw(run: Comparison, c: Compared, seeds: int) -> None:
@@ -41,14 +43,29 @@ def draw(run: Comparison, c: Compared, seeds: int) -> None:
         )
         _say(said.format(seeds=seeds, steps=steps, numbers=f"{numbers:,}", most=f"{MOST:,}"))
         return
+    if not run.settle(FIRST):  # its kernels are being compiled, which the seeds wait for
+        _every(_waiting_for_first)
+        return
     bands = run.over_seeds(c, seeds, steps)
     if bands.done.is_set():
         with progress:
             _ended(bands)
         _found(bands)
     else:
-        again: Any = st.fragment(partial(_waiting, bands), run_every=OFTEN)
-        again()
+        _every(partial(_waiting, bands))
+
+
+def _every(what: Callable[[], None]) -> None:
+    again: Any = st.fragment(what, run_every=OFTEN)
+    again()
+
+
+def _waiting_for_first() -> None:
+    found = RUNS.get(st.session_state.get("comparison"))
+    if found is None or found.settle(0):
+        st.rerun()
+    else:
+        _say(found.head()["message"] or _("The first pass is being computed."))
 
 
 def _waiting(bands: Bands) -> None:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import lecture, session
 from app.stage import stage
-from app.views import after_lesson, duplicate, hosting, presets, take
+from app.views import after_lesson, hosting, presets, take
 from app.views import lecture as lectured
 from app.words import _
 
@@ -17,7 +17,6 @@ def page() -> None:
     after_lesson.offer()
     with st.container(key="tools", horizontal=True, gap="small"):
         presets.at_hand()
-        duplicate.button()
         lectured.button()
         take.button()
         hosting.button()

@@ -192,7 +192,10 @@ def _ready(kind: str, here: Room) -> guesses.Question:
     snapshot = here.run.picture()[1]
     question = None if snapshot is None else guesses.put(kind, snapshot)
     if question is None:
-        raise ValueError(_("This run cannot be asked that: it has ended, or is too short. Press Reset, or change it."))
+        text = _(
+            "This run cannot be asked that: it has ended, is too short, or has shown it. Press Reset, or change it."
+        )
+        raise ValueError(text)
     return question
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 import engine
 from app import session
+from app.views import duplicate
 from app.words import _, clauses, listed
 
 MENU, AT_HAND = "presets", "presets_at_hand"  # the keys of the menus: whether they are open
@@ -29,6 +30,7 @@ def undo_redo(title: str) -> None:
     history = st.session_state.history
     with st.container(key="history", horizontal=True, gap=None):
         st.html(f"<h3>{html.escape(title)}</h3>")
+        duplicate.button()
         _button("undo", _("Undo"), _("Undo (Ctrl+Z)"), not history.past, session.undo, history.count)
         _button("redo", _("Redo"), _("Redo (Ctrl+Shift+Z)"), not history.future, session.redo, history.count)
 

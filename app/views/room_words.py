@@ -13,8 +13,8 @@ def student_words() -> dict[str, str]:
     closed = _("The lecturer has closed this room, or has left. Explore is yours: see the pages above.")
     return player_words() | _question() | {
         "room": _("Room {code}"),
-        "take": _("Take it from here"),
-        "take_long": _("A run of your own, from exactly this step: its weights, its optimizer and its settings."),
+        "from_here": _("Take it from here"),
+        "from_here_long": _("A run of your own, from exactly this step: its weights, its optimizer and its settings."),
         "look": _("The lecturer points at: {picture}"),
         "away": _("The lecturer is away for the moment. The room stays open for some minutes."),
         "covered": _("The pictures are hidden. A question follows."),

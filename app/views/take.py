@@ -103,10 +103,10 @@ def _agrees(name: str) -> str:
         return _("It runs in the folder of this repository, and gives exactly the curve of this page.")
     if name == "torch":
         return _(
-            "It needs numpy and torch alone, draws the same data and first weights, and finds the same losses: to 8 digits "
-            "in float64. (In a chaotic network roundings grow, and the curves part after some steps.)"
+            "It needs numpy and torch alone, draws the same data and first weights, and finds the same losses: "
+            "to 8 digits in float64. (In a chaotic network roundings grow, and the curves part after some steps.)"
         )
     return _(
-        "It needs numpy and Keras 3 with any backend, draws the same data and first weights, and finds the same losses to "
-        "about 5 digits. (In a chaotic network roundings grow, and the curves part after some steps.)"
+        "It needs numpy and Keras 3 with any backend, draws the same data and first weights, and finds the same "
+        "losses to about 5 digits. (In a chaotic network roundings grow, and the curves part after some steps.)"
     )

@@ -19,7 +19,7 @@ from app.memory import let_go
 from app.registry import RUNS
 from app.runs import Run
 from app.still import still, theme
-from app.views import around, duplicate, scrub
+from app.views import around, scrub
 from app.views.explore import notice
 from app.views.remember import remembered
 from app.views.scrub import Held
@@ -37,8 +37,6 @@ def page() -> None:
     notice()
     run = session.run()
     st.session_state.looks = run.looks  # they end with their run
-    with st.container(key="tools", horizontal=True, gap="small"):
-        duplicate.button()
     with st.container(key="why"):
         held = scrub.held(run) if run.settle(FIRST_LOOK) else None
         if held is None:

@@ -23,13 +23,13 @@ class Student {
   constructor(root, data, trigger) {
     Object.assign(this, { root, data, trigger, words: data.words })
     root.innerHTML = `<header><b class="code"></b><span class="settings"></span><button type="button" class="look" hidden></button>
-      <button type="button" class="take"></button></header>
+      <button type="button" class="from_here"></button></header>
       <p class="notice" role="status"></p><section class="card" hidden></section><div class="holder"></div>`
     const find = (selector) => root.querySelector(selector)
     find('.code').textContent = fill(this.words.room, { code: data.code })
-    find('.take').textContent = this.words.take
-    find('.take').title = this.words.take_long
-    find('.take').onclick = () => this.trigger('take', { step: this.stage?.head?.run?.step ?? null })
+    find('.from_here').textContent = this.words.from_here
+    find('.from_here').title = this.words.from_here_long
+    find('.from_here').onclick = () => this.trigger('take', { step: this.stage?.head?.run?.step ?? null })
     find('.look').onclick = () => root.querySelector(`#${this.room?.point?.picture}`)?.scrollIntoView({ block: 'center' })
     this.#show()
   }
@@ -70,7 +70,7 @@ class Student {
     root.classList.toggle('asks', Boolean(q))
     html(find('.settings'), room?.settings ?? '')
     find('.settings').title = room?.settings ?? ''
-    find('.take').disabled = !room?.settings || room.hidden
+    find('.from_here').disabled = !room?.settings || room.hidden
     const away = room && !room.host && !this.over
     find('.notice').textContent = this.state === 'impossible' ? words.no_socket : away ? words.away : room?.hidden && !q ? words.covered : ''
     find('.notice').hidden = !find('.notice').textContent

@@ -69,8 +69,9 @@ class Host {
     find('.card').hidden = !q
     if (q) this.#ask(q)
     const acts = !q ? (room?.hidden ? ['reveal'] : []) : q.phase === 'open' ? [q.kind === 'own' ? 'end' : 'answer', 'back'] : ['back']
-    if (find('footer').acts === String(acts)) return
-    find('footer').acts = String(acts)
+    const said = `${acts} ${q?.phase}`
+    if (find('footer').said === said) return
+    find('footer').said = said
     find('footer').replaceChildren(...acts.map((act) => {
       const button = Object.assign(document.createElement('button'), { type: 'button', textContent: q?.phase === 'answered' && act === 'back' ? words.act_done : words['act_' + act] })
       button.dataset.act = act

@@ -58,6 +58,7 @@ class Stage {
     help.title = data.keys.title
     help.setAttribute('aria-label', data.keys.title)
     for (const button of root.querySelectorAll('.whole')) button.textContent = this.words.whole
+    for (const graph of root.querySelectorAll('.graph')) graph.ariaLabel = this.words.connecting_what
     this.gone = new AbortController() // another stage may take this one's place
     root.addEventListener('click', (e) => {
       if (e.target.closest('.help')) this.keys.help()

@@ -4,6 +4,9 @@ import { bare } from './text.js'
 
 const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text)
 
+/** A name without markup and without the sign that its points have: W_hh. */
+const nameOf = (text) => bare(text.replace(/<sub>/g, '_')).replace(/^[^\p{L}\p{N}‖|∂%]+ /u, '')
+
 /** A number with all digits that it has; of a float32 those that tell it from its neighbours. */
 function digits(value, single) {
   if (value === null || value === undefined || Number.isNaN(value)) return ''
@@ -23,13 +26,14 @@ const cells = (array) => {
 
 export function table(figure) {
   const { data, layout } = figure, { meta } = layout, { source } = meta
-  const named = (name) => (meta.ticks?.[name] === 'names' ? new Map(layout[name + 'axis'].tickvals.map((value, i) => [String(value), bare(layout[name + 'axis'].ticktext[i])])) : null)
+  const named = (name) => (meta.ticks?.[name] === 'names' ? new Map(layout[name + 'axis'].tickvals.map((value, i) => [String(value), nameOf(layout[name + 'axis'].ticktext[i])])) : null)
   const names = { x: named('x'), y: named('y') }, say = (name, text) => names[name]?.get(text) ?? text
   const maps = data.some((trace) => trace.z), errors = data.some((trace) => trace.error_y?.array)
   const log = (name) => (meta.ticks?.[name] === 'log' ? 'log10 ' : '')
-  const head = ['curve', bare(meta.x || log('x') + 'x'), source?.y || log('y') + 'y', ...(maps ? [source?.value || 'value'] : []), ...(errors ? ['standard error'] : [])]
+  const head = ['curve', log('x') + nameOf(meta.x || 'x'), source?.y || log('y') + 'y', ...(maps ? [source?.value || 'value'] : []), ...(errors ? ['standard error'] : [])]
   const rows = data.flatMap((trace, i) => {
-    const label = meta.labels.find((one) => one.traces?.includes(i)), curve = bare(trace.name ?? label?.text ?? `curve ${i + 1}`)
+    const label = meta.labels.find((one) => one.traces?.includes(i)), several = label?.traces.length > 1 ? ` (${label.traces.indexOf(i) + 1})` : ''
+    const curve = nameOf(trace.name ?? label?.text ?? `curve ${i + 1}`) + (trace.name ? '' : several)
     return points(trace).map(([x, y, z, error]) => [curve, say('x', x), say('y', y), ...(maps ? [z] : []), ...(errors ? [error] : [])])
   })
   const about = [bare(meta.question), bare(meta.answer), ...(source ? [`experiment: ${source.experiment}`, ...(source.step === null ? [] : [`step: ${source.step}`])] : [])]

@@ -4,6 +4,7 @@ PYTHONPATH=. .venv/bin/python tests/benchmarks/classroom.py
     --sessions 100 --train 20 --every 8 --seconds 60   of 100 tabs 20 train, the others change a control every 8 s
     --speed 20       steps a second that the trainers ask for; 0: as fast as it can
     --paint 50       milliseconds that a student's browser takes to paint a picture
+    --watch 100      instead: a room, in which one plays and so many watch; lag: from a frame's stamp to receipt
     --json FILE      the same figures for a program
 
 Loopback only, bounded in count and time. The students are processes of their own: what they take is said apart.
@@ -68,13 +69,15 @@ def students(address: str, asked: argparse.Namespace) -> list[subprocess.Popen[s
             "address": address, "train": part(asked.train), "choose": part(asked.sessions - asked.train), "seed": n,
             "every": asked.every, "seconds": asked.seconds, "speed": asked.speed, "paint": asked.paint / 1000,
         }  # fmt: skip
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "benchmarks" / "students.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        )  # fmt: skip
+        process = _start("students.py")
         _tell(process, json.dumps(task))
         found.append(process)
     return found
+
+
+def _start(name: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "tests" / "benchmarks" / name)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
 def _tell(process: subprocess.Popen[str], line: str) -> None:
@@ -124,6 +127,39 @@ def classroom(asked: argparse.Namespace) -> dict[str, Any]:
         server.stop()
 
 
+def audience(asked: argparse.Namespace) -> dict[str, Any]:
+    """One run, and many who watch it in a room."""
+    server = Server()
+    process = None
+    try:
+        time.sleep(5)
+        taken, start = Process(server.process.pid), 0
+        process = _start("watchers.py")
+        task = {"address": server.url.removeprefix("http://"), "watch": asked.watch, "seconds": asked.seconds}
+        _tell(process, json.dumps(task | {"paint": asked.paint / 1000}))
+        if _heard(process) != "ready":
+            raise RuntimeError("the room did not open")
+        start, cpu, all_cpu, begin = taken.status("VmRSS"), taken.cpu(), busy(), time.perf_counter()
+        _tell(process, "go")
+        said = json.loads(_heard(process))
+        passed, cpu, all_cpu = time.perf_counter() - begin, taken.cpu() - cpu, busy() - all_cpu
+        lags, rates = said["lags"], [count / (passed - 3) for count in said["counts"]]
+        return {
+            "watchers": asked.watch, "seconds": passed, "frames/s of a watcher": _spread(rates),
+            "frame lag, ms": {
+                "count": len(lags), "median": percentile(lags, 0.5), "p95": percentile(lags, 0.95),
+                "p99": percentile(lags, 0.99), "max": max(lags, default=float("nan")),
+            },
+            "steps/s of the run": said["steps"], "server cores": cpu / passed, "watchers' cores": said["cpu"] / passed,
+            "all cores": all_cpu / passed, "memory MB": {"start": start, "peak": taken.status("VmHWM")},
+            "errors": len(said["errors"]), "first errors": sorted(set(said["errors"]))[:5],
+        }  # fmt: skip
+    finally:
+        if process is not None and process.poll() is None:
+            process.kill()
+        server.stop()
+
+
 def figures(asked: argparse.Namespace, said: list[dict[str, Any]]) -> dict[str, Any]:
     """What all students saw together."""
     controls = [1000 * seconds for part in said for seconds in part["controls"]]
@@ -165,12 +201,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--speed", type=int, default=20, choices=[0, 4, 20])
     parser.add_argument("--paint", type=float, default=50)
+    parser.add_argument("--watch", type=int, default=0)
     parser.add_argument("--wait", action="store_true", help="until closed tabs are forgotten, for the memory after")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     asked.sessions, asked.seconds = min(asked.sessions, MOST_SESSIONS), min(asked.seconds, MOST_SECONDS)
     asked.train = min(asked.train, asked.sessions)
-    found = classroom(asked)
+    asked.watch = min(asked.watch, MOST_SESSIONS)
+    found = audience(asked) if asked.watch else classroom(asked)
     for name, value in found.items():
         _say(name, value)
     if asked.json:
