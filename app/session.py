@@ -29,6 +29,9 @@ EXTRA: dict[str, str | None] = {  # further words of the address: the page that 
     "versus": "compare",
     "room": "room",
 }
+WORDED = (  # what the keys of further controls that offer words begin with
+    "versus_field", "versus_values", "versus_first", "room_kind", "why_plane", "why_layer_", "lesson_screen_",
+)  # fmt: skip
 LONGEST = 300  # characters of one of them
 WITHOUT_WORDS = "gallery"  # whose address says nothing of the experiment: one that does leads to Explore
 SOON, PATIENCE = 0.03, 0.1  # seconds: from a click to the run, and that one page gives way to others' pictures
@@ -63,8 +66,20 @@ def read_language() -> None:
     """The language that the address says, or that was chosen, or else the browser's."""
     said = extra("lang") if "extra" in st.session_state else st.query_params.get("lang", "")
     browser = (st.context.locale or "")[:2].lower()
-    st.session_state.language = said if said in words.LANGUAGES else browser if browser in words.LANGUAGES else "en"
-    words.speak(st.session_state.language)
+    found = said if said in words.LANGUAGES else browser if browser in words.LANGUAGES else "en"
+    if st.session_state.get("language", found) != found:
+        _reword()
+    st.session_state.language = found
+    words.speak(found)
+
+
+def _reword() -> None:
+    """Another language: controls that offer words are sent anew, or the browser would answer with those of before."""
+    state = st.session_state
+    for key in [str(key) for key in state if key in FIELDS or key in small.FIELDS or str(key).startswith(WORDED)]:
+        state[key] = state[key]
+        if key in FIELDS or key in small.FIELDS:
+            state.undelivered[key] = state[key]
 
 
 def read_beside() -> None:

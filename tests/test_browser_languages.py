@@ -31,3 +31,20 @@ def test_the_browsers_language_and_the_switch(visitor):
     page.go_back()
     visitor.until(lambda: visitor.text("#flow h2") == "有多少梯度传到第 t 步？")
     assert not visitor.errors
+
+
+def test_no_control_keeps_a_word_of_the_language_before(visitor):
+    page = visitor.page
+    visitor.until(lambda: visitor.text("#stage .badge b") == "消失")
+    page.locator(".st-key-language_switch button", has_text="EN").click()
+    visitor.until(lambda: visitor.text("#flow h2") == "How much gradient reaches step t?")
+    words = [box.input_value() for box in page.locator(".st-key-controls [role=combobox]").all()]
+    assert "normal, gain/√H" in words
+    assert not [word for word in words if any("\u4e00" <= c <= "\u9fff" for c in word)]
+    page.locator(".st-key-language_switch button", has_text="中文").click()
+    visitor.until(lambda: visitor.text("#flow h2") == "有多少梯度传到第 t 步？")
+    assert "正态，增益/√H" in [box.input_value() for box in page.locator(".st-key-controls [role=combobox]").all()]
+    page.locator("#stage button", has_text="换种子").click()  # the experiment is still what the controls say
+    visitor.until(lambda: "seed=" in page.url)
+    said = {word.split("=")[0] for word in page.url.split("?")[1].split("&")}
+    assert said == {"seq_length", "lang", "seed"}
