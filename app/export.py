@@ -13,7 +13,7 @@ from app import link, settings, small
 from app.figures.template import Part
 from app.figures.versus import Versus
 from app.snapshot import Snapshot
-from app.words import N_, _
+from app.words import N_, _, listed
 
 
 class Columns(NamedTuple):
@@ -72,7 +72,7 @@ def source_of_runs(v: Versus) -> Part:
     base = source_of(v.runs[0].experiment, v.step)
     knob = f"{v.field}:{','.join(settings.write(value) for value in v.values[1:])}"
     return base | {
-        "said": base["said"] + " · " + ", ".join(v.full_names),
+        "said": base["said"] + " · " + listed(v.full_names),
         "file": "compare_" + base["file"],
         "experiment": json.dumps([run.experiment.model_dump() for run in v.runs]),
         "link": urlencode({**link.write(v.runs[0].experiment), "versus": knob}),
@@ -88,7 +88,7 @@ def source_of_shown(snapshot: Any) -> Part | None:
 
 def source_of_world(part: str, values: Mapping[str, Any]) -> Part:
     """Of a picture of a small world, with the values of this part's fields."""
-    said = ", ".join(f"{name.removeprefix(part + '_')} {value}" for name, value in values.items())
+    said = listed(f"{name.removeprefix(part + '_')} {value}" for name, value in values.items())
     query = urlencode(small.write({**small.DEFAULTS, **values, "part": part}))
     return {
         "said": said, "step": None, "file": f"small-world-{part}", "experiment": json.dumps({"part": part, **values}),

@@ -14,7 +14,7 @@ from app import session
 from app.figures import FIGURES
 from app.link import quote
 from app.settings import FIELDS
-from app.words import N_, _
+from app.words import N_, _, listed
 
 LECTURE, SHOW, CONTROLS = WORDS = ("lecture", "show", "controls")  # of the address
 MOST_CONTROLS = 4
@@ -57,7 +57,7 @@ def understand(show: str, controls: str) -> tuple[Lecture, list[str]]:
     fields = _known(controls, FIELDS, CONTROLS, complaints)
     if len(fields) > MOST_CONTROLS:
         text = _("A lecture has room for {most} controls. Left out: {names}.")
-        complaints.append(text.format(most=MOST_CONTROLS, names=", ".join(fields[MOST_CONTROLS:])))
+        complaints.append(text.format(most=MOST_CONTROLS, names=listed(fields[MOST_CONTROLS:])))
     return Lecture(pictures or USUAL, fields[:MOST_CONTROLS]), complaints
 
 
@@ -72,7 +72,7 @@ def _known(text: str, names: Iterable[str], word: str, complaints: list[str]) ->
 
 def _unknown(word: str, text: str, allowed: Iterable[str]) -> str:
     said = _("The link says {word} = {name}, which does not exist. Allowed: {allowed}.")
-    return said.format(word=word, name=quote(text), allowed=", ".join(allowed))
+    return said.format(word=word, name=quote(text), allowed=listed(allowed))
 
 
 def read() -> Lecture | None:

@@ -13,7 +13,7 @@ import engine
 from app import link, settings
 from app.history import Choice
 from app.settings import DEFAULTS, FIELDS
-from app.words import _
+from app.words import _, listed
 
 MOST = 3  # values beside the one that the controls have
 NEXT = 9  # values that are offered of a number without a list of its own
@@ -208,7 +208,7 @@ def beside(values: Mapping[str, Any], c: Compared) -> list[str]:
                 )
     gains, loses = _("{field} counts with {names} only."), _("{field} does not count with {names}.")
     return [
-        (gains if gained else loses).format(field=title(name), names=", ".join(names))
+        (gains if gained else loses).format(field=title(name), names=listed(names))
         for (name, gained), names in said.items()
     ]
 

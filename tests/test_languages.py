@@ -21,6 +21,7 @@ from app.figures import motion_beside, versus_bands, versus_seeds, versus_words
 from app.figures.asked import Asked
 from app.figures.run import cost, radii
 from app.figures.small import SMALL
+from app.figures.spoken import spoken
 from app.figures.why import WHY
 from app.figures.words import player_words, verdict
 from app.kept import Weights
@@ -194,7 +195,19 @@ def untranslated(text: str) -> list[str]:
 
 def texts(part: Any, key: str = "") -> Iterator[str]:
     """All that a reader sees of a figure."""
-    seen = {"text", "title", "question", "answer", "about", "hovertemplate", "hovertext", "ticktext", "x", "name"}
+    seen = {
+        "text",
+        "title",
+        "question",
+        "answer",
+        "about",
+        "alt",
+        "hovertemplate",
+        "hovertext",
+        "ticktext",
+        "x",
+        "name",
+    }
     if isinstance(part, Mapping):
         for name, value in part.items():
             if name != "ticks":  # the kinds of the axes
@@ -208,6 +221,7 @@ def texts(part: Any, key: str = "") -> Iterator[str]:
 
 def hold(said: Mapping[str, Any]) -> None:
     for name, part in said.items():
+        part = spoken(part) if isinstance(part, dict) and "layout" in part else part
         for text in texts(part, "text"):
             assert not untranslated(text), f"{name}: {text}"
 

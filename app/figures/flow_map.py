@@ -11,7 +11,7 @@ from app.figures.scales import MAP_COLUMNS, MAP_TIMESTEPS, counts, decades, ever
 from app.figures.template import Part, axis, heatmap, label, layout
 from app.figures.training import heads, notes, over_training, training
 from app.snapshot import Snapshot
-from app.words import _
+from app.words import _, sentences
 
 
 def flow_map(s: Snapshot, p: Palette) -> Part:
@@ -74,7 +74,7 @@ def _alt(s: Snapshot) -> str:
     edges = ((name, s.start[s.layer, t], s.now[s.layer, t]) for name, t in ((1, 0), (s.now.shape[1], -1)))
     text = _("At t = {t} it is {first} at step 0 and {now} at step {n}.")
     said = (text.format(t=t, first=_power(first), now=_power(now), n=s.drawn) for t, first, now in edges)
-    return " ".join(said)
+    return sentences(*said)
 
 
 def _power(exponent: float) -> str:

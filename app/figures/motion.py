@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 import engine
-from app.words import N_, _
+from app.words import N_, _, listed
 
 PHASES = {  # the five, in their order
     "forward": N_("Forward"),
@@ -99,4 +99,4 @@ def stretches(m: Motion) -> str:
     parts = [f"{at[a]}…{at[b - 1]}" if b - a > 1 else str(at[a]) for a, b in pairwise(cuts)]
     if len(parts) == 1:
         return parts[0]
-    return _("{parts} and {last}").format(parts=", ".join(parts[:-1]), last=parts[-1])
+    return _("{parts} and {last}").format(parts=listed(parts[:-1]), last=parts[-1])

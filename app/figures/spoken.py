@@ -6,7 +6,7 @@ import numpy as np
 
 from app.figures.numbers import short, times
 from app.figures.template import Part
-from app.words import _
+from app.words import _, sentences
 
 MOST = 6  # curves that are told; more are no sentence any more
 LETTERS = 3  # a name as short as that is a symbol, and has an = before its value
@@ -20,7 +20,7 @@ def spoken(figure: Part) -> Part:
         return figure
     found = [said for label in meta["labels"][:MOST] if (said := _curve(figure, label))]
     found += [said for trace in figure["data"] if (said := _field(trace))]
-    meta["alt"] = " ".join(found)
+    meta["alt"] = sentences(*found)
     return figure
 
 

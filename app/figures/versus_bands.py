@@ -11,7 +11,7 @@ from app.figures.template import Part, across, axis, dots, label, layout, line
 from app.figures.versus import at_t, curve, over
 from app.figures.versus_seeds import Seeds, curves, quartiles
 from app.figures.versus_training import factors
-from app.words import _
+from app.words import _, clauses, listed
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up")
 LEANS = (0, 1, -1, 1)  # of the labels at the lines' ends, where they meet
@@ -99,7 +99,7 @@ def gap(s: Seeds, p: Palette) -> Part:
     text = _("over that of {base} with the same seed; median at the end: {ratios}")
     meta = {
         "question": _("By how much does the loss differ?"), "labels": labels, "axis": "step",
-        "answer": text.format(base=s.names[0], ratios=", ".join(said)),
+        "answer": text.format(base=s.names[0], ratios=listed(said)),
         "notes": [{"text": _("worse"), "x": 0, "y": 1, "xanchor": "left", "yanchor": "top"},
                   {"text": _("better"), "x": 0, "y": 0, "xanchor": "left", "yanchor": "bottom"}],
     }  # fmt: skip
@@ -129,7 +129,7 @@ def flow(s: Seeds, p: Palette) -> Part:
     low, high = min(-4.0, grow(float(seen.min()), 4)), max(2.0, grow(float(seen.max()), 2))
     text = _("‖∂L/∂h<sub>t</sub>‖ after {n} steps: median line, half of the seeds within the band").format(n=s.steps)
     if missing:
-        text += "; " + _("all of {names} diverged").format(names=", ".join(missing))
+        text = clauses([text, _("all of {names} diverged").format(names=listed(missing))])
     meta = {
         "question": _("How much gradient reaches step t?"), "answer": text, "labels": labels, "axis": "t",
         "x": "t" if aligned else "t − T", "ticks": {"x": "count", "y": "log"},
@@ -185,7 +185,7 @@ def _pairs_answer(s: Seeds) -> str:
     found = [
         said.format(name=s.names[i], base=s.names[0], n=s.wins(i)[0], all=len(s.seeds)) for i in range(1, len(s.names))
     ]
-    return _("validation loss after {n} steps: {found}").format(n=s.steps, found=", ".join(found))
+    return _("validation loss after {n} steps: {found}").format(n=s.steps, found=listed(found))
 
 
 PICTURES = {"seeds_loss": loss, "seeds_flow": flow, "seeds_gap": gap, "seeds_pairs": pairs}

@@ -11,7 +11,7 @@ from app.figures.palette import Palette
 from app.figures.scales import MAP_COLUMNS, MAP_TIMESTEPS, counts, decades, every, gaps, grow, plain, thin
 from app.figures.template import Part, across, axis, heatmap, label, layout, upright
 from app.figures.versus import Versus, along_sequence, along_training, curve, named
-from app.words import _
+from app.words import _, listed
 from engine import TASKS
 
 MOST = 4  # runs
@@ -59,7 +59,7 @@ def _flow_answer(v: Versus) -> str:
         else:
             found.append(_("<b>{name}</b> none at t = 1").format(name=name))
     text = _("{what}, from t = T to 1: {changes}")
-    return text.format(what=what, changes=", ".join(found))
+    return text.format(what=what, changes=listed(found))
 
 
 def ratios(v: Versus, i: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +114,7 @@ def _gap_answer(v: Versus) -> str:
         said = _("<b>{name} × {ratio}</b> at {t}") if len(v.runs) < MOST else "<b>{name} × {ratio}</b>"
         where = f"t = {at[most]}" if v.aligned else f"t = T − {-at[most]}"
         found.append(said.format(name=v.names[i], ratio=times(float(values[most])), t=where))
-    return _("‖∂L/∂h<sub>t</sub>‖ over that of {base}; most: {found}").format(base=v.names[0], found=", ".join(found))
+    return _("‖∂L/∂h<sub>t</sub>‖ over that of {base}; most: {found}").format(base=v.names[0], found=listed(found))
 
 
 def _map(v: Versus, p: Palette, i: int) -> Part:

@@ -10,7 +10,7 @@ from app.figures.palette import Palette
 from app.figures.scales import decades, grow, log, thin
 from app.figures.template import Part, across, axis, dots, label, layout, line
 from app.figures.versus import Versus, along_training, curve, named, over_training
-from app.words import _
+from app.words import _, listed
 
 SAME = 0.005  # of a loss: less is called the same
 FLOOR = -12.0  # decades: a gradient below is an exact zero, not a reason for a longer axis
@@ -68,7 +68,7 @@ def _loss_answer(v: Versus) -> str:
             found.append(_("<b>{name}</b> lost at step {n}").format(name=name, n=run.last_finite + 1))
         elif at is not None:
             found.append(f"{name} <b>{short(at[1] / scale)}</b>")
-    text = ", ".join(found)
+    text = listed(found)
     if v.relative:
         return _("validation loss as a share of that of guessing: {losses}").format(losses=text)
     guess = _("{what}: {loss}").format(what=_(v.runs[0].baseline_label), loss=short(v.runs[0].baseline))
@@ -139,7 +139,7 @@ def _loss_gap_answer(v: Versus) -> str:
         found.append(said + (f" (× {short(a / b, 2)})" if b > 0 else ""))
     if not found:
         return _("nothing to compare with: choose a value above")
-    return _("validation loss against {base}, now: {found}").format(base=v.names[0], found=", ".join(found))
+    return _("validation loss against {base}, now: {found}").format(base=v.names[0], found=listed(found))
 
 
 def norm(v: Versus, p: Palette) -> Part:
@@ -176,4 +176,4 @@ def _norm_answer(v: Versus) -> str:
         for run, name in zip(v.runs, v.names, strict=True)
         if isfinite(run.grad_norm[run.drawn])
     ]
-    return _("‖g‖ over all weights before clipping: {sizes}").format(sizes=", ".join(found))
+    return _("‖g‖ over all weights before clipping: {sizes}").format(sizes=listed(found))

@@ -52,7 +52,7 @@ def _losses(v: Versus) -> str:
         for run, name in zip(v.runs, v.full_names, strict=True)
         if run.lost and run.diverged is not None
     ]
-    return " ".join([*lost, _learning(v)]).strip()
+    return sentences(*lost, _learning(v))
 
 
 def _learning(v: Versus) -> str:

@@ -19,7 +19,7 @@ from app.versus import Compared, Knob
 from app.views import compare_seeds, duplicate
 from app.views.explore import notice
 from app.views.remember import remembered
-from app.words import _
+from app.words import _, listed, sentences
 
 STYLE = Path(__file__).parent.parent.parent / "assets" / "stage" / "compare.css"
 SELDOM = 40.0  # seconds between two signs of life of the page
@@ -98,13 +98,13 @@ def _heading(values: dict[str, Any], c: Compared) -> None:
         text = _("{knob}: {base}, and nothing to compare it with").format(knob=versus.title(c.field), base=names[0])
     else:
         said = _("{knob}: {base} against {others}")
-        text = said.format(knob=versus.title(c.field), base=names[0], others=", ".join(names[1:]))
+        text = said.format(knob=versus.title(c.field), base=names[0], others=listed(names[1:]))
     same = _("Same seed, same data; all else is as in the sidebar.")
     if c.field == "seed":
         same = _("Other weights and other data; all else is as in the sidebar.")
     elif not versus.same_data(c):
         same = _("Same seed, but with it the data differ too; all else is as in the sidebar.")
-    said_beside = html.escape(" ".join([same, *versus.beside(values, c)]))
+    said_beside = html.escape(sentences(same, *versus.beside(values, c)))
     st.html(f"<h2 class='versus'>{html.escape(text)}</h2><p class='beside'>{said_beside}</p>")
 
 

@@ -19,6 +19,7 @@ from app.still import still, theme
 from app.versus import Compared
 from app.views.remember import remembered
 from app.words import _
+from app.words import sentences as in_a_row
 
 OFTEN = 1.0  # seconds between two looks at what is computed
 FIRST = 0.6  # seconds to wait for the first pass: mostly it is there by then
@@ -111,7 +112,7 @@ def _found(bands: Bands) -> None:
         _say(_("Each seed gives all of them the same data. The first one is being trained."))
         return
     s, painted = _seeds(bands), theme()
-    said = " ".join(sentences(s))
+    said = in_a_row(*sentences(s))
     st.html(f"<p class='answer'>{said}</p>")
     st.html(_table(table(s, painted)))
     colours = palette(painted)

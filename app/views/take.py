@@ -11,7 +11,7 @@ from app import code, session
 from app.code import CODES, FEWEST
 from app.export import stem
 from app.handout import LARGEST_FILE, shown, taken_up
-from app.words import _
+from app.words import _, listed
 
 
 def button() -> None:
@@ -93,7 +93,7 @@ def _code(name: str) -> None:
             icon=":material/download:",
         )  # fmt: skip
         if name != "engine" and (beside := code.files(e)):
-            links = ", ".join(f'<a href="data/{p.name}" download>{p.name}</a>' for p in beside)
+            links = listed(f'<a href="data/{p.name}" download>{p.name}</a>' for p in beside)
             st.html(f"<p>{_('It reads {file}, which has to lie beside it.').format(file=links)}</p>")
     st.code(text, language="python", line_numbers=False, height=420)
 
