@@ -5,6 +5,7 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,8 @@ class AtImport(ast.NodeVisitor):
             if part is not None:
                 self.visit(part)
 
+    visit_AsyncFunctionDef = visit_FunctionDef
+
     def visit_Lambda(self, node: ast.Lambda) -> None:
         for part in node.args.defaults:
             self.visit(part)
@@ -162,9 +165,13 @@ def brackets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Brackets]:
     monkeypatch.setattr(words, "_catalogue", lambda name: catalogue)
     speak("en")
     yield catalogue
-    known = {message for _context, message in messages.messages()}
-    missing = {m for m in catalogue.asked if m not in known and LATIN.search(FORMULA.sub("", m)) and not sign(m)}
+    missing = {m for m in catalogue.asked if m not in known() and LATIN.search(FORMULA.sub("", m)) and not sign(m)}
     assert not missing, "said, and in no catalogue"
+
+
+@cache
+def known() -> set[str]:
+    return {message for _context, message in messages.messages()}
 
 
 SYMBOLS = {name for task in engine.TASKS.values() for name in (*task.symbols, *task.classes)}
