@@ -1,17 +1,15 @@
 """What Streamlit runs at every change: page set-up, controls, experiment, page."""
 
 import json
-from pathlib import Path
 
 import streamlit as st
 
 from app import controls, landing, learning, lecture, session
-from app.views import compare, explore, gallery, hosting, language, lessons, motion, room, small, why
+from app.views import assets, compare, explore, gallery, hosting, language, lessons, motion, room, small, why
 from app.views import lecture as lecture_view
 from app.words import _
 from app.words import language as reads
 
-ASSETS = Path(__file__).parent.parent / "assets"
 FIRST = 0.3  # seconds that the page waits at most for its picture
 WITHOUT_RUN = ("gallery", "room")  # pages that show no run of the visitor's own
 WITH_CONTROLS = ("explore", "motion", "why", "compare")
@@ -49,9 +47,9 @@ if path not in WITHOUT_RUN:
     session.run().seen(FIRST)  # the picture goes first: what the browser is sent now, it would do before it paints
     session.give_way()
 session.write_link()
-st.html(ASSETS / "chrome.css")
+assets.style("chrome.css")
 said = json.dumps({"language": reads(), "skip": _("Skip to the pictures")}).replace("<", "\\u003c")
-script = f"<script>{(ASSETS / 'keys.js').read_text()}; window.__page({said})</script>"
+script = f"<script>{assets.text('keys.js')}; window.__page({said})</script>"
 st.html(script, unsafe_allow_javascript=True)
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
 
@@ -59,7 +57,7 @@ language.draw()
 if path == "small":
     small.controls()
 elif lecturing:
-    st.html(ASSETS / "lecture.css")
+    assets.style("lecture.css")
     lecture_view.bar(lecturing)
 elif path in WITH_CONTROLS or (path == "lessons" and lessons.in_sidebar()):
     controls.draw()

@@ -1,22 +1,20 @@
 """What Explore says after a lesson: whose settings these are, and a way back to those of before."""
 
 import html
-from pathlib import Path
 
 import streamlit as st
 
 from app import learning
 from app.lessons import LESSONS
+from app.views import assets
 from app.words import _
-
-CSS = Path(__file__).parent.parent.parent / "assets" / "lessons.css"
 
 
 def offer() -> None:
     """What was there before the lesson is not lost."""
     if learning.offered() is None:
         return
-    st.html(CSS)
+    assets.style("lessons.css")
     lesson = LESSONS[learning.progress().last]
     said = _("These are the settings of the lesson “{lesson}”.").format(lesson=_(lesson.label))
     with st.container(key="lesson_offer", border=True, horizontal=True, vertical_alignment="center"):

@@ -1,7 +1,6 @@
 """The Compare page: the experiment of the controls against the same one with one knob different, in lock-step."""
 
 import html
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -16,12 +15,11 @@ from app.registry import RUNS
 from app.snapshot import Snapshot
 from app.stage import stage
 from app.versus import Compared, Knob
-from app.views import compare_seeds, duplicate
+from app.views import assets, compare_seeds, duplicate
 from app.views.explore import notice
 from app.views.remember import remembered
 from app.words import _, listed, sentences
 
-STYLE = Path(__file__).parent.parent.parent / "assets" / "stage" / "compare.css"
 SELDOM = 40.0  # seconds between two signs of life of the page
 FIRST = 0.3  # seconds that the page waits at most for its pictures
 
@@ -30,7 +28,7 @@ def page() -> None:
     values = _values()
     knob = _knob(values)
     notice()
-    st.html(STYLE)
+    assets.style("stage/compare.css")
     compared, refused = versus.of(st.session_state.experiment, values, knob, _name)
     with st.container(key="compare"):
         _heading(values, compared)

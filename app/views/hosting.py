@@ -2,7 +2,6 @@
 
 import html
 import time
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -11,13 +10,13 @@ from app import guesses, session
 from app.guesses import GUESSES, LONGEST_CHOICE, LONGEST_TEXT, MOST
 from app.qr import address, show_link
 from app.rooms import ROOMS, Room
+from app.views import assets
 from app.views.room_words import host_words
 from app.words import _, language
 
 OWN = "own"
 COOKIE = "explorer_room"  # as long as the browser is open: the lecturer's token, for a page that is loaded again
 PATIENCE = 5.0  # seconds to wait for a run that begins, or ends its step
-STYLE = Path(__file__).parents[2] / "assets" / "room.css"
 _component = st.components.v2.component(
     "host",
     html='<div id="host"></div>',
@@ -37,7 +36,7 @@ def room() -> Room | None:
 def draw() -> None:
     """On every page, while a room is open: what students do, and its menu; Explore has that among its tools."""
     here = room()
-    st.html(STYLE)
+    assets.style("room.css")
     if here is None:
         return
     if st.session_state.page != "explore":

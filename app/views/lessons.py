@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -11,16 +10,16 @@ import streamlit as st
 from app import controls, learning, session
 from app.lessons import LESSONS, Lesson, Reading, Tex
 from app.stage import stage
+from app.views import assets
 from app.views.explore import notice
 from app.words import _
 
-CSS = Path(__file__).parent.parent.parent / "assets" / "lessons.css"
 OFTEN = 1.0  # seconds between two looks of a check at the run; it ends when the check is met
 FIRST_LOOK = 0.5  # seconds that a check waits for the pass that a control has asked for
 
 
 def page() -> None:
-    st.html(CSS)
+    assets.style("lessons.css")
     notice()
     name = learning.progress().open
     if name:
