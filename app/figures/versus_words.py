@@ -64,7 +64,7 @@ def _learning(v: Versus) -> str:
             there[i] = at[1] / (v.runs[i].baseline if v.relative else 1.0)
     if v.step == 0:
         start = _("All begin with the same weights.") if v.same_start else _("Their weights differ from the start.")
-        return f"{_('Not trained yet: press Play.')} {start if len(v.runs) > 1 else ''}"
+        return sentences(_("Not trained yet: press Play."), start if len(v.runs) > 1 else "")
     if len(there) < 2:
         return ""
     best, worst = min(there, key=lambda i: there[i]), max(there, key=lambda i: there[i])

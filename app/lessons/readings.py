@@ -9,7 +9,7 @@ import engine
 from app.figures.numbers import short, times
 from app.lessons.lesson import Reading
 from app.snapshot import Snapshot
-from app.words import _
+from app.words import _, sentences
 
 Check = Callable[[Snapshot], Reading]
 
@@ -79,7 +79,7 @@ def both(first: Check, second: Check) -> Check:
 
     def read(s: Snapshot) -> Reading:
         one, two = first(s), second(s)
-        return Reading(one.met and two.met, f"{one.said} {two.said}")
+        return Reading(one.met and two.met, sentences(one.said, two.said))
 
     return read
 
