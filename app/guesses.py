@@ -7,7 +7,6 @@ the question, and kept back; what only training can say is measured on later sna
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from app.figures.numbers import power, short, times
 from app.snapshot import Snapshot
 from app.training import LAST_STEP
 from app.words import N_, Said
+from engine.instruments.verdict import HEALTHY_DECADES
 
 LONGEST_TEXT, LONGEST_CHOICE = 200, 60  # characters of a question of the lecturer's own
 FEWEST, MOST = 2, 4  # choices
@@ -54,16 +54,18 @@ class Guess:
 def fate(s: Snapshot) -> Question | None:
     """Does the gradient of the shown step vanish, arrive or explode?"""
     curve = s.flow[s.layer]
-    steps, v, ends = len(curve), engine.verdict(curve), float(curve[0] - curve[-1])
+    steps, v = len(curve), engine.verdict(curve)
     kind = "vanishing" if v.kind == "none" else v.kind  # none at all: it has vanished
     if s.lost or kind not in FATES or steps < 2:
         return None
     if v.zero_before or v.kind == "none":
         said = Said(N_("Before t = {t} it is exactly 0."), t=v.zero_before or steps)
     else:
-        ratio = times(ends if isfinite(ends) else v.span)
-        said = Said(N_("From t = {n} to t = 1 it changes by a factor {ratio}."), n=steps, ratio=ratio)
+        text = N_("At its pace it changes by a factor {ratio} on the way: between {low} and {high} is called arriving.")
+        said = Said(text, ratio=times(v.span), low=power(-HEALTHY_DECADES), high=power(HEALTHY_DECADES))
     text = N_("Training step {step}: what becomes of the gradient on its way back from t = {n} to t = 1?")
+    if engine.TASKS[s.experiment.task].every_step:
+        text = N_("Training step {step}: what becomes of the last loss's gradient on its way from t = {n} to t = 1?")
     return Question(
         "fate",
         Said(text, n=steps, step=s.drawn),
@@ -74,7 +76,7 @@ def fate(s: Snapshot) -> Question | None:
 
 def depth(s: Snapshot) -> Question | None:
     """Where on its way back does the gradient fall below 1e-6?"""
-    steps, curve = s.flow.shape[1], s.flow[s.layer]
+    steps, curve = s.now.shape[1], s.now[s.layer]
     if s.lost or steps < 6 or np.isnan(curve).any():
         return None
     near, far = steps - steps // 3, steps // 3

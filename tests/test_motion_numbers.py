@@ -50,6 +50,27 @@ def test_every_gradient_is_autograds(kind, tbptt, task):
         np.testing.assert_array_equal(number(found.layers[-1].entering)[:-1], 0.0)
 
 
+def test_the_way_of_an_lstms_cell_is_autograds():
+    """∂L/∂c_t, everything that arrives there: by a loop over torch's cell that keeps the gradient of c."""
+    e, t, found = looked_at(cell="lstm", num_layers=1)
+    cell = torch.nn.LSTMCell(t.inputs.shape[-1], e.hidden_size, dtype=torch.float64)
+    head = torch.nn.Linear(e.hidden_size, 1, dtype=torch.float64)
+    with torch.no_grad():
+        for name, p in cell.named_parameters():
+            p.copy_(torch.tensor(np.array(t.state_dict[f"{name}_l0"])))
+        for name, p in head.named_parameters():
+            p.copy_(torch.tensor(np.array(t.state_dict[f"head.{name}"])))
+    state, kept = None, []
+    for x in torch.tensor(np.array(t.inputs)):
+        state = cell(x, state)
+        state[1].retain_grad()
+        kept.append(state[1])
+    torch.nn.functional.mse_loss(head(state[0]), torch.tensor(np.array(t.targets))).backward()
+    assert found.layers[0].memory is not None
+    theirs = np.array([c.grad.numpy()[1] for c in kept])
+    cases.assert_close(number(found.layers[0].memory), theirs, 1e-10, "∂L/∂c")
+
+
 @pytest.mark.parametrize("kind", list(cases.KINDS))
 def test_norms_are_those_of_the_engines_pass(kind):
     _, t, found = looked_at(seq_length=40, **cases.KINDS[kind])

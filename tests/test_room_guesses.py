@@ -8,6 +8,7 @@ import pytest
 
 import engine
 from app import guesses
+from app.figures.numbers import times
 from app.guesses import GUESSES, Question
 from app.snapshot import Snapshot
 from app.training import Training
@@ -56,12 +57,31 @@ def test_the_fate_of_a_gradient(gain, init, right):
     assert (ends < -2, -2 <= ends <= 2, ends > 2)[right], "the same as plain arithmetic says"
 
 
+@pytest.mark.parametrize("fields", [{"task": "sine", "cell": "gru"}, {"task": "copy_memory", "cell": "lstm"}])
+def test_where_every_step_has_a_loss_the_question_is_of_all_of_them(fields):
+    s = snapshot(**fields)
+    question = asked("depth", s)
+    assert s.now.min() > -6
+    assert question.answer is not None
+    assert question.answer.right == 3
+    assert "the last loss's gradient" in str(asked("fate", s).text)
+
+
+@pytest.mark.parametrize("fields", [{"num_layers": 2, "gain": 1.1, "seq_length": 60}, {"task": "text"}, {"gain": 2.5}])
+def test_the_number_said_is_the_one_that_marks_the_choice(fields):
+    s = snapshot(**fields)
+    question, v = asked("fate", s), engine.verdict(s.flow[0])
+    assert question.answer is not None
+    assert question.answer.right == (0 if v.span < -2 else 2 if v.span > 2 else 1)
+    assert f"a factor {times(v.span)} on the way" in str(question.answer.said)
+
+
 @pytest.mark.parametrize("edge", [-1e9, -30.0, -6.5, -3.0, 5.0])
 def test_where_a_gradient_falls_below_the_edge(edge):
     """A curve that falls by a third of a decade at each step back, up or down by `edge`."""
     s = snapshot()
     curve = np.linspace(edge + 6.5 - 10, 0, 30)[None] if edge > -1e8 else np.zeros((1, 30))
-    question = asked("depth", replace(s, flow=curve))
+    question = asked("depth", replace(s, now=curve))
     found = next((t for t in range(30, 0, -1) if curve[0, t - 1] < -6), None)
     spans = [range(21, 31), range(11, 21), range(1, 11)]
     right = 3 if found is None else next(i for i, span in enumerate(spans) if found in span)

@@ -36,7 +36,7 @@ def _of_both(e: engine.Experiment) -> list[str]:
 def _of_keras(e: engine.Experiment) -> list[str]:
     said = _of_both(e)
     if e.clip == "param_norm":
-        said.append(N_("Keras clips a bias together with its weights, so the losses are a little different."))
+        said.append(N_("Keras clips a bias together with its weights, so the losses are different."))
     return said
 
 

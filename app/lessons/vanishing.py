@@ -46,7 +46,7 @@ LESSON = Lesson(
         Tex(r"\|\delta_{t-k}\| \le \bigl(\sigma_{\max}(W_{hh})\cdot\max|\varphi'|\bigr)^{k}\,\|\delta_t\|"),
         N_(
             "The slope of tanh is at most 1. So where the largest singular value of $W_{hh}$ is below 1, the "
-            "network must forget. Above 1 it may keep, or explode: nothing in this product asks for balance."
+            "network must forget. Above 1 it may explode, keep, or vanish all the same, as this one does."
         ),
     ),
     source="Hochreiter 1991; Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013, §2.1. "

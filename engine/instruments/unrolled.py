@@ -144,11 +144,12 @@ class _Walk:
                 normalise(flat, e)
                 g, e = flat.reshape(g.shape), e[:, 0]
                 self.norms[k] = mean_log10(g[:, 0], e)
+                state = path.state(layer, k)
                 if k in self.rows:
                     self._note(0, k, g[:, 0], e)
-                    if two:
-                        self._note(3, k, g[:, 1], e)
-                p = PULLBACKS[path.kind](w, path.state(layer, k), g[:, 0], g[:, 1] if two else None)
+                    if two:  # ∂L/∂c_t = what comes from c_{t+1} + δ_t o (1 − tanh² c_t)
+                        self._note(3, k, g[:, 1] + g[:, 0] * state.gates["o"] * (1 - np.tanh(state.new_c) ** 2), e)
+                p = PULLBACKS[path.kind](w, state, g[:, 0], g[:, 1] if two else None)
                 if layer:
                     self.below[k] = p.d_ih @ ih * (1.0 if mask is None else mask[min(k, len(mask) - 1)])
                     self.below_exponents[k] = e
