@@ -16,6 +16,7 @@ from app.frames import decode
 from app.limits import Limits
 from app.live import Bucket
 from app.pool import HELD, LONG_SLICE, Pool
+from tests.running import run_async
 from tests.test_live import SMALL, Client, Place, place, until  # noqa: F401  (a fixture)
 
 
@@ -144,7 +145,7 @@ def test_answers_are_drawn_before_pictures_of_training():
         await asyncio.gather(*tasks)
         await drawing.draw(False, note, "the last")
 
-    asyncio.run(main())
+    run_async(main())
     assert sorted(drawn[:3]) == ["answer 0", "answer 1", "answer 2"]
     assert drawn[-1] == "the last"
     assert "a tab that was closed" not in drawn
@@ -157,8 +158,8 @@ def test_a_bucket_lets_so_many_through():
             await bucket.take()
         return asyncio.get_running_loop().time() - begin
 
-    assert asyncio.run(seconds(400)) < 0.5, "a burst is heard at once"
-    assert asyncio.run(seconds(500)) > 0.4
+    assert run_async(seconds(400)) < 0.5, "a burst is heard at once"
+    assert run_async(seconds(500)) > 0.4
 
 
 def test_a_flood_is_heard_slowly_then_closed_and_costs_others_nothing(place, registry, monkeypatch):  # noqa: F811

@@ -1,6 +1,5 @@
 """The gallery: its films, what its cards claim and where they lead; and the address without a page."""
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ from app.main import films as films_route
 from app.pool import Pool
 from app.registry import RUNS
 from app.views.gallery import KINDS, open_card
+from tests.running import run_async
 
 EXPLORER = Path(str(pytest.importorskip("app").__path__[0])) / "explorer.py"
 CHEAP = [name for name, card in CARDS.items() if card.cost <= 0.5]
@@ -260,7 +260,7 @@ def asked(query: str) -> tuple[int, str]:
     async def receive() -> Any:
         return {"type": "http.request", "body": b""}
 
-    asyncio.run(Landing(PlainTextResponse("gallery"))(scope_of(query), receive, send))
+    run_async(Landing(PlainTextResponse("gallery"))(scope_of(query), receive, send))
     return sent[0]["status"], dict(sent[0]["headers"]).get(b"location", b"").decode()
 
 

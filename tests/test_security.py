@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 import app.main
 from app import session, settings, small
 from app.headers import HEADERS, Headers
+from tests.running import run_async
 from tests.test_app import EXPLORER, runs_end  # noqa: F401  (a fixture)
 
 ROOT = Path(__file__).parent.parent
@@ -167,7 +168,7 @@ def answer(app: Any, path: str) -> tuple[int, dict[str, str]]:
         "type": "http", "method": "GET", "path": unquote(path), "raw_path": path.encode(), "query_string": b"",
         "headers": [], "root_path": "", "scheme": "http", "server": ("localhost", 80), "http_version": "1.1",
     }  # fmt: skip
-    asyncio.run(app(scope, receive, send))
+    run_async(app(scope, receive, send))
     return started[0]["status"], {name.decode().lower(): text.decode() for name, text in started[0]["headers"]}
 
 

@@ -18,6 +18,7 @@ from app.figures.small import SMALL
 from app.frames import Encoder, decode
 from app.live import frame
 from app.registry import RUNS
+from tests.running import run_async
 from tests.test_app import page, press, run_of, runs_end  # noqa: F401  (a fixture)
 from tests.test_runs import SMALL as E
 from tests.test_runs import until
@@ -38,7 +39,7 @@ class Answer:
     """What a browser gets: status, headers, all of the body."""
 
     def __init__(self, name: str, token: str) -> None:
-        asyncio.run(self._get(name, token))
+        run_async(self._get(name, token))
 
     async def _get(self, name: str, token: str) -> None:
         async def send(message: Any) -> None:

@@ -17,8 +17,8 @@ LESSON = Lesson(
         (N_("Yes, the gates see to that"), N_("No, it vanishes, even more than in lesson 1"), N_("No, it explodes")),
         1,
         N_(
-            "It loses 12.8 decades, where the plain network of lesson 1 lost 6.5. Untrained gates are half open, z = 0.50, "
-            "and half of half of a half is soon nothing."
+            "It loses 12.8 decades, where the plain network of lesson 1 lost 6.5. Untrained gates are half open, "
+            "z = 0.50, and half of half of a half is soon nothing."
         ),
     ),
     experiment=engine.Experiment(cell="gru", init="orthogonal", gain=1.0),

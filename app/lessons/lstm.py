@@ -18,8 +18,8 @@ LESSON = Lesson(
         (N_("A half"), N_("A fiftieth"), N_("A millionth of a billionth")),
         2,
         N_(
-            "½⁵⁰ is $10^{-15}$. The whole network, gates and weights together, does better than that, and still 8.1 decades "
-            "are lost. In 400 steps of training the loss does not leave 0.693, that of guessing."
+            "½⁵⁰ is $10^{-15}$. The whole network, gates and weights together, does better than that, and still "
+            "8.1 decades are lost. In 400 steps of training the loss does not leave 0.693, that of guessing."
         ),
     ),
     experiment=engine.Experiment(

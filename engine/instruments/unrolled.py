@@ -147,7 +147,7 @@ class _Walk:
                 state = path.state(layer, k)
                 if k in self.rows:
                     self._note(0, k, g[:, 0], e)
-                    if two:  # ∂L/∂c_t = what comes from c_{t+1} + δ_t o (1 − tanh² c_t)
+                    if state.new_c is not None:  # ∂L/∂c_t = what comes from c_{t+1} + δ_t o (1 − tanh² c_t)
                         self._note(3, k, g[:, 1] + g[:, 0] * state.gates["o"] * (1 - np.tanh(state.new_c) ** 2), e)
                 p = PULLBACKS[path.kind](w, state, g[:, 0], g[:, 1] if two else None)
                 if layer:
