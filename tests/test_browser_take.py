@@ -32,7 +32,7 @@ class Taker(Visitor):
         return path
 
     def train(self, steps: int) -> int:
-        self.speed("0")
+        self.speed("20")  # at full speed it might train past what a picture shows whole
         self.press("play")
         self.page.wait_for_function(f"window.__stage.step >= {steps}")
         self.press("play")
