@@ -166,6 +166,22 @@ def test_over_seeds_it_says_how_many_beat_guessing():
     assert not at.exception
 
 
+def test_the_address_says_over_how_many_seeds_and_nonsense_is_told():
+    at = page(versus="seed:1", seeds="10")
+    assert control(at, "versus_seeds").value == 10
+    assert at.query_params["seeds"] in ("10", ["10"])
+    control(at, "versus_seeds").set_value(5).run()
+    assert control(at, "versus_seeds").value == 5
+    assert at.query_params["seeds"] in ("5", ["5"])
+    control(at, "versus_seeds").set_value(1).run()
+    assert control(at, "versus_seeds").value == 1
+    assert "seeds" not in at.query_params
+    at = page(versus="seed:1", seeds="<b>7")
+    assert control(at, "versus_seeds").value == 1
+    assert "seeds" not in at.query_params
+    assert any("seeds = “<b>7”" in text.value and "5, 10, 20" in text.value for text in at.text)
+
+
 def test_the_seed_itself_is_no_knob_for_seeds():
     at = page(versus="seed:1")
     control(at, "versus_seeds").set_value(5).run()
