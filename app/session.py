@@ -27,6 +27,7 @@ EXTRA: dict[str, str | None] = {  # further words of the address: the page that 
     "controls": "explore",
     "lesson": "lessons",
     "versus": "compare",
+    "seeds": "compare",
     "room": "room",
 }
 WORDED = (  # what the keys of further controls that offer words begin with

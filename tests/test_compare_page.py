@@ -1,5 +1,6 @@
 """The Compare page without a browser: what it compares, refuses, swaps, and shows over many seeds; and its pictures."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -165,6 +166,22 @@ def test_over_seeds_it_says_how_many_beat_guessing():
     assert not at.exception
 
 
+def test_the_address_says_over_how_many_seeds_and_nonsense_is_told():
+    at = page(versus="seed:1", seeds="10")
+    assert control(at, "versus_seeds").value == 10
+    assert at.query_params["seeds"] in ("10", ["10"])
+    control(at, "versus_seeds").set_value(5).run()
+    assert control(at, "versus_seeds").value == 5
+    assert at.query_params["seeds"] in ("5", ["5"])
+    control(at, "versus_seeds").set_value(1).run()
+    assert control(at, "versus_seeds").value == 1
+    assert "seeds" not in at.query_params
+    at = page(versus="seed:1", seeds="<b>7")
+    assert control(at, "versus_seeds").value == 1
+    assert "seeds" not in at.query_params
+    assert any("seeds = “<b>7”" in text.value and "5, 10, 20" in text.value for text in at.text)
+
+
 def test_the_seed_itself_is_no_knob_for_seeds():
     at = page(versus="seed:1")
     control(at, "versus_seeds").set_value(5).run()
@@ -271,11 +288,66 @@ def test_seeds_are_counted_in_pairs_and_a_lost_run_is_the_worse():
     assert (s.beats(0), s.beats(1)) == (2, 2)
     assert s.wins(1) == (2, 1)
     assert s.lost(0) == 1
-    assert sentences(s) == ["Knob b ends with less loss than Knob a in 2 of 3 seeds: that may be chance (100 %)."]
+    assert sentences(s) == [
+        "<b>a, b</b>: 2 of 3 seeds beat guessing.",
+        "Knob b ends with less loss than Knob a in 2 of 3 seeds: that may be chance (100 %).",
+        "Gradient from t = T to 1, median: <b>a</b> × 1, <b>b</b> × 1.",
+    ]
     rows = table(s, "light")["rows"]
     assert rows[0]["cells"][0] == "2 of 3 seeds"
     assert rows[0]["cells"][-1] == "1 of 3"
     assert rows[1]["cells"][3] == "2 of 3"
+
+
+def test_five_pairs_that_agree_are_not_put_down_to_chance():
+    agree = (finished(0.5), finished(0.1))
+    said = sentences(seeds(*[agree] * 5))
+    assert said[:4] == [
+        "<b>a</b>: 0 of 5 seeds beat guessing.",
+        "<b>b</b>: 5 of 5 seeds beat guessing.",
+        "Knob b ends with less loss than Knob a in 5 of 5 seeds: so few can never be surer than 6.2 %.",
+        "Take 10 seeds to be surer.",
+    ]
+    on_the_way = sentences(seeds(*[agree] * 4))
+    assert not any("Take" in sentence for sentence in on_the_way)
+    ten = sentences(dataclasses.replace(seeds(*[agree] * 10), planned=10))
+    assert "in 10 of 10 seeds (by chance alone: 0.2 %)" in " ".join(ten)
+    assert not any("Take" in sentence for sentence in ten)
+
+
+def test_losses_that_look_the_same_are_ties():
+    tie, win = (finished(0.1), finished(0.10005)), (finished(0.1), finished(0.09))
+    lost = (finished(np.nan, 12), finished(np.nan, 12))
+    s = seeds(tie, tie, win, lost)
+    assert s.wins(1) == (1, 0)
+    assert s.ties(1) == 2
+    assert "Knob b and Knob a end with the same loss in 2 of 4 seeds." in sentences(s)
+    alike = sentences(seeds(tie, tie))
+    assert not any("less loss" in sentence or "chance" in sentence for sentence in alike)
+    assert "<b>b</b> 1 of 4" in OVER_SEEDS["seeds_pairs"](s, palette("light"))["layout"]["meta"]["answer"]
+
+
+def test_the_gradients_over_seeds_are_those_of_the_runs_that_are_there():
+    def of(*flow: float, diverged: int | None = None) -> Finished:
+        return dataclasses.replace(finished(0.1, diverged), flow=np.array(flow))
+
+    gone = of(np.nan, np.nan, diverged=3)
+    s = seeds((of(-25, -1, 0), of(-5, -2, 0)), (of(-27, -1, -1), gone), (of(-20, -1, 0), of(-4, -1, 1)))
+    assert s.change(0) == -25
+    assert s.change(1) == -5
+    assert sentences(s)[-1] == (
+        "Gradient from t = T to 1, median: <b>a</b> × 10<sup>−25</sup>, <b>b</b> × 10<sup>−5</sup>."
+    )
+    none = sentences(seeds((of(-np.inf, 0), gone)))
+    assert none[-1] == "Gradient from t = T to 1, median: <b>a</b> none at t = 1."
+    assert not any("Gradient" in sentence for sentence in sentences(seeds((gone, gone))))
+
+
+def test_the_line_of_guessing_gives_way_to_the_names_of_the_runs():
+    s = seeds((finished(0.49), finished(0.5)), (finished(0.5), finished(0.49)))
+    for name in ("seeds_loss", "seeds_pairs"):
+        labels = OVER_SEEDS[name](s, palette("light"))["layout"]["meta"]["labels"]
+        assert all(label["place"] != "at" or label.get("loose") for label in labels)
 
 
 @pytest.mark.parametrize("name", OVER_SEEDS)

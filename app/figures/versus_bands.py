@@ -52,10 +52,10 @@ def loss(s: Seeds, p: Palette) -> Part:
     seen = np.concatenate([[base], *(t["y"][np.isfinite(t["y"])] for t in data)])
     low, high = min(-1.0, grow(float(seen.min()), 0.5)), max(0.0, grow(float(seen.max()), 0.5))
     named = _("guessing") if s.relative else _(s.baseline_label)
-    labels.append(label("baseline", named, p.ink, [], "at", at=[s.steps, base]))
-    text = _("validation loss: median line, half of the seeds within the band")
+    labels.append(label("baseline", named, p.ink, [], "at", at=[s.steps, base], loose=True))
+    text = _("validation loss: median, half within the band")
     if s.relative:
-        text = _("validation loss as a share of that of guessing: median line, half of the seeds within the band")
+        text = _("validation loss over that of guessing: median, half within the band")
     meta = {"question": _("Which one learns, whatever the seed?"), "answer": text, "labels": labels, "axis": "step"}
     return _over_steps(s, p, data, meta, (low, high), base)
 
@@ -96,7 +96,7 @@ def gap(s: Seeds, p: Palette) -> Part:
     seen = np.concatenate([[0.0], *(t["y"][np.isfinite(t["y"])] for t in data)])
     low, high = min(-0.5, grow(float(seen.min()), 0.5)), max(0.5, grow(float(seen.max()), 0.5))
     labels.append(label("base", s.names[0], p.ink, [], "at", at=[s.steps, 0.0]))
-    text = _("over that of {base} with the same seed; median at the end: {ratios}")
+    text = _("over that of {base}, median at the end: {ratios}")
     meta = {
         "question": _("By how much does the loss differ?"), "labels": labels, "axis": "step",
         "answer": text.format(base=s.names[0], ratios=listed(said)),
@@ -127,7 +127,7 @@ def flow(s: Seeds, p: Palette) -> Part:
         data += _band(p, i, x, quartiles(rows), _hover(name))
     seen = np.concatenate([[0.0], *(t["y"][np.isfinite(t["y"])] for t in data)])
     low, high = min(-4.0, grow(float(seen.min()), 4)), max(2.0, grow(float(seen.max()), 2))
-    text = _("‖∂L/∂h<sub>t</sub>‖ after {n} steps: median line, half of the seeds within the band").format(n=s.steps)
+    text = _("‖∂L/∂h<sub>t</sub>‖ after {n} steps: median, half within the band").format(n=s.steps)
     if missing:
         text = clauses([text, _("all of {names} diverged").format(names=listed(missing))])
     meta = {
@@ -167,7 +167,7 @@ def pairs(s: Seeds, p: Palette) -> Part:
          "line": {"color": p.faint, "width": 1.5}, "layer": "below"} for k in range(n)
     ]  # fmt: skip
     named = _("guessing") if s.relative else _(s.baseline_label)
-    labels.append(label("baseline", named, p.ink, [], "at", at=[s.planned + 0.5, base]))
+    labels.append(label("baseline", named, p.ink, [], "at", at=[s.planned + 0.5, base], loose=True))
     meta = {
         "question": _("Does every seed say the same?"), "answer": _pairs_answer(s), "labels": labels, "x": _("seed"),
         "ticks": {"x": "names", "y": "log"},
@@ -181,11 +181,9 @@ def pairs(s: Seeds, p: Palette) -> Part:
 
 
 def _pairs_answer(s: Seeds) -> str:
-    said = _("<b>{name}</b> below {base} in <b>{n} of {all}</b>")
-    found = [
-        said.format(name=s.names[i], base=s.names[0], n=s.wins(i)[0], all=len(s.seeds)) for i in range(1, len(s.names))
-    ]
-    return _("validation loss after {n} steps: {found}").format(n=s.steps, found=listed(found))
+    count = _("{n} of {all}")
+    found = [f"<b>{s.names[i]}</b> {count.format(n=s.wins(i)[0], all=len(s.seeds))}" for i in range(1, len(s.names))]
+    return _("less loss than {base} at the end: {found}").format(base=s.names[0], found=listed(found))
 
 
 PICTURES = {"seeds_loss": loss, "seeds_flow": flow, "seeds_gap": gap, "seeds_pairs": pairs}

@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from app.figures.numbers import minus, short
+from app.figures.numbers import minus, short, times
 from app.figures.palette import palette
 from app.figures.words import LEARNS
-from app.words import _
+from app.words import _, listed
 
 QUARTERS = (0.25, 0.5, 0.75)
 CLEAR = 0.05  # a sign test below this is not put down to chance
+SAME = 1e-3  # of the larger loss: two that differ by less are a tie
+ENOUGH = 10  # seeds; with fewer than 6 pairs even all of them on one side are not clear
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +75,23 @@ class Seeds:
         return int((self.last(i) < limit).sum())
 
     def wins(self, i: int) -> tuple[int, int]:
-        """In how many seeds experiment `i` ended below the base, and above."""
+        """In how many seeds experiment `i` ended below the base, and above; the others are ties."""
         ours, base = self.last(i), self.last(0)
-        return int((ours < base).sum()), int((ours > base).sum())
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(ours - base) > SAME * np.where(np.isfinite(ours + base), np.maximum(ours, base), 0.0)
+        return int((apart & (ours < base)).sum()), int((apart & (ours > base)).sum())
+
+    def ties(self, i: int) -> int:
+        """In how many seeds it ended with the same loss as the base; where both diverged there is none."""
+        neither = np.isinf(self.last(i)) & np.isinf(self.last(0))
+        return len(self.seeds) - int(neither.sum()) - sum(self.wins(i))
+
+    def change(self, i: int) -> float:
+        """Decades that the gradient gains from the last step to t = 1 at the end, the median of those that are there;
+        -inf: none arrives, NaN: all have diverged."""
+        there = [one.flow for one in self.of(i) if one.diverged is None]
+        gains = [-np.inf if np.isneginf(flow[0]) else float(flow[0] - flow[-1]) for flow in there]
+        return float(quartiles(np.array(gains)[:, None])[1, 0]) if gains else np.nan
 
 
 def chance(wins: int, losses: int) -> float:
@@ -113,21 +129,63 @@ def curves(finished: Sequence[Finished], steps: np.ndarray) -> np.ndarray:
 
 
 def sentences(s: Seeds) -> list[str]:
-    """What it proves: for each but the base the pairs, and how likely chance alone makes them."""
-    found = []
+    """What it proves: how many learn, the pairs of each but the base with what chance alone makes, and the gradient."""
+    return [*_learners(s), *_pairs(s), *_gradient(s)]
+
+
+def _learners(s: Seeds) -> list[str]:
+    """How many seeds beat guessing: those of as many in one sentence."""
+    alike: dict[int, list[str]] = {}
+    for i, name in enumerate(s.names):
+        alike.setdefault(s.beats(i), []).append(name)
+    said = _("<b>{names}</b>: {n} of {all} seeds beat guessing.")
+    return [said.format(names=listed(names), n=n, all=len(s.seeds)) for n, names in alike.items()]
+
+
+def _pairs(s: Seeds) -> list[str]:
+    found, open_ = [], False
     for i in range(1, len(s.names)):
         better, worse = s.wins(i)
-        odds = chance(better, worse)
-        more, clear = better < worse, odds < CLEAR
-        said = {
-            (False, True): _("{a} ends with less loss than {b} in {n} of {all} seeds (by chance alone: {odds})."),
-            (True, True): _("{a} ends with more loss than {b} in {n} of {all} seeds (by chance alone: {odds})."),
-            (False, False): _("{a} ends with less loss than {b} in {n} of {all} seeds: that may be chance ({odds})."),
-            (True, False): _("{a} ends with more loss than {b} in {n} of {all} seeds: that may be chance ({odds})."),
-        }[more, clear]
-        n, share = max(better, worse), f"{short(100 * odds, 2)} %"
-        found.append(said.format(a=s.full_names[i], b=s.full_names[0], n=n, all=len(s.seeds), odds=share))
+        odds, pairs = chance(better, worse), better + worse
+        names = {"a": s.full_names[i], "b": s.full_names[0], "all": len(s.seeds)}
+        if ties := s.ties(i):
+            same = _("{a} and {b} end with the same loss in {n} of {all} seeds.")
+            found.append(same.format(n=ties, **names))
+        if not pairs:
+            continue
+        # All on one side, and yet not clear: no result of so few pairs could be.
+        few = odds >= CLEAR and not (better and worse)
+        open_ |= few
+        less, more = {
+            "clear": (
+                _("{a} ends with less loss than {b} in {n} of {all} seeds (by chance alone: {odds})."),
+                _("{a} ends with more loss than {b} in {n} of {all} seeds (by chance alone: {odds})."),
+            ),
+            "few": (
+                _("{a} ends with less loss than {b} in {n} of {all} seeds: so few can never be surer than {odds}."),
+                _("{a} ends with more loss than {b} in {n} of {all} seeds: so few can never be surer than {odds}."),
+            ),
+            "chance": (
+                _("{a} ends with less loss than {b} in {n} of {all} seeds: that may be chance ({odds})."),
+                _("{a} ends with more loss than {b} in {n} of {all} seeds: that may be chance ({odds})."),
+            ),
+        }["clear" if odds < CLEAR else "few" if few else "chance"]
+        said, share = more if better < worse else less, f"{short(100 * odds, 2)} %"
+        found.append(said.format(n=max(better, worse), odds=share, **names))
+    if open_ and len(s.seeds) == s.planned < ENOUGH:
+        found.append(_("Take {n} seeds to be surer.").format(n=ENOUGH))
     return found
+
+
+def _gradient(s: Seeds) -> list[str]:
+    found = []
+    for i, name in enumerate(s.names):
+        change = s.change(i)
+        if np.isneginf(change):
+            found.append(_("<b>{name}</b> none at t = 1").format(name=name))
+        elif isfinite(change):
+            found.append(f"<b>{name}</b> × {times(change)}")
+    return [_("Gradient from t = T to 1, median: {changes}.").format(changes=listed(found))] if found else []
 
 
 def table(s: Seeds, theme: str) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def _learning(v: Versus) -> str:
 def table(v: Versus, theme: str) -> dict[str, Any]:
     """caption, heads, and rows: name, colour, dash, kind and badge of the verdict, why it is so, and cells of text."""
     heads = [
-        _("Verdict"), _("Half-life"), _("From T to 1"), _("Validation loss"), _("Steps a second"),
+        _("Verdict"), _("Pace: half-life"), _("Measured, T to 1"), _("Validation loss"), _("Steps a second"),
         _("Parameters"),
     ]  # fmt: skip
     return {

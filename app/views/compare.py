@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 import engine
-from app import session, settings, versus
+from app import link, session, settings, versus
 from app.bands import SEEDS
 from app.comparison import PICTURES, Comparison
 from app.controls import BY_FIELD, CONTROLS, written
@@ -17,7 +17,6 @@ from app.stage import stage
 from app.versus import Compared, Knob
 from app.views import assets, compare_seeds, duplicate
 from app.views.explore import notice
-from app.views.remember import remembered
 from app.words import _, listed, sentences
 
 SELDOM = 40.0  # seconds between two signs of life of the page
@@ -132,12 +131,24 @@ def _chooser(values: dict[str, Any], knob: Knob, c: Compared) -> int:
                 _("Base"), ordered, required=True, key="versus_first", on_change=_swap,
                 format_func=lambda value: _name(knob.field, value),
             )  # fmt: skip
-        with remembered("versus_seeds", 1) as key:
-            seeds = st.segmented_control(
-                _("Over"), (1, *SEEDS), required=True, key=key, on_change=session.command,
-                format_func=lambda n: _("one run") if n == 1 else _("{n} seeds").format(n=n),
-            )  # fmt: skip
+        state.versus_seeds = _over()
+        seeds = st.segmented_control(
+            _("Over"), (1, *SEEDS), required=True, key="versus_seeds", on_change=_spread,
+            format_func=lambda n: _("one run") if n == 1 else _("{n} seeds").format(n=n),
+        )  # fmt: skip
     return seeds or 1
+
+
+def _over() -> int:
+    """Over how many seeds, as the address says it; nothing said: one run."""
+    text = session.extra("seeds")
+    if text not in ("", *map(str, SEEDS)):
+        if text != "1":
+            said = _("The link says {word} = {name}, which does not exist. Allowed: {allowed}.")
+            session.complain(said.format(word="seeds", name=link.quote(text), allowed=listed(map(str, SEEDS))))
+        session.set_extra("seeds", "")
+        st.rerun()
+    return int(text or 1)
 
 
 def _name(field: str, value: Any) -> str:
@@ -153,6 +164,11 @@ def _turn() -> None:
 def _choose() -> None:
     state = st.session_state
     session.set_extra("versus", versus.write(Knob(state.versus_field, tuple(state.versus_values[: versus.MOST]))))
+
+
+def _spread() -> None:
+    seeds = st.session_state.versus_seeds or 1
+    session.set_extra("seeds", "" if seeds == 1 else str(seeds))
 
 
 def _swap() -> None:
