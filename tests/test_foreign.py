@@ -190,6 +190,9 @@ def keras():
 KERAS = {
     "rnn": ("SimpleRNN", {}), "relu": ("SimpleRNN", {"activation": "relu"}), "lstm": ("LSTM", {}),
     "gru": ("GRU", {}), "gru before": ("GRU", {"reset_after": False}), "no bias": ("LSTM", {"use_bias": False}),
+    "gru relu": ("GRU", {"activation": "relu"}), "gru before elu": ("GRU", {"activation": "elu", "reset_after": False}),
+    "sigmoid": ("SimpleRNN", {"activation": "sigmoid"}), "linear": ("SimpleRNN", {"activation": "linear"}),
+    "softsign": ("SimpleRNN", {"activation": "softsign"}), "hard tanh": ("GRU", {"activation": "hard_tanh"}),
 }  # fmt: skip
 
 
@@ -233,7 +236,25 @@ def test_what_of_keras_does_not_fit_is_named(keras):
         (layers.LSTM(H, go_backwards=True), "go_backwards"),
         (layers.GRU(H, recurrent_activation="hard_sigmoid"), "hard_sigmoid"),
         (layers.SimpleRNN(H, activation="selu"), "selu"),
+        (layers.SimpleRNN(H, activation="leaky_relu"), "activation leaky_relu"),  # another slope than ours
+        (layers.GRU(H, activation=layers.ReLU()), "ReLU"),
+        (layers.LSTM(H, activation="relu", name="low"), "low: activation relu; allowed: tanh"),
         (layers.Flatten(), "no recurrent layer"),
     ]:
         with pytest.raises(ValueError, match=names):
             engine.load_weights(keras.Sequential([keras.Input((T, I)), part]))
+
+
+def test_what_is_left_out_of_keras_is_told(keras):
+    layers = keras.layers
+    parts = [layers.Embedding(7, I, mask_zero=True), layers.Dropout(0.1), layers.GRU(H, dropout=0.2)]
+    parts += [layers.Activation("relu"), layers.Dense(1)]
+    notes = " ".join(engine.load_weights(keras.Sequential([keras.Input((T,)), *parts])).notes)
+    for told in ("has mask_zero", "(Dropout)", "has dropout 0.2", "(Activation)"):
+        assert told in notes
+    assert "recurrent_dropout" not in notes
+    assert "InputLayer" not in notes
+    recurrent = layers.LSTM(H, recurrent_dropout=0.3)
+    notes = engine.load_weights(keras.Sequential([keras.Input((T, I)), recurrent, layers.Dense(1)])).notes
+    assert "recurrent_dropout 0.3" in " ".join(notes)
+    assert "Left out" not in " ".join(notes)
