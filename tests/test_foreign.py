@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import engine
+from engine.foreign import read_arrays
 
 T, B, I, H = 9, 4, 3, 6
 RNG = np.random.default_rng(3)
@@ -174,6 +175,33 @@ def test_a_bias_that_they_do_not_have_is_not_lost_in_silence():
     assert found.export(found.state_dict).keys() == module.state_dict().keys()
     with pytest.raises(ValueError, match="bias_ih_l0"):
         found.export(dict(found.state_dict) | {"bias_ih_l0": np.ones(3 * H)})
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "npz"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"a": np.array([{}], dtype=object)}, {"a": np.array(["text"])}, {"a": np.ones(2, complex)},
+        {"a": [[1], [1, 2]]}, {1: np.ones(2)}, {"a": np.ma.masked_array([1.0], [True])}, {"a": None}, [np.ones(2)],
+    ],
+    ids=["object", "str", "complex", "ragged", "name", "masked", "none", "list"],
+)  # fmt: skip
+def test_a_file_that_is_there_stays_where_the_new_one_is_refused(tmp_path, suffix, bad):
+    file = tmp_path / f"m.{suffix}"
+    engine.save_weights(file, {"first": np.ones(3)})
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match="allowed: "):
+        engine.save_weights(file, {"good": np.ones(2)} | bad if isinstance(bad, dict) else bad)
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "npz"])
+def test_every_name_can_be_saved(tmp_path, suffix):
+    names = ("file", "allow_pickle", "self", "layer.weight", "weight")
+    engine.save_weights(tmp_path / f"m.{suffix}", {name: np.full(2, n) for n, name in enumerate(names)})
+    again = read_arrays(tmp_path / f"m.{suffix}")
+    assert {name: value.tolist() for name, value in again.items()} == {name: [n, n] for n, name in enumerate(names)}
 
 
 # --- Keras, in float32
