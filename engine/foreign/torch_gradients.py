@@ -31,8 +31,8 @@ def torch_gradients(module: Any, x: Any, y: Any, loss: Callable[[Any, Any], Any]
     type reaches; `cell` where all layers are LSTMs, `gates` where all are of one kind. `engine.verdict` reads it;
     what looks at weights by their names wants a network of the engine's own: see load_weights.
 
-    Raises ValueError for a module without recurrent layers, projections, packed sequences, or layers of different
-    sizes or lengths.
+    Raises ValueError for a module without recurrent layers, projections, packed sequences, layers of different sizes
+    or lengths, or a class derived from such a layer with a forward of its own.
     """
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
