@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import engine
+from engine.foreign import read_arrays
 
 T, B, I, H = 9, 4, 3, 6
 RNG = np.random.default_rng(3)
@@ -141,6 +142,26 @@ GOOD = zeros(weight_ih_l0=(4 * H, I), weight_hh_l0=(4 * H, H))
         (GOOD | zeros(weight_ih_l1=(8, H), weight_hh_l1=(8, 2)), {}, "weight_hh_l1"),
         (GOOD | zeros(a__weight=(1, H), a__bias=(1,), b__weight=(2, H), b__bias=(2,)), {}, "head=a, b"),
         (GOOD, {"head": "fc"}, "head: 'fc'"),
+        (GOOD, {"head": ["fc"]}, "head: \\['fc'\\]"),
+        (GOOD, {"recurrent": 5}, "recurrent: 5"),
+        (GOOD, {"recurrent": ("", "")}, "each once"),
+        (GOOD, {"nonlinearity": ["tanh"]}, "nonlinearity"),
+        (GOOD, {"cell": "lstm"}, "cell: the network itself says it"),
+        (GOOD, {"hidden_size": H}, "hidden_size: the network itself says it"),
+        (GOOD, {"speed": 1}, "speed: no field; allowed: init"),
+        (GOOD | {"weight_hh_l0": np.zeros((4 * H, H), complex)}, {}, "weight_hh_l0: complex128"),
+        (GOOD | {"weight_ih_l0": np.zeros((4 * H, I), bool)}, {}, "weight_ih_l0: bool"),
+        (GOOD | {"weight_hh_l0": np.ma.zeros((4 * H, H))}, {}, "weight_hh_l0: a masked array"),
+        (GOOD | {"fc.weight": np.ones((1, H), complex), "fc.bias": np.ones(1)}, {}, "fc.weight: complex128"),
+        (GOOD | zeros(weight_ih_l7=(4 * H, H), weight_hh_l7=(4 * H, H)), {}, "layer 1 is missing"),
+        (zeros(weight_ih_l2=(4 * H, I), weight_hh_l2=(4 * H, H)), {}, "layer 0 is missing"),
+        (GOOD | zeros(weight_ih_l0=()), {}, "weight_ih_l0: shape"),
+        (GOOD | zeros(weight_ih_l0=(4 * H, 0)), {}, "weight_ih_l0: shape"),
+        (GOOD | zeros(head__weight=(1, 1, H), head__bias=(1,)), {}, "head.weight: shape"),
+        (GOOD | zeros(fc__weight=(2, H), fc__bias=(3,)), {}, "fc.bias: shape"),
+        (GOOD | zeros(fc__weight=(0, H), fc__bias=(0,)), {}, "fc.weight: shape"),
+        (GOOD | zeros(embedding__weight=(7,)), {}, "embedding.weight: shape"),
+        (GOOD | zeros(embedding__weight=(0, I)), {}, "embedding.weight: shape"),
         (GOOD, {"recurrent": "x"}, "recurrent: 'x'"),
         (GOOD, {"nonlinearity": "swish"}, "swish"),
         (GOOD, {"lr": -1}, "lr"),
@@ -176,6 +197,68 @@ def test_a_bias_that_they_do_not_have_is_not_lost_in_silence():
         found.export(dict(found.state_dict) | {"bias_ih_l0": np.ones(3 * H)})
 
 
+@pytest.mark.parametrize("suffix", ["safetensors", "npz"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"a": np.array([{}], dtype=object)}, {"a": np.array(["text"])}, {"a": np.ones(2, complex)},
+        {"a": [[1], [1, 2]]}, {1: np.ones(2)}, {"a": np.ma.masked_array([1.0], [True])}, {"a": None}, [np.ones(2)],
+    ],
+    ids=["object", "str", "complex", "ragged", "name", "masked", "none", "list"],
+)  # fmt: skip
+def test_a_file_that_is_there_stays_where_the_new_one_is_refused(tmp_path, suffix, bad):
+    file = tmp_path / f"m.{suffix}"
+    engine.save_weights(file, {"first": np.ones(3)})
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match="allowed: "):
+        engine.save_weights(file, {"good": np.ones(2)} | bad if isinstance(bad, dict) else bad)
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "npz"])
+def test_every_name_can_be_saved(tmp_path, suffix):
+    names = ("file", "allow_pickle", "self", "layer.weight", "weight")
+    engine.save_weights(tmp_path / f"m.{suffix}", {name: np.full(2, n) for n, name in enumerate(names)})
+    again = read_arrays(tmp_path / f"m.{suffix}")
+    assert {name: value.tolist() for name, value in again.items()} == {name: [n, n] for n, name in enumerate(names)}
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        (lambda state: {}, "state_dict: .* is missing"),
+        (lambda state: None, "NoneType"),
+        (lambda state: state | {"weight_hh_l0": np.zeros((2, 2))}, "weight_hh_l0: float64 of shape"),
+        (lambda state: state | {"head.bias": np.array(["text"])}, "head.bias: <U4"),
+    ],
+)
+def test_what_cannot_be_exported_is_named(change, names):
+    found = engine.load_weights(torchs("lstm")[0])
+    with pytest.raises(ValueError, match=names):
+        found.export(change(dict(found.state_dict)))
+
+
+def test_what_is_left_out_of_torch_is_told():
+    class MyRNN(nn.RNN):
+        """By another name."""
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.layer = nn.Embedding(7, I, padding_idx=0), MyRNN(I, H, nonlinearity="relu")
+            self.between = nn.Sequential(nn.ReLU(), nn.Dropout(0.1), nn.LayerNorm(H), nn.Identity())
+            self.fc = nn.Linear(H, 1)
+            self.register_buffer("mask", torch.ones(3, dtype=torch.bool))  # not used: not refused
+
+    found = engine.load_weights(Own())
+    notes = " ".join(found.notes)
+    for told in ("padding_idx 0", "between.0 (ReLU), between.1 (Dropout).", "between.2.weight"):
+        assert told in notes
+    assert found.experiment.nonlinearity == "relu"
+    assert "Left out" not in " ".join(engine.load_weights(torchs("lstm")[0]).notes)
+
+
 # --- Keras, in float32
 
 
@@ -190,6 +273,9 @@ def keras():
 KERAS = {
     "rnn": ("SimpleRNN", {}), "relu": ("SimpleRNN", {"activation": "relu"}), "lstm": ("LSTM", {}),
     "gru": ("GRU", {}), "gru before": ("GRU", {"reset_after": False}), "no bias": ("LSTM", {"use_bias": False}),
+    "gru relu": ("GRU", {"activation": "relu"}), "gru before elu": ("GRU", {"activation": "elu", "reset_after": False}),
+    "sigmoid": ("SimpleRNN", {"activation": "sigmoid"}), "linear": ("SimpleRNN", {"activation": "linear"}),
+    "softsign": ("SimpleRNN", {"activation": "softsign"}), "hard tanh": ("GRU", {"activation": "hard_tanh"}),
 }  # fmt: skip
 
 
@@ -233,7 +319,25 @@ def test_what_of_keras_does_not_fit_is_named(keras):
         (layers.LSTM(H, go_backwards=True), "go_backwards"),
         (layers.GRU(H, recurrent_activation="hard_sigmoid"), "hard_sigmoid"),
         (layers.SimpleRNN(H, activation="selu"), "selu"),
+        (layers.SimpleRNN(H, activation="leaky_relu"), "activation leaky_relu"),  # another slope than ours
+        (layers.GRU(H, activation=layers.ReLU()), "ReLU"),
+        (layers.LSTM(H, activation="relu", name="low"), "low: activation relu; allowed: tanh"),
         (layers.Flatten(), "no recurrent layer"),
     ]:
         with pytest.raises(ValueError, match=names):
             engine.load_weights(keras.Sequential([keras.Input((T, I)), part]))
+
+
+def test_what_is_left_out_of_keras_is_told(keras):
+    layers = keras.layers
+    parts = [layers.Embedding(7, I, mask_zero=True), layers.Dropout(0.1), layers.GRU(H, dropout=0.2)]
+    parts += [layers.Activation("relu"), layers.Dense(1)]
+    notes = " ".join(engine.load_weights(keras.Sequential([keras.Input((T,)), *parts])).notes)
+    for told in ("has mask_zero", "(Dropout)", "has dropout 0.2", "(Activation)"):
+        assert told in notes
+    assert "recurrent_dropout" not in notes
+    assert "InputLayer" not in notes
+    recurrent = layers.LSTM(H, recurrent_dropout=0.3)
+    notes = engine.load_weights(keras.Sequential([keras.Input((T, I)), recurrent, layers.Dense(1)])).notes
+    assert "recurrent_dropout 0.3" in " ".join(notes)
+    assert "Left out" not in " ".join(notes)

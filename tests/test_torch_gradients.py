@@ -94,23 +94,82 @@ def test_the_norm_of_a_step_is_that_of_everything_that_arrives_there():
 
 
 def test_a_loop_over_a_cell_is_seen_too():
-    class Loop(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.cell, self.fc = nn.LSTMCell(I, H), nn.Linear(H, 1)
-
-        def forward(self, x):
-            state = None
-            for x_t in x:
-                state = self.cell(x_t, state)
-            return self.fc(state[0])
-
-    loop, fused = Loop().double(), Net(nn.LSTM(I, H)).double()
+    loop, fused = Loop(nn.LSTMCell(I, H)).double(), Net(nn.LSTM(I, H)).double()
     fused.layer.load_state_dict({f"{k}_l0": v for k, v in loop.cell.state_dict().items()})
     fused.fc.load_state_dict(loop.fc.state_dict())
     one, two = (engine.torch_gradients(module, X, Y) for module in (loop, fused))
     for field in ("loss", "hidden", "cell", "grad_norms"):
         close(getattr(one, field), getattr(two, field))
+
+
+class Loop(nn.Module):
+    """By hand over a cell."""
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell, self.fc = cell, nn.Linear(H, 1)
+
+    def forward(self, x):
+        state = None
+        for x_t in x:
+            state = self.cell(x_t, state)
+        return self.fc(state[0] if isinstance(state, tuple) else state)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [Net(nn.RNN(I, H)), Net(nn.LSTM(I, H, num_layers=2)), Loop(nn.GRUCell(I, H)), Loop(nn.LSTMCell(I, H))],
+    ids=["rnn", "lstm", "gru cell", "lstm cell"],
+)
+def test_frozen_layers_have_the_same_gradient_along_h(module):
+    module = module.double()
+    free = engine.torch_gradients(module, X, Y)
+    (module.layer if isinstance(module, Net) else module.cell).requires_grad_(False)
+    frozen = engine.torch_gradients(module, X, Y)
+    close(frozen.grad_norms, free.grad_norms)
+    close(frozen.loss, free.loss)
+    assert free.grad_norms.min() > 0
+
+
+class MyRNN(nn.RNN):
+    """By another name."""
+
+
+class MyCell(nn.LSTMCell):
+    """By another name."""
+
+
+class Doubling(nn.GRU):
+    """It does more than its class."""
+
+    def forward(self, x, h=None):
+        out, h = super().forward(x, h)
+        return 2 * out, h
+
+
+@pytest.mark.parametrize(
+    ("own", "plain"),
+    [(Net(MyRNN(I, H)), Net(nn.RNN(I, H))), (Loop(MyCell(I, H)), Loop(nn.LSTMCell(I, H)))],
+    ids=["layer", "cell"],
+)
+def test_a_subclass_is_what_it_inherits_from(own, plain):
+    plain.load_state_dict(own.state_dict())
+    one, two = (engine.torch_gradients(module.double(), X, Y) for module in (own, plain))
+    assert one.kind == two.kind
+    close(one.grad_norms, two.grad_norms)
+
+
+def test_what_was_given_is_as_it_was():
+    module = Net(nn.GRU(I, H)).double()
+    own = module.layer.forward = module.layer.forward
+    x = torch.from_numpy(X).clone().requires_grad_()
+    engine.torch_gradients(module, x, Y)
+    assert vars(module.layer)["forward"] is own
+    assert x.grad is None
+    parts = nn.ModuleList([nn.GRU(I, H), nn.LSTM(I, 8, proj_size=H)])
+    with pytest.raises(ValueError, match="proj_size"):
+        engine.torch_gradients(parts, X, Y)
+    assert "forward" not in vars(parts[0])
 
 
 def test_a_gradient_that_is_not_a_number_is_told():
@@ -127,6 +186,7 @@ def test_a_gradient_that_is_not_a_number_is_told():
         (None, "NoneType"),
         (Net(nn.LSTM(I, 8, proj_size=H)), "proj_size=6"),
         (nn.Sequential(nn.Linear(I, 1)), "no nn.RNN"),
+        (Net(Doubling(I, H)), "Doubling, with a forward of its own"),
     ],
 )
 def test_what_cannot_be_is_named(module, names):

@@ -1,8 +1,10 @@
 """Arrays by name in a file: .safetensors and .npz. Neither can hold code, and no pickle is ever loaded."""
 
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -32,15 +34,45 @@ def read_arrays(file: str | Path, most_bytes: int = MOST_BYTES) -> dict[str, np.
 
 
 def save_weights(file: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays by name, such as a state dict or what `Loaded.export` gives, to a .safetensors or .npz file."""
+    """Write arrays by name, such as a state dict or what `Loaded.export` gives, to a .safetensors or .npz file.
+
+    A file that is there is replaced once the new one is whole. Raises ValueError that names what is no array of
+    numbers, OSError where it cannot be written; either leaves the file as it was.
+    """
     path = Path(file)
     _check_suffix(path)
-    clean = {name: np.array(value, order="C") for name, value in arrays.items()}
-    if path.suffix == ".safetensors":
-        save_file(clean, path)
-    else:
-        with path.open("wb") as opened:
-            np.savez(opened, allow_pickle=False, **clean)
+    if not isinstance(arrays, Mapping):
+        raise ValueError(f"arrays: {type(arrays).__name__}; allowed: arrays by name")
+    clean = {name: _clean(name, value) for name, value in arrays.items()}
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if path.suffix == ".safetensors":
+            save_file(clean, unfinished)
+        else:
+            with zipfile.ZipFile(unfinished, "w") as packed:  # np.savez takes names for its own parameters
+                for name, value in clean.items():
+                    with packed.open(f"{name}.npy", "w", force_zip64=True) as opened:
+                        np.lib.format.write_array(opened, value, allow_pickle=False)
+        os.replace(unfinished, path)
+    except (KeyError, SafetensorError) as error:  # a floating type that the format lacks
+        raise ValueError(f"{path.name}: {error}; allowed: arrays of numbers that {path.suffix} has") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _clean(name: str, value: Any) -> np.ndarray:
+    """A copy in order. ValueError unless it is a named array of real numbers."""
+    if not isinstance(name, str):
+        raise ValueError(f"arrays: the name {name!r}; allowed: text")
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(f"{name}: a masked array; allowed: arrays of real numbers")
+    try:
+        array = np.array(value, order="C")
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of several lengths, a tensor that has a gradient
+        raise ValueError(f"{name}: {error}; allowed: arrays of real numbers") from None
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name}: {array.dtype}; allowed: arrays of real numbers")
+    return array
 
 
 def _check_suffix(path: Path) -> None:

@@ -9,7 +9,10 @@ from engine.foreign.found import Arrays, Found
 
 KINDS = {"SimpleRNN": "rnn", "LSTM": "lstm", "GRU": "gru"}
 ORDER = {"rnn": (0,), "lstm": (0, 1, 2, 3), "gru": (1, 0, 2)}  # their gate in our place: i f c o; z r h
-ACTIVATIONS = {"linear": "identity", "hard_tanh": "hardtanh"}  # names that differ
+ACTIVATIONS = {  # theirs that are ours, value for value (their leaky_relu is not: its slope is 0.2, ours 0.01)
+    "tanh": "tanh", "relu": "relu", "sigmoid": "sigmoid", "linear": "identity", "elu": "elu", "softsign": "softsign",
+    "hard_tanh": "hardtanh",
+}  # fmt: skip
 
 
 def is_model(source: Any) -> bool:
@@ -39,11 +42,18 @@ def of_model(model: Any, recurrent: Sequence[str], head: str | None) -> Found:
     last = dense[-1] if dense else None
     tables = [part for part in parts if type(part).__name__ == "Embedding"]
     notes = ["Keras has batches first: here inputs are (T, B, I)."]
-    if last is not None and last.activation.__name__ not in ("linear", "softmax"):
-        notes.append(f"{last.name} has activation {last.activation.__name__}: here the head is linear.")
+    if last is not None and (name := _name(last.activation)) not in ("linear", "softmax"):
+        notes.append(f"{last.name} has activation {name}: here the head is linear.")
+    for part in chosen:
+        for option in ("dropout", "recurrent_dropout"):
+            if rate := getattr(part, option, 0.0):
+                notes.append(f"{part.name} has {option} {rate}: here nothing of its inputs and states is dropped.")
+    if tables and tables[0].mask_zero:
+        notes.append(f"{tables[0].name} has mask_zero: here symbol 0 is a timestep like any other.")
     names = {part.name for part in (*chosen, *([last] if last is not None else []), *tables[:1])}
-    if others := [part.name for part in parts if part.name not in names and part.weights]:
-        notes.append(f"Left out, as no part of such a network here: {', '.join(others)}.")
+    others = [part for part in parts if part.name not in names and type(part).__name__ != "InputLayer"]
+    if listed := ", ".join(f"{part.name} ({type(part).__name__})" for part in others):
+        notes.append(f"Left out, as no part of such a network here: {listed}.")
 
     def export(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
         out = {part.name: _theirs(kind, layer, state_dict, part) for layer, part in enumerate(chosen)}
@@ -56,7 +66,7 @@ def of_model(model: Any, recurrent: Sequence[str], head: str | None) -> Found:
 
     return Found(
         kind=kind,
-        nonlinearity=ACTIVATIONS.get(name := chosen[0].activation.__name__, name),
+        nonlinearity=ACTIVATIONS[_name(chosen[0].activation)],
         layers=[_ours(kind, [np.asarray(w) for w in part.get_weights()], part) for part in chosen],
         head=None if last is None else _dense(last),
         embedding=np.asarray(tables[0].get_weights()[0]) if tables else None,
@@ -83,6 +93,13 @@ def _is_recurrent(part: Any) -> bool:
     return name in KINDS
 
 
+def _name(activation: Any) -> str:
+    """What Keras calls one of its own functions; another's, or a layer in its place, with where it comes from."""
+    name = getattr(activation, "__name__", type(activation).__name__)
+    module = getattr(activation, "__module__", None) or ""
+    return name if module.startswith("keras.") and hasattr(activation, "__name__") else f"{module}.{name}"
+
+
 def _check(part: Any, first: Any) -> None:
     """Raises ValueError where a layer is none of ours."""
     same = type(part) is type(first) and part.units == first.units and part.activation is first.activation
@@ -91,8 +108,12 @@ def _check(part: Any, first: Any) -> None:
     if part.go_backwards:
         raise ValueError(f"{part.name}: go_backwards; allowed: layers that run forward in time")
     gate = getattr(part, "recurrent_activation", None)
-    if gate is not None and gate.__name__ != "sigmoid":
-        raise ValueError(f"{part.name}: recurrent_activation {gate.__name__}; allowed: sigmoid")
+    if gate is not None and _name(gate) != "sigmoid":
+        raise ValueError(f"{part.name}: recurrent_activation {_name(gate)}; allowed: sigmoid")
+    # their LSTM reads c through the activation, too, where ours has tanh; their GRU has it where ours has
+    allowed = ["tanh"] if type(part).__name__ == "LSTM" else list(ACTIVATIONS)
+    if _name(part.activation) not in allowed:
+        raise ValueError(f"{part.name}: activation {_name(part.activation)}; allowed: {', '.join(allowed)}")
 
 
 def _swap(kind: str, value: np.ndarray) -> np.ndarray:

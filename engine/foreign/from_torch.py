@@ -10,6 +10,8 @@ from engine.foreign.found import Arrays, Found
 
 NAME = re.compile(r"(?P<prefix>.*?)(?P<tensor>(weight|bias)_(ih|hh|hr))(_l(?P<layer>\d+))?(?P<reverse>_reverse)?")
 KINDS = {1: "rnn", 3: "gru", 4: "lstm"}  # blocks of rows of the recurrent weights
+CONTAINERS = ("Identity", "Sequential", "ModuleList", "ModuleDict")  # that do nothing of their own
+RECURRENT = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
 TENSORS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
@@ -33,10 +35,12 @@ def as_arrays(state_dict: Mapping[str, Any]) -> Arrays:
 
 def of_module(module: Any, recurrent: Sequence[str], head: str | None) -> Found:
     """From a module: its own attributes say what names alone cannot."""
-    nonlinearity, notes, linear, embeddings = "tanh", [], [], []
+    nonlinearity, notes, linear, embeddings, others = "tanh", [], [], [], []
     for name, part in module.named_modules():
         kind = type(part).__name__
-        if kind in ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell") and _chosen(name, recurrent):
+        if _is_recurrent(part):
+            if not _chosen(name, recurrent):
+                continue
             nonlinearity = getattr(part, "nonlinearity", "tanh")
             if getattr(part, "batch_first", False):
                 notes.append(f"{name or 'the module'} has batch_first: here inputs are (T, B, I), x.transpose(0, 1).")
@@ -46,9 +50,20 @@ def of_module(module: Any, recurrent: Sequence[str], head: str | None) -> Found:
             linear.append(name)
         elif kind == "Embedding":
             embeddings.append(name)
+            if part.padding_idx is not None:
+                notes.append(f"{name} has padding_idx {part.padding_idx}: here that row is trained like any other.")
+        elif kind not in CONTAINERS and next(part.children(), None) is None and next(part.parameters(), None) is None:
+            others.append(f"{name} ({kind})")
     found = of_arrays(as_arrays(module.state_dict()), nonlinearity, recurrent, head, linear, embeddings)
+    if others:
+        notes.append(f"Left out, as no part of such a network here: {', '.join(others)}.")
     found.notes[:0] = notes
     return found
+
+
+def _is_recurrent(part: Any) -> bool:
+    """Is it one of PyTorch's recurrent layers, or of a class that inherits from one?"""
+    return any(c.__module__ == "torch.nn.modules.rnn" and c.__name__ in RECURRENT for c in type(part).__mro__)
 
 
 def of_arrays(
@@ -56,6 +71,9 @@ def of_arrays(
     linear: Sequence[str] | None = None, embeddings: Sequence[str] | None = None,
 ) -> Found:  # fmt: skip
     """`linear`, `embeddings`: the names of such layers where they are known; None: judge by shape."""
+    for name in ("head.weight", "embedding.weight"):  # our own names: nothing else is meant
+        if name in arrays and arrays[name].ndim != 2:
+            raise ValueError(f"{name}: shape {arrays[name].shape}; allowed: two dimensions")
     layers, names, used = _layers(arrays, recurrent)
     hidden, inputs = layers[0]["weight_hh"].shape[1], layers[0]["weight_ih"].shape[1]
     blocks = len(layers[0]["weight_hh"]) // hidden
@@ -79,6 +97,11 @@ def of_arrays(
     if others := sorted(set(rest) - {found_head, table}):
         notes.append(f"Left out, as no part of such a network here: {', '.join(others)}.")
     head_bias = f"{found_head.removesuffix('weight')}bias" if found_head else ""
+    for name in filter(None, (found_head, head_bias, table)):
+        if name in arrays:
+            _check_numbers(name, arrays[name])
+    if found_head and head_bias in arrays and arrays[head_bias].shape != arrays[found_head].shape[:1]:
+        raise ValueError(f"{head_bias}: shape {arrays[head_bias].shape}; allowed: {arrays[found_head].shape[:1]}")
 
     def export(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
         out = dict(arrays)
@@ -119,6 +142,15 @@ def _zeros(layer: Arrays) -> np.ndarray:
     return np.zeros(len(layer["weight_hh"]), layer["weight_hh"].dtype)
 
 
+def _check_numbers(name: str, value: np.ndarray) -> None:
+    """Raises ValueError where an array that is used has no real numbers, or none for certain."""
+    if isinstance(value, np.ma.MaskedArray) or value.dtype.kind not in "iuf":
+        found = "a masked array" if isinstance(value, np.ma.MaskedArray) else value.dtype
+        raise ValueError(f"{name}: {found}; allowed: real numbers")
+    if not value.size:
+        raise ValueError(f"{name}: shape {value.shape}; allowed: at least one number")
+
+
 def _check_zero(name: str, value: np.ndarray) -> None:
     if value.any():
         raise ValueError(f"{name}: {value!r:.60}; allowed: 0, since the network that was loaded has no such bias")
@@ -151,7 +183,10 @@ def _layers(arrays: Arrays, recurrent: Sequence[str]) -> tuple[list[Arrays], lis
     layers: list[Arrays] = []
     names: list[dict[str, str]] = []
     for prefix in recurrent or groups:
-        for layer in sorted(groups[prefix]):
+        for number, layer in enumerate(sorted(groups[prefix])):
+            if number != layer:
+                name = next(iter(groups[prefix][layer].values()))
+                raise ValueError(f"{name}: layer {number} is missing below it; allowed: every layer from l0 upwards")
             theirs = groups[prefix][layer]
             names.append(theirs)
             layers.append({tensor: arrays[name] for tensor, name in theirs.items()})
@@ -163,6 +198,8 @@ def _check_shapes(layers: list[Arrays], names: list[dict[str, str]]) -> None:
     """Raises ValueError unless they make one stack of equal cells."""
     first, below = None, None
     for layer, theirs in zip(layers, names, strict=True):
+        for tensor, value in layer.items():
+            _check_numbers(theirs[tensor], value)
         for tensor in TENSORS[:2]:
             if tensor not in layer:
                 raise ValueError(f"{next(iter(theirs.values()))}: {tensor} is missing beside it; allowed: both weights")
@@ -172,7 +209,7 @@ def _check_shapes(layers: list[Arrays], names: list[dict[str, str]]) -> None:
             raise ValueError(f"{theirs['weight_hh']}: shape {shape}; allowed: (H, H), (3H, H) or (4H, H)")
         if first is not None and (rows, hidden) != first:
             raise ValueError(f"{theirs['weight_hh']}: shape {(rows, hidden)}; allowed: {first}, as in the layer below")
-        allowed = (rows, hidden if below is not None else layer["weight_ih"].shape[-1])
+        allowed = (rows, hidden if below is not None else (layer["weight_ih"].shape or (1,))[-1])
         if layer["weight_ih"].shape != allowed:
             raise ValueError(f"{theirs['weight_ih']}: shape {layer['weight_ih'].shape}; allowed: {allowed}")
         for tensor in TENSORS[2:]:

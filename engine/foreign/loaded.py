@@ -15,6 +15,9 @@ from engine.foreign.files import read_arrays
 from engine.foreign.found import Found
 from engine.parameters import frozen
 
+# fields of the experiment that are read off the network; the nonlinearity has a parameter
+ITS_OWN = ("cell", "reset_after", "nonlinearity", "hidden_size", "num_layers", "embedding_dim")
+
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
@@ -29,9 +32,18 @@ class Loaded:
         """Weights of ours by the names of the network that was loaded, all else of it unchanged.
 
         PyTorch: arrays for `module.load_state_dict` (after torch.from_numpy) or `save_weights`; Keras: for each layer's
-        name what its `set_weights` takes. Raises ValueError where that network has no room for a bias that is not 0.
+        name what its `set_weights` takes. Raises ValueError where one is missing or of another shape, and where that
+        network has no room for a bias that is not 0.
         """
-        return self._export(state_dict)
+        if not isinstance(state_dict, Mapping):
+            raise ValueError(f"state_dict: {type(state_dict).__name__}; allowed: arrays by name")
+        if missing := [name for name in self.state_dict if name not in state_dict]:
+            raise ValueError(f"state_dict: {missing[0]} is missing; allowed: all of {', '.join(self.state_dict)}")
+        clean = {name: np.asarray(state_dict[name]) for name in self.state_dict}
+        for name, value in clean.items():
+            if value.dtype.kind not in "iuf" or value.shape != (shape := self.state_dict[name].shape):
+                raise ValueError(f"{name}: {value.dtype} of shape {value.shape}; allowed: real numbers, {shape}")
+        return self._export(clean)
 
 
 def load_weights(
@@ -58,9 +70,16 @@ def load_weights(
     >>> t.grad_norms.shape
     (1, 20)
     """
-    if nonlinearity not in ACTIVATIONS:
+    if not isinstance(nonlinearity, str) or nonlinearity not in ACTIVATIONS:
         raise ValueError(f"nonlinearity: {nonlinearity!r}; allowed: {', '.join(ACTIVATIONS)}")
-    found = _find(source, (recurrent,) if isinstance(recurrent, str) else tuple(recurrent), head, nonlinearity)
+    if head is not None and not isinstance(head, str):
+        raise ValueError(f"head: {head!r}; allowed: the name of a linear layer, None")
+    free = [name for name in Experiment.model_fields if name not in ITS_OWN]
+    for name in fields:
+        if name not in free:
+            why = "the network itself says it" if name in ITS_OWN else "no field"
+            raise ValueError(f"{name}: {why}; allowed: {', '.join(free)}")
+    found = _find(source, _names(recurrent), head, nonlinearity)
     if found.nonlinearity not in ACTIVATIONS:
         raise ValueError(f"activation: {found.nonlinearity!r}; allowed: {', '.join(ACTIVATIONS)}")
     first = found.layers[0]
@@ -91,6 +110,15 @@ def load_weights(
     )
     clean = {name: frozen(np.array(value, e.dtype, order="C")) for name, value in state.items()}
     return Loaded(e, clean, tuple(notes), found.export)
+
+
+def _names(recurrent: Any) -> tuple[str, ...]:
+    """As a tuple. ValueError unless it is a name, or several that differ."""
+    names = (recurrent,) if isinstance(recurrent, str) else recurrent
+    fits = isinstance(names, Sequence) and all(isinstance(name, str) for name in names)
+    if not fits or len(set(names)) < len(names):
+        raise ValueError(f"recurrent: {recurrent!r}; allowed: the name of a layer, or several names, each once")
+    return tuple(names)
 
 
 def _find(source: Any, recurrent: Sequence[str], head: str | None, nonlinearity: str) -> Found:

@@ -31,13 +31,13 @@ def torch_gradients(module: Any, x: Any, y: Any, loss: Callable[[Any, Any], Any]
     type reaches; `cell` where all layers are LSTMs, `gates` where all are of one kind. `engine.verdict` reads it;
     what looks at weights by their names wants a network of the engine's own: see load_weights.
 
-    Raises ValueError for a module without recurrent layers, projections, packed sequences, or layers of different
-    sizes or lengths.
+    Raises ValueError for a module without recurrent layers, projections, packed sequences, layers of different sizes
+    or lengths, or a class derived from such a layer with a forward of its own.
     """
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise ValueError(f"module: {type(module).__name__}; allowed: a torch.nn.Module")
-    x, y = (torch.as_tensor(value) for value in (x, y))
+    x, y = (torch.as_tensor(value).detach().clone() for value in (x, y))  # the caller's stay as they are
     before = {name: p.grad for name, p in module.named_parameters()}
     with _unrolled(module, torch) as layers, torch.enable_grad():
         try:
@@ -77,29 +77,42 @@ class Layer:
 def _unrolled(module: Any, torch: Any) -> Iterator[list[Layer]]:
     """All recurrent parts of the module write down what they do, until the end of the block."""
     nn, layers, patched, hooks = torch.nn, list[Layer](), list[Any](), list[Any]()
-    for part in module.modules():
-        if isinstance(part, (nn.RNN, nn.LSTM, nn.GRU)):
-            if getattr(part, "proj_size", 0):
-                raise ValueError(f"module: an LSTM with proj_size={part.proj_size}; allowed: 0")
-            part.forward = _forward(part, torch, layers)
-            patched.append(part)
-        elif isinstance(part, (nn.RNNCell, nn.LSTMCell, nn.GRUCell)):
-            layer = Layer(type(part).__name__.removesuffix("Cell").lower(), False)
-            layers.append(layer)
-            hooks.append(part.register_forward_hook(_hook(layer, torch)))
-    if not patched and not hooks:
-        raise ValueError("module: no nn.RNN, LSTM, GRU or cell of them in it; allowed: a recurrent module")
+    kinds = {nn.RNN: "rnn", nn.LSTM: "lstm", nn.GRU: "gru"}
+    cells = {nn.RNNCell: "rnn", nn.LSTMCell: "lstm", nn.GRUCell: "gru"}
     try:
+        for part in module.modules():
+            if base := next((base for base in kinds if isinstance(part, base)), None):
+                if type(part).forward is not base.forward:  # ours would stand in for what it does besides
+                    own = type(part).__name__
+                    raise ValueError(f"module: {own}, with a forward of its own; allowed: that of nn.{base.__name__}")
+                if getattr(part, "proj_size", 0):
+                    raise ValueError(f"module: an LSTM with proj_size={part.proj_size}; allowed: 0")
+                patched.append((part, vars(part).get("forward")))
+                part.forward = _forward(part, kinds[base], torch, layers)
+            elif base := next((base for base in cells if isinstance(part, base)), None):
+                layer = Layer(cells[base], False)
+                layers.append(layer)
+                hooks.append(part.register_forward_hook(_hook(layer, torch)))
+        if not patched and not hooks:
+            raise ValueError("module: no nn.RNN, LSTM, GRU or cell of them in it; allowed: a recurrent module")
         yield layers
     finally:
-        for part in patched:
-            del part.forward  # the class's own again
+        for part, own in patched:
+            if own is None:
+                del part.forward  # the class's own again
+            else:
+                part.forward = own
         for hook in hooks:
             hook.remove()
 
 
-def _hook(layer: Layer, torch: Any) -> Callable[..., None]:
-    def hook(part: Any, given: Any, out: Any) -> None:
+def _with_gradient(h: Tensor) -> Tensor:
+    """The state, known to autograd also where nothing before it is: its layer is frozen, it is the first."""
+    return h if h.requires_grad else h.detach().clone().requires_grad_()
+
+
+def _hook(layer: Layer, torch: Any) -> Callable[..., Any]:
+    def hook(part: Any, given: Any, out: Any) -> Any:
         h, c = out if isinstance(out, tuple) else (out, None)
         if not layer.states:
             start = given[1] if len(given) > 1 and given[1] is not None else None
@@ -107,19 +120,21 @@ def _hook(layer: Layer, torch: Any) -> Callable[..., None]:
             layer.keep(torch.zeros_like(h) if h0 is None else h0, None)
             if c is not None:
                 layer.memory.append(torch.zeros_like(c) if c0 is None else c0)
+        h = _with_gradient(h)
         layer.keep(h, c)
+        return h if c is None else (h, c)
 
     return hook
 
 
-def _forward(part: Any, torch: Any, layers: list[Layer]) -> Callable[..., Any]:
+def _forward(part: Any, kind: str, torch: Any, layers: list[Layer]) -> Callable[..., Any]:
     """What stands in for part.forward: the same, step by step."""
 
     def forward(x: Tensor, start: Any = None) -> Any:
         if not isinstance(x, torch.Tensor) or x.ndim != 3:
             raise ValueError(f"x: {type(x).__name__}; allowed: a batch, (T, B, I), not packed")
         x = x.transpose(0, 1) if part.batch_first else x
-        kind, ways = type(part).__name__.lower(), 2 if part.bidirectional else 1
+        ways = 2 if part.bidirectional else 1
         two = kind == "lstm"
         zeros = x.new_zeros(part.num_layers * ways, x.shape[1], part.hidden_size)
         h0, c0 = (zeros, zeros) if start is None else start if two else (start, zeros)
@@ -130,7 +145,7 @@ def _forward(part: Any, torch: Any, layers: list[Layer]) -> Callable[..., Any]:
                 suffix, at = f"_l{number}" + ("_reverse" if way else ""), number * ways + way
                 layer = Layer(kind, part.batch_first)
                 layers.append(layer)
-                h, c = h0[at], c0[at]
+                h, c = _with_gradient(h0[at]), c0[at]
                 layer.keep(h, c if two else None)
                 for x_t in x.flip(0) if way else x:
                     h, c, gates = _step(part, torch, kind, suffix, x_t, h, c)
@@ -231,5 +246,7 @@ def _trace(
         truncation=None,
         omega=None,
         kind=first.kind,
-        nonlinearity=next((p.nonlinearity for p in module.modules() if isinstance(p, torch.nn.RNN)), "tanh"),
+        nonlinearity=next(
+            (p.nonlinearity for p in module.modules() if isinstance(p, (torch.nn.RNN, torch.nn.RNNCell))), "tanh"
+        ),
     )
