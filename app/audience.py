@@ -19,7 +19,6 @@ so is more than RATE messages a second.
 import asyncio
 import json
 import time
-from math import isfinite
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -128,7 +127,8 @@ class Guest(Seat):
                 self.room.vote(self.name, n, i)
                 self.stirred.set()  # too late, or not at all: what counts is told again
             case {"do": "point", "picture": picture, "at": at, **rest}, True if not rest:
-                if not (picture is None or picture in self.room.run.figures) or not (at is None or _number(at)):
+                known = picture is None or (isinstance(picture, str) and picture in self.room.run.figures)
+                if not known or not (at is None or _number(at)):
                     return False
                 self.room.point(picture, at)
             case _:
@@ -149,7 +149,7 @@ class Guest(Seat):
 
 
 def _number(value: Any) -> bool:
-    return type(value) in (int, float) and isfinite(value) and abs(value) < 1e12
+    return type(value) in (int, float) and abs(value) < 1e12  # neither NaN nor infinity is, and no int overflows here
 
 
 _broadcasts: dict[Room, Broadcast] = {}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 import engine
 from app.export import stem
@@ -18,8 +18,10 @@ from app.words import _
 LARGEST_FILE = 32  # MB that a visitor may hand in: a run of the largest networks here has more, and is for `engine`
 MOST_BYTES = 160 << 20  # of it unpacked
 AT_ONCE = 2  # files that are made at a time, for all visitors
+MOST_WAITING = 20  # further ones: whoever comes then is told to come again
 CHUNK = 1 << 18  # bytes
 _turn = asyncio.Semaphore(AT_ONCE)
+_asked = 0  # files that are made or waited for
 
 
 def _npz(c: engine.Checkpoint, file: BinaryIO) -> None:
@@ -57,19 +59,43 @@ def shown(token: str) -> engine.Checkpoint | None:
 
 async def handout(request: Request) -> Response:
     """The route."""
-    name = request.path_params["name"]
-    c = shown(request.path_params["token"]) if name in FILES else None
-    if c is None:
+    global _asked
+    name, token = request.path_params["name"], request.path_params["token"]
+    if name not in FILES or RUNS.get(token) is None:
         return Response(status_code=404)
-    kind, write = FILES[name]
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed when all of it has been read
-    async with _turn:
-        await asyncio.to_thread(write, c, file)
-    size = file.tell()
-    file.seek(0)
-    said = f'attachment; filename="{stem(c.experiment)}_step{c.step}_{name}"'
+    if _asked >= AT_ONCE + MOST_WAITING:
+        busy = _("Too many files are being made on this server: try again in a minute.")
+        return PlainTextResponse(busy, 503, {"Retry-After": "60", "Cache-Control": "no-store"})
+    _asked += 1
+    try:
+        async with _turn:  # who waits holds nothing yet: a run with its history has many MB
+            if await request.is_disconnected():
+                return Response(status_code=404)  # which nobody reads
+            made = await asyncio.to_thread(_made, token, name)
+    finally:
+        _asked -= 1
+    if made is None:
+        return Response(status_code=404)
+    file, size, stemmed = made
+    said = f'attachment; filename="{stemmed}_{name}"'
     headers = {"Content-Disposition": said, "Content-Length": str(size), "Cache-Control": "no-store"}
-    return StreamingResponse(_chunks(file), media_type=kind, headers=headers)
+    return StreamingResponse(_chunks(file), media_type=FILES[name][0], headers=headers)
+
+
+def _made(token: str, name: str) -> tuple[BinaryIO, int, str] | None:
+    """The file, from its beginning, how long it is, and what its name begins with; None where there is no run."""
+    c = shown(token)
+    if c is None:
+        return None
+    file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed when all of it has been read
+    try:
+        FILES[name][1](c, file)
+        size = file.tell()
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file, size, f"{stem(c.experiment)}_step{c.step}"
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

@@ -42,6 +42,7 @@ class Room:
         self.version = 0  # counts everything that readers are told
         self.closed = False
         self.watching = 0
+        self._most = 0  # pages that have ever watched at once: there are no more votes than that
         self.hidden = False
         self.points = True
         self.pointed: tuple[str, float | None] | None = None  # picture, and where on its horizontal axis
@@ -136,6 +137,7 @@ class Room:
                 self._hosts += 1
             else:
                 self.watching += 1
+                self._most = max(self._most, self.watching)
         self._tell()
         return True
 
@@ -178,8 +180,11 @@ class Room:
             question = self.question
             if question is None or self.phase != "open" or number != self.number or choice >= len(question.choices):
                 return False
-            if name not in self._votes and len(self._votes) >= MOST_VOTERS:
-                return False
+            if name not in self._votes and len(self._votes) >= min(MOST_VOTERS, self._most):
+                gone = next((voter for voter in self._votes if voter not in self._known), None)
+                if gone is None:
+                    return False
+                del self._votes[gone]  # or one page that comes again and again as another voter would decide
             self._votes[name] = choice
         self._tell()
         return True
@@ -279,13 +284,15 @@ class Rooms:
         room.close()
 
     def sweep(self) -> None:
-        """Close the rooms whose run was freed, or whose lecturer is gone."""
+        """Close the rooms whose run was freed, or whose lecturer is gone; the others use their run."""
         now = time.monotonic()
         with self._lock:
             rooms = tuple(self._rooms.values())
         for room in rooms:
             if room.deserted(now) or self._runs.get(room.run.token) is not room.run:
                 self.close(room)
+            else:
+                room.run.use()
 
     def clear(self) -> None:
         with self._lock:

@@ -172,6 +172,10 @@ class Run:
         """Somebody is there without a picture of the run: it goes on a little longer."""
         self._watching.resume()
 
+    def use(self) -> None:
+        """Somebody will come back to it: it is not to be freed yet."""
+        self._watching.use()
+
     def unused(self, now: float, after: float | None = None) -> bool:
         return self._watching.unused(now, after)
 

@@ -5,9 +5,9 @@ controls decide, and the link follows them. Whatever was chosen, by whatever way
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -20,6 +20,7 @@ from app.runs import Run
 from app.settings import FIELDS
 from app.words import _
 
+R = TypeVar("R", bound=Run)
 EXTRA: dict[str, str | None] = {  # further words of the address: the page that each belongs to, None: every page
     "lang": None,
     "lecture": "explore",
@@ -170,18 +171,18 @@ def delivered() -> None:
 def run() -> Run:
     """The visitor's run, set to the experiment. One that was freed meanwhile is opened anew."""
     state = st.session_state
-    found = RUNS.get(state.get("token")) or _open()
+    found = RUNS.get(state.get("token")) or opened(RUNS.open)
     state.token = found.token
     found.configure(state.experiment)
     return found
 
 
-def _open() -> Run:
+def opened(opening: Callable[[], R]) -> R:
     """A new run; where the server is full the page says so, and ends here."""
     try:
-        return RUNS.open()
+        return opening()
     except Full as full:
-        with st.container(key="notice", border=True):
+        with st.container(key="full", border=True):
             st.text(str(full))
             st.button(_("Try again"), key="try_again")
         st.stop()
@@ -190,15 +191,16 @@ def _open() -> Run:
 def start_from(c: engine.Checkpoint) -> None:
     """The visitor's run goes on from a checkpoint, and the controls say its settings. For callbacks.
 
-    Raises ValueError with a sentence where this server does not allow the experiment.
+    Raises ValueError with a sentence where this server does not allow the experiment, or is full; nothing has changed
+    then.
     """
     values = c.experiment.model_dump()
     e = link.experiment(values)
     command()
     state = st.session_state
+    found = RUNS.get(state.get("token")) or RUNS.open()
     _set("", {field: values[field] for field in FIELDS})
     state.refusal, state.experiment = None, e
-    found = RUNS.get(state.get("token")) or RUNS.open()
     state.token = found.token
     found.start_from(replace(c, experiment=e))
 

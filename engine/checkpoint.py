@@ -5,10 +5,11 @@ The random streams need no state of their own: every batch, mask and epoch is dr
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -20,6 +21,10 @@ from engine.weights import blank
 
 FORMAT = 1  # of the file
 MOST_BYTES = 1 << 30  # of all arrays of a file together, unpacked
+MOST_ENTRIES = 300  # arrays of a file: 64 layers have 4 each, and there are a dozen more
+MOST_SAID = (4 << 20) + 1000  # bytes of the array that holds the JSON: numpy takes four for a character
+MOST_CHANGES = 5000  # of settings, in a file
+LARGEST = 10**15  # of a count: floats and 64 bits hold it
 CURVES = ("at", "loss", "validation_loss", "lr", "grad_norm", "clipped", "examples")
 
 
@@ -46,14 +51,23 @@ class Checkpoint:
     def __post_init__(self) -> None:
         check_experiment(self.experiment)
         for name in ("step", "validate_every", "schedule_since", "examples", "measured"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise ValueError(f"{name}: {value!r}; allowed: whole numbers, 0 or more")
+            if not _counts(getattr(self, name)):
+                raise ValueError(f"{name}: {getattr(self, name)!r:.80}; allowed: whole numbers, 0 or more")
+        most = {"schedule_since": self.step, "measured": self.step, "examples": self.step * self.experiment.sequences}
+        for name, limit in most.items():
+            if getattr(self, name) > limit:
+                raise ValueError(f"{name}: {getattr(self, name)}; allowed: up to {limit}")
         for name in ("seconds", "last_loss"):
-            if not isinstance(getattr(self, name), int | float):
-                raise ValueError(f"{name}: {getattr(self, name)!r}; allowed: a number")
-        if not (isinstance(self.best, tuple) and [type(part) for part in self.best] in ([float, int], [int, int])):
-            raise ValueError(f"best: {self.best!r}; allowed: a loss and its step")
+            if not _is_number(getattr(self, name)):
+                raise ValueError(f"{name}: {getattr(self, name)!r:.80}; allowed: a number")
+        if not 0 <= self.seconds < float("inf"):
+            raise ValueError(f"seconds: {self.seconds}; allowed: 0 or more")
+        pair = isinstance(self.best, tuple) and len(self.best) == 2
+        if not (pair and _is_number(self.best[0]) and _counts(self.best[1]) and self.best[1] <= self.step):
+            raise ValueError(f"best: {self.best!r:.80}; allowed: a loss and its step, up to {self.step}")
+        for name, kind in (("state_dict", Mapping), ("optimizer_state", np.ndarray), ("history", History)):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name}: {getattr(self, name)!r:.80}; allowed: what a Trainer has")
         parameters = blank(self.experiment)
         load(parameters, self.state_dict)
         state = OPTIMIZERS[self.experiment.optimizer].init(parameters.flat)
@@ -63,8 +77,10 @@ class Checkpoint:
         _check_history(self.history, self.experiment, self.step)
 
     def save(self, file: str | Path | BinaryIO) -> None:
-        """Write it as an NPZ without pickle: arrays by name (weights as "weights/weight_ih_l0"), the rest as JSON."""
+        """Write it as an NPZ without pickle: arrays by name (weights as "weights/weight_ih_l0"), the rest as JSON.
+        Raises ValueError where more settings were changed than `load_checkpoint` reads."""
         h = self.history
+        _check_count(h.changes)
         said = {
             "format": FORMAT,
             "experiment": self.experiment.model_dump(),
@@ -75,9 +91,9 @@ class Checkpoint:
         arrays = {f"weights/{name}": value for name, value in self.state_dict.items()}
         arrays |= {f"history/{name}": getattr(h, name) for name in CURVES}
         arrays |= {"history/grad_norms_at": h.grad_norms_at, "history/log10_grad_norms": h.log10_grad_norms}
-        np.savez_compressed(
-            file, allow_pickle=False, said=np.array(json.dumps(said)), optimizer=self.optimizer_state, **arrays
-        )
+        arrays |= {"said": np.array(json.dumps(said)), "optimizer": self.optimizer_state}
+        with open(file, "wb") if isinstance(file, (str, Path)) else nullcontext(file) as opened:
+            np.savez_compressed(opened, allow_pickle=False, **arrays)  # given a path, it would add .npz to it
 
 
 SAID = tuple(
@@ -92,9 +108,14 @@ def load_checkpoint(file: str | Path | BinaryIO, most_bytes: int = MOST_BYTES) -
     unpacked is read. Raises ValueError with what is wrong with the file (OSError where it cannot be opened)."""
     try:
         with zipfile.ZipFile(file) as packed:
-            size = sum(entry.file_size for entry in packed.infolist())
+            entries = packed.infolist()
+        if len(entries) > MOST_ENTRIES:
+            raise ValueError(f"{len(entries):,} arrays; allowed: {MOST_ENTRIES}")
+        size = sum(entry.file_size for entry in entries)
         if size > most_bytes:
             raise ValueError(f"{size:,} bytes unpacked; allowed: {most_bytes:,}")
+        if any(entry.filename in ("said", "said.npy") and entry.file_size > MOST_SAID for entry in entries):
+            raise ValueError(f"said: allowed are {MOST_SAID:,} bytes")
         if not isinstance(file, (str, Path)):
             file.seek(0)
         with np.load(file, allow_pickle=False) as opened:
@@ -115,7 +136,10 @@ def _read(arrays: dict[str, np.ndarray]) -> Checkpoint:
     log10 = np.asarray(arrays["history/log10_grad_norms"], np.float64)
     with np.errstate(over="ignore", under="ignore"):
         linear = np.float_power(10.0, log10)
-    diverged = said["diverged"] or (None, None)
+    _check_count(said["changes"])
+    diverged = (None, None) if said["diverged"] is None else said["diverged"]
+    if len(diverged) != 2:
+        raise ValueError(f"diverged: {diverged!r:.80}; allowed: a step and a tensor")
     history = History(
         **{name: frozen(arrays[f"history/{name}"]) for name in CURVES},
         grad_norms=frozen(linear),
@@ -147,11 +171,37 @@ def _check_history(h: History, e: Experiment, step: int) -> None:
             raise ValueError(f"history.{name}: shape {curve.shape}, {curve.dtype}; allowed: numbers, {h.at.shape}")
     for name, at in (("at", h.at), ("grad_norms_at", h.grad_norms_at)):
         good = at.dtype.kind == "i" and at.ndim == 1 and (len(at) > 0) == (step > 0)
-        if not good or (len(at) and (at[0] != 0 or at[-1] >= step or len(set(np.diff(at))) > 1)):
+        stride = int(at[1]) if good and len(at) > 1 else 1
+        if (
+            not good
+            or stride < 1
+            or not np.array_equal(at, np.arange(len(at)) * stride)
+            or (len(at) and at[-1] >= step)
+        ):
             raise ValueError(f"history.{name}: {at!r:.80}; allowed: even steps from 0 to {step - 1}")
     rows = (len(h.grad_norms_at), e.num_layers, e.steps)
     if h.log10_grad_norms.shape != rows:
         raise ValueError(f"history.log10_grad_norms: shape {h.log10_grad_norms.shape}; allowed: {rows}")
+    lost = (h.diverged_at, h.diverged_tensor)
+    if lost != (None, None) and not (_counts(lost[0]) and lost[0] in range(step + 1) and isinstance(lost[1], str)):
+        raise ValueError(f"history.diverged: {lost!r:.80}; allowed: a step up to {step} and the name of a tensor")
     for change in h.changes:
-        if change.field not in Experiment.model_fields or not 0 <= change.step <= step:
-            raise ValueError(f"history.changes: {change}; allowed: fields of an experiment, steps up to {step}")
+        known = isinstance(change.field, str) and change.field in Experiment.model_fields
+        if not known or not _counts(change.step) or change.step > step:
+            raise ValueError(f"history.changes: {change!r:.80}; allowed: fields of an experiment, steps up to {step}")
+        for value in (change.before, change.after):
+            if getattr(e.replace(**{change.field: value}), change.field) != value:  # "0.5" would be taken as 0.5
+                raise ValueError(f"history.changes: {change!r:.80}; allowed: values as the experiment has them")
+
+
+def _check_count(changes: Sized) -> None:
+    if len(changes) > MOST_CHANGES:
+        raise ValueError(f"history.changes: {len(changes):,}; a file may have {MOST_CHANGES:,}")
+
+
+def _counts(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) <= LARGEST)

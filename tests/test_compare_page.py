@@ -1,7 +1,10 @@
 """The Compare page without a browser: what it compares, refuses, swaps, and shows over many seeds; and its pictures."""
 
 import dataclasses
+import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from app.figures.versus_bands import PICTURES as OVER_SEEDS
 from app.figures.versus_seeds import Finished, Seeds, sentences, table
 from app.figures.versus_words import verdict
 from app.frames import Encoder, decode
+from app.limits import LIMITS
 from app.lockstep import Lockstep
 from app.registry import RUNS
 from app.settings import DEFAULTS
@@ -367,3 +371,15 @@ def test_pictures_over_seeds_can_be_drawn_whatever_was_lost(name, rows):
     for trace in figure["data"]:
         y = np.asarray(trace["y"], float)
         assert np.all(np.isnan(y) | ((y >= low - 1e-6) & (y <= high + 1e-6)))
+
+
+def test_a_full_server_says_so(monkeypatch):
+    monkeypatch.setattr("app.registry.LIMITS", replace(LIMITS, runs=1))
+    at = page(lr="x")  # which is complained of beside
+    assert any("1 runs are open on this server" in text.value for text in at.text)
+    assert at.button(key="try_again")
+
+
+def test_visitors_see_no_paths_of_the_server():
+    config = tomllib.loads((Path(__file__).parents[1] / ".streamlit/config.toml").read_text())
+    assert config["client"]["showErrorDetails"] in ("type", "none")

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,6 +113,33 @@ def said(**more):
         (said(best=[1]), "best"),
         (said(seconds="x"), "seconds"),
         (said(changes=[[0, "nonsense", 1, 2]]), "nonsense"),
+        (said(changes=[[0, ["lr"], 1, 2]]), "history.changes"),
+        (said(changes=[[9, "lr", 0.1, 0.2]]), "history.changes"),
+        (said(changes=[[0, "lr", 0.1, -1]]), "lr"),
+        (said(changes=[[0, "lr", "<b>", 0.1]]), "lr"),
+        (said(changes=[[0, "lr", "0.1", 0.1]]), "history.changes"),
+        (said(changes=[[0, "lr", 0.1, 0.2]] * 5001), "5,001"),
+        (said(diverged=[9, "weights"]), "diverged"),
+        (said(diverged=[1, 2]), "diverged"),
+        (said(diverged=[10**400, "weights"]), "diverged"),
+        (said(diverged=[1]), "diverged"),
+        (lambda a: {"history/at": np.array([0, 0, 0])}, "history.at"),
+        (lambda a: {"history/grad_norms_at": np.array([0, 0, 0])}, "grad_norms_at"),
+        (lambda a: {"history/at": np.array([0, -1, -2])}, "history.at"),
+        (said(seconds=-1.0), "seconds"),
+        (said(seconds=float("nan")), "seconds"),
+        (said(seconds=10**400), "seconds"),
+        (said(last_loss=10**400), "last_loss"),
+        (said(best=[10**400, 0]), "best"),
+        (said(best=[0.5, 4]), "best"),
+        (said(best=[0.5, -1]), "best"),
+        (said(examples=10**400), "examples"),
+        (said(examples=13), "examples"),
+        (said(measured=4), "measured"),
+        (said(schedule_since=4), "schedule_since"),
+        (said(validate_every=10**400), "validate_every"),
+        (lambda a: {"said": np.array(" " * (2 << 20))}, "said"),
+        (lambda a: {f"weights/{k}": np.zeros(0) for k in range(300)}, "arrays"),
         (lambda a: {"said": np.array("{")}, "checkpoint"),
         (lambda a: {"optimizer": np.array([{"a": 1}], dtype=object)}, "pickle"),
     ],
@@ -142,3 +170,15 @@ def test_what_is_no_checkpoint_is_refused():
         engine.Trainer.resume({"step": 3})
     with pytest.raises(OSError, match="nowhere"):
         engine.load_checkpoint("/nowhere/at/all")
+
+
+@pytest.mark.parametrize("part", ["state_dict", "optimizer_state", "history"])
+def test_a_checkpoint_without_a_part_is_refused(part):
+    with pytest.raises(ValueError, match=part):
+        replace(engine.Trainer(SMALL).checkpoint(), **{part: None})
+
+
+def test_it_is_written_to_the_very_path(tmp_path):
+    engine.Trainer(SMALL).checkpoint().save(tmp_path / "run.backup")
+    assert [path.name for path in tmp_path.iterdir()] == ["run.backup"]
+    assert engine.load_checkpoint(str(tmp_path / "run.backup")).step == 0

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,12 +14,14 @@ from streamlit.util import calc_hash
 
 from app import rooms
 from app.figures.words import player_words
+from app.limits import LIMITS
 from app.registry import RUNS
 from app.rooms import ROOMS, Room
 from app.runs import Run
 from app.views import hosting
 from app.views import room as watching
 from app.views.room_words import student_words
+from engine import Experiment
 from tests.test_rooms import trained
 
 EXPLORER = str(pytest.importorskip("app").__path__[0]) + "/explorer.py"
@@ -217,6 +220,26 @@ def test_take_it_from_here_goes_on_bit_by_bit(monkeypatch, fields):
     np.testing.assert_array_equal(mine.loss, theirs.loss)
     assert mine.experiment == theirs.experiment
     assert room.run is run
+
+
+@pytest.mark.parametrize(("runs", "why"), [(1, "1 runs are open on this server"), (9, "hidden_size")])
+def test_what_cannot_be_taken_is_said(monkeypatch, runs, why):
+    said = say(monkeypatch, watching, "watch", "take")
+    _, room = hosted()
+    at = student(room.code)
+    said |= {"step": 0}
+    monkeypatch.setattr("app.registry.LIMITS", replace(LIMITS, runs=runs))
+    if runs > 1:
+        monkeypatch.setattr("app.link.experiment", refuse)
+    press(at, "say_watch")
+    assert at.session_state["page"] == "room"
+    assert any(why in message for message in messages(at))
+
+
+def refuse(values: Any) -> Any:
+    if values["hidden_size"] == 4:
+        raise ValueError("hidden_size: not on this server")
+    return Experiment(**values)
 
 
 def test_nothing_is_taken_while_the_pictures_are_hidden(monkeypatch):

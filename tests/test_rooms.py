@@ -461,3 +461,48 @@ def test_codes_are_read_as_people_write_them():
         assert rooms.read_code(f" {code[:3].lower()}-{code[3:]} ") == code
     for nonsense in ("", "A", "AAAAAAA", "OOOOOO", "<b>ab", "12345O"):
         assert rooms.read_code(nonsense) == ""
+
+
+def test_one_page_that_comes_as_many_voters_neither_decides_nor_shuts_others_out(place):
+    room = place.room
+    room.ask(guesses.own("Which?", ["this", "that"]))
+    mine = []
+    for _ in range(3):
+        assert room.enter(False)
+        mine.append(room.voter(""))
+    assert room.vote(mine[0], room.number, 0)
+    room.leave(False)
+    for _ in range(50):
+        room.enter(False)
+        other = room.voter("")
+        assert room.vote(other, room.number, 1)
+        room.gone(other)
+        room.leave(False)
+    assert len(room._votes) == 3
+    assert room.vote(mine[1], room.number, 0)
+    assert room.vote(mine[2], room.number, 0)
+    assert [room.voted(name) for name in mine] == [0, 0, 0]
+
+
+def test_a_room_without_its_lecturer_keeps_its_run_for_a_while(registry, monkeypatch):
+    all_rooms, run = Rooms(registry), registry.open()
+    all_rooms.open(run)
+    used = run._watching._used
+    all_rooms.sweep()
+    assert run._watching._used > used
+    monkeypatch.setattr(rooms, "AWAY", -1.0)
+    used = run._watching._used
+    all_rooms.sweep()
+    assert run._watching._used == used, "a room that is closed uses nothing"
+
+
+@pytest.mark.parametrize(
+    ("picture", "at"),
+    [('["flow"]', "1"), ("{}", "1"), ('"flow"', "1" + "0" * 400), ('"flow"', "NaN"), ('"flow"', "1e999")],
+)
+def test_pointing_at_nonsense_is_rubbish(place, picture, at):
+    guest = app.audience.Guest.__new__(app.audience.Guest)
+    guest.room, guest.host = place.room, True
+    assert guest.obey('{"do": "point", "picture": "flow", "at": 1}')
+    assert not guest.obey(f'{{"do": "point", "picture": {picture}, "at": {at}}}')
+    assert place.room.pointed == ("flow", 1)

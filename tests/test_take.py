@@ -4,6 +4,8 @@ import asyncio
 import io
 import json
 import tempfile
+import threading
+import time
 import zipfile
 from typing import Any
 
@@ -53,7 +55,7 @@ class Answer:
 
         self.content = b""
         scope = {"type": "http", "method": "GET", "path_params": {"name": name, "token": token}, "headers": []}
-        await (await handout.handout(Request(scope)))(scope, receive, send)
+        await (await handout.handout(Request(scope, receive)))(scope, receive, send)
 
 
 @pytest.fixture
@@ -109,6 +111,45 @@ def test_no_file_stays_open(get, monkeypatch):
     monkeypatch.setattr(handout.tempfile, "TemporaryFile", file)
     assert get("run.npz").status == 200
     assert [one.closed for one in made] == [True]
+
+
+def test_who_waits_for_a_file_holds_nothing_and_a_long_queue_is_refused(run, monkeypatch):
+    made, most, allowed = [], [0], handout.AT_ONCE + handout.MOST_WAITING
+
+    def shown(token: str) -> Any:
+        assert threading.current_thread() is not threading.main_thread(), "the event loop makes no checkpoint"
+        made.append(token)
+        most[0] = max(most[0], len(made))
+        time.sleep(0.02)
+        made.pop()
+        return run.checkpoint()
+
+    monkeypatch.setattr(handout, "shown", shown)
+    monkeypatch.setattr(handout, "_turn", asyncio.Semaphore(handout.AT_ONCE))
+
+    async def crowd() -> list[int]:
+        return [response.status_code for response in await asyncio.gather(*(one() for _ in range(allowed + 3)))]
+
+    async def one(gone: bool = False) -> Any:
+        async def receive() -> Any:
+            if not gone:
+                await asyncio.sleep(60)
+            return {"type": "http.disconnect"}
+
+        scope = {"type": "http", "method": "GET", "headers": []}
+        request = Request(scope | {"path_params": {"name": "run.npz", "token": run.token}}, receive)
+        response = await handout.handout(request)
+        if hasattr(response, "body_iterator"):
+            async for _ in response.body_iterator:
+                pass
+        return response
+
+    statuses = asyncio.run(crowd())
+    assert sorted(statuses) == [200] * allowed + [503] * 3
+    assert most[0] <= handout.AT_ONCE
+    monkeypatch.setattr(handout, "shown", lambda token: pytest.fail("nobody is there to take it"))
+    assert asyncio.run(one(gone=True)).status_code == 404
+    assert handout._asked == 0
 
 
 def saved(run, **changes: Any) -> dict[str, np.ndarray]:

@@ -49,7 +49,7 @@ def comparison(c: Compared) -> Comparison:
     state = st.session_state
     found = RUNS.get(state.get("comparison"))
     if not isinstance(found, Comparison):
-        found = RUNS.add(Comparison(RUNS.pool, RUNS.compiler))
+        found = session.opened(lambda: RUNS.add(Comparison(RUNS.pool, RUNS.compiler)))
     state.comparison = found.token
     found.configure(c)
     return found

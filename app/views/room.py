@@ -73,5 +73,10 @@ def _take() -> None:
         session.command()
         session.complain(_("There is nothing to take yet: the lecturer's run has not begun, or has ended."))
         return
-    session.start_from(checkpoint)
+    try:
+        session.start_from(checkpoint)
+    except ValueError as refused:
+        session.command()
+        session.complain(str(refused))
+        return
     session.go("explore")
