@@ -144,8 +144,8 @@ def network_of(e: engine.Experiment) -> tuple[Network, np.ndarray]:
 def test_training_allocates_nothing(monkeypatch, kind, threads):
     """50 steps on one full batch, beyond the first ones: what a pass needs, megabytes, is there already.
 
-    After 64 steps of at most 16 rows of norms there are fewer of them than after 16. The second run is judged: in the
-    first one a compiler may still leave something behind.
+    After 64 steps of at most 16 rows of norms there are fewer of them than after 16. The best of three runs is judged,
+    after another in which a compiler may still leave something behind: other threads of the tests allocate, too.
     """
     monkeypatch.setattr(record, "MOST_ROWS", 16)
     e = small(**cases.KINDS[kind], hidden_size=32, batch_size=32, seq_length=100, train_size=32, batching="full")
@@ -167,8 +167,8 @@ def test_training_allocates_nothing(monkeypatch, kind, threads):
         assert before > 4 << 20
         return after - before, peak - before
 
-    run()
-    stays, most = run()
+    runs = [run() for _ in range(4)][1:]
+    stays, most = (min(numbers) for numbers in zip(*runs, strict=True))
     assert stays <= 0, "seven rows less, 28 kB: more than 560 bytes a step that stay would be seen"
     assert most <= 128 << 10, "of small arrays, outputs and their gradients, and of Python's own"
 

@@ -233,7 +233,7 @@ CLAIMS: dict[str, dict[str, Callable[[], Any]]] = {  # lesson -> what it says, a
     },
     "lstm": {
         "is $10^{{{:.0f}}}$": lambda: np.log10(0.5**50),
-        "better: {:.1f} decades": lambda: -decades(start("lstm")),
+        "still {:.1f} decades": lambda: -decades(start("lstm")),
         "does not leave {:.3f}": lambda: loss(start("lstm"), 400),
         "−1: {:.1f} decades": lambda: -decades(start("lstm", forget_bias=-1.0)),
         "σ(−1) = {:.2f}": lambda: 1 / (1 + np.exp(1)),
@@ -244,7 +244,7 @@ CLAIMS: dict[str, dict[str, Callable[[], Any]]] = {  # lesson -> what it says, a
     },
     "gru": {
         "loses {:.1f} decades, where": lambda: -decades(start("gru")),
-        "network lost {:.1f}.": lambda: -decades(start("vanish")),
+        "network of lesson 1 lost {:.1f}.": lambda: -decades(start("vanish")),
         "z = {:.2f},": lambda: engine.gates(engine.probe(start("gru"))).gates["z"].unit_mean.mean(),
         "after some {} steps": lambda: first_below(start("gru", lr=0.01), 0.8, 400),
     },

@@ -144,11 +144,11 @@ def test_who_waits_for_a_file_holds_nothing_and_a_long_queue_is_refused(run, mon
                 pass
         return response
 
-    statuses = asyncio.run(crowd())
+    statuses = run_async(crowd())
     assert sorted(statuses) == [200] * allowed + [503] * 3
     assert most[0] <= handout.AT_ONCE
     monkeypatch.setattr(handout, "shown", lambda token: pytest.fail("nobody is there to take it"))
-    assert asyncio.run(one(gone=True)).status_code == 404
+    assert run_async(one(gone=True)).status_code == 404
     assert handout._asked == 0
 
 
