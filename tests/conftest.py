@@ -26,6 +26,14 @@ CHROMIUM_FLAGS = (
 )  # fmt: skip
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One browser test at a time: two beside each other, each with a server, wait for longer than people would."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
 @pytest.fixture
 def registry() -> Iterator[Registry]:
     """A registry of its own, whose threads end with the test."""

@@ -51,7 +51,7 @@ class Visitor:
         self.server = server
         self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(40_000)
+        self.page.set_default_timeout(20_000)
         self.errors: list[str] = []
         self.sockets: list[Any] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))

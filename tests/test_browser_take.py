@@ -71,9 +71,8 @@ def test_a_picture_is_saved_whole(visit, tmp_path):
     assert data.startswith(PNG)
     assert int.from_bytes(data[16:20], "big") == 1800, "twice as many pixels as it is wide"
     svg = v.take("#loss", "svg", tmp_path).read_text(encoding="utf-8")
-    for said in ("Does it learn?", "validation", "guessing", "step", f"step {step}", "LSTM", "cell=lstm"):
+    for said in ("Does it learn?", "validation", "guessing", "step", f"step {step}", "LSTM", "cell=lstm", ">0.1<"):
         assert said in svg, said
-    assert any(f">{tick}<" in svg for tick in ("0.01", "0.1", "1", "10")), "the ticks of the axis"
     comments, (head, *points) = rows(v.take("#loss", "csv", tmp_path))
     assert head == ["curve", "step", "log10 loss"]
     e = engine.Experiment.model_validate_json(comments[2].removeprefix("# experiment: "))
