@@ -14,7 +14,7 @@ from engine.initializers import INITS
 from engine.losses import LOSSES
 from engine.optimizers import OPTIMIZERS
 from engine.schedules import SCHEDULES
-from engine.tasks import TASKS
+from engine.tasks import TASKS, own
 
 DTYPES = ("float64", "float32")
 SWITCHES = ("reset_after", "variational_dropout")
@@ -161,6 +161,11 @@ class Experiment(BaseModel):
     @field_validator(*CHOICES)
     @classmethod
     def _known_name(cls, value: str | None, info: Any) -> str | None:
+        if info.field_name == "task" and value is not None and value.startswith(own.PREFIX):
+            data = own.held(value)
+            if data is None:
+                raise PydanticCustomError("data_gone", "these data of one's own are not here: load them first")
+            return data
         allowed = CHOICES[info.field_name]
         if value is not None and value not in allowed:
             raise PydanticCustomError(

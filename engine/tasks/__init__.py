@@ -20,28 +20,31 @@ from engine.tasks import (
     temporal_order,
     text,
 )
+from engine.tasks.own import OwnTask, Tasks
 from engine.tasks.task import Task
 
-TASKS: dict[str, Task] = {
-    "adding": adding.TASK,
-    "multiplication": multiplication.TASK,
-    "delayed_recall": delayed_recall.TASK,
-    "temporal_order": temporal_order.TASK,
-    "temporal_order_3bit": temporal_order.THREE_BIT,
-    "copy_memory": copy_memory.TASK,
-    "random_permutation": random_permutation.TASK,
-    "parity": parity.TASK,
-    "parity_final": parity.FINAL,
-    "sine": sine.TASK,
-    "sum_of_sines": sum_of_sines.TASK,
-    "mackey_glass": mackey_glass.TASK,
-    "markov": markov.TASK,
-    "text": text.TASK,
-    "digits_rows": digits.ROWS,
-    "digits_pixels": digits.PIXELS,
-    "random_series": random_data.SERIES,
-    "random_features": random_data.FEATURES,
-    "random_vectors": random_data.VECTORS,
-}
+TASKS: Tasks = Tasks(
+    {
+        "adding": adding.TASK,
+        "multiplication": multiplication.TASK,
+        "delayed_recall": delayed_recall.TASK,
+        "temporal_order": temporal_order.TASK,
+        "temporal_order_3bit": temporal_order.THREE_BIT,
+        "copy_memory": copy_memory.TASK,
+        "random_permutation": random_permutation.TASK,
+        "parity": parity.TASK,
+        "parity_final": parity.FINAL,
+        "sine": sine.TASK,
+        "sum_of_sines": sum_of_sines.TASK,
+        "mackey_glass": mackey_glass.TASK,
+        "markov": markov.TASK,
+        "text": text.TASK,
+        "digits_rows": digits.ROWS,
+        "digits_pixels": digits.PIXELS,
+        "random_series": random_data.SERIES,
+        "random_features": random_data.FEATURES,
+        "random_vectors": random_data.VECTORS,
+    }
+)
 
-__all__ = ["TASKS", "Task"]
+__all__ = ["TASKS", "OwnTask", "Task"]

@@ -20,6 +20,11 @@ def _no_marks(inputs: np.ndarray, sequence: int) -> tuple[int, ...]:
     return ()
 
 
+def at_any_length(value: float) -> Callable[[int], float]:
+    """A baseline that does not depend on seq_length."""
+    return lambda seq_length: value
+
+
 @dataclass(frozen=True)
 class Task:
     """One task.

@@ -1,0 +1,7 @@
+"""One's own data as tasks, and data for a network that fits no task."""
+
+from engine.own.noise import noise
+from engine.own.sequences import sequences
+from engine.tasks.own import OwnTask
+
+__all__ = ["OwnTask", "noise", "sequences"]

@@ -1,0 +1,142 @@
+"""Data of one's own as tasks: their names hold them, copies take them along, and nothing else knows them."""
+
+import gc
+import json
+import pickle
+import subprocess
+import sys
+import weakref
+from itertools import product
+from math import log
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import engine
+from engine.data import batch, validation_batches
+from tests.conftest import ROOT
+
+RNG = np.random.default_rng(5)
+X, Y = RNG.standard_normal((40, 7, 3)), RNG.standard_normal((40, 2))
+
+
+def small(task: str, **changes: object) -> engine.Experiment:
+    return engine.Experiment(task=task, hidden_size=5, batch_size=4, **changes)
+
+
+def test_an_experiment_keeps_its_data_and_nothing_else_does():
+    e = small(engine.sequences(X, Y))
+    name, data = str(e.task), weakref.ref(e.task.data)
+    assert engine.sequences(X.copy(), Y) is e.task, "equal data are the same task"
+    same = engine.Experiment(**json.loads(e.model_dump_json()))
+    assert same == e
+    assert hash(same) == hash(e)
+    assert name not in list(engine.TASKS)
+    del e, same
+    gc.collect()
+    assert data() is None
+    with pytest.raises(ValueError, match=r"(?s)task\s.*not here: load them first"):
+        engine.Experiment(task=name)
+
+
+def test_a_copy_in_another_process_takes_the_data_along(tmp_path):
+    e = small(engine.sequences(X, Y), train_size=8)
+    (tmp_path / "e").write_bytes(pickle.dumps([e, e.replace(seed=1)]))
+    size = (tmp_path / "e").stat().st_size
+    assert size < 1.5 * (X.nbytes + Y.nbytes), "of two experiments the data go along once"
+    code = "import pickle, sys, engine; a, b = pickle.load(open(sys.argv[1], 'rb')); print(engine.train(b, 3).loss)"
+    run = subprocess.run([sys.executable, "-c", code, tmp_path / "e"], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.strip() == str(engine.train(e.replace(seed=1), 3).loss), run.stderr
+
+
+def rows(inputs: np.ndarray) -> list[int]:
+    """Which sequence of X each of (T, B, I) is."""
+    return [int(np.flatnonzero((inputs[:, b] == X).all(axis=(1, 2)))[0]) for b in range(inputs.shape[1])]
+
+
+def test_training_sees_its_part_alone_and_each_sequence_once_an_epoch():
+    e = small(engine.sequences(X, Y, validation=0.25), train_size=30)
+    seen = [rows(batch(e, k)[0]) for k in range(8)]
+    assert sorted(n for each in seen for n in each) == list(range(30))
+    np.testing.assert_array_equal(batch(e, 0)[1], Y[seen[0]])
+    held = [n for x, _ in validation_batches(e) for n in rows(x)]
+    assert set(held) == set(range(30, 40))
+    counts = np.bincount(held)[30:]
+    assert counts.max() - counts.min() <= 1
+
+
+@pytest.mark.parametrize(
+    ("targets", "fields"),
+    [
+        (RNG.standard_normal(40), (1, False, "mse")),
+        (RNG.standard_normal((40, 7, 2)), (2, True, "mse")),
+        (RNG.integers(0, 3, 40), (3, False, "cross_entropy")),
+        (RNG.integers(0, 3, (40, 7)), (3, True, "cross_entropy")),
+    ],
+)
+def test_targets_of_every_form_train_and_are_held_to_the_constant_answer(targets, fields):
+    e = small(engine.sequences(X, targets), seq_length=99)
+    row = engine.TASKS[e.task]
+    assert (row.output_size, row.every_step, row.loss) == fields
+    assert e.steps == 7
+    history = engine.train(e, 3)
+    assert np.isfinite(history.loss).all()
+    seen, held = targets[:32], targets[32:]
+    if row.loss == "mse":
+        expected = ((held - seen.reshape(-1, row.output_size).mean(axis=0)).reshape(-1) ** 2).mean()
+        if targets.ndim == 1:
+            expected = ((held - seen.mean()) ** 2).mean()
+    else:
+        counts = [1 + int((seen == k).sum()) for k in range(3)]
+        expected = np.mean([-log(counts[k] / sum(counts)) for k in held.ravel()])
+        one_hot = np.eye(3)[held.ravel()] - np.array(counts) / sum(counts)
+        assert row.trivial_loss["mse"](7) == pytest.approx((one_hot**2).mean())
+    assert row.baseline(e) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ((X[0, 0], Y), r"inputs: shape \(3,\)"),
+        ((X, Y[:5]), r"targets: shape \(5, 2\).*\(40, O\)"),
+        ((X, Y > 0), "targets: .*bool"),
+        ((X, -np.ones(40, int)), "targets: classes from -1"),
+        ((np.where(X[3, 2, 1] == X, np.nan, X), Y), r"inputs\[3, 2, 1\]: nan"),
+        ((X, Y, 1.0), "validation: 1.0"),
+        ((X, Y, "much"), "validation: 'much'"),
+        ((X[:1], Y[:1], 0.6), "validation: 0.6"),
+        ((np.empty((0, 7, 3)), Y), "inputs: shape"),
+        (([[1, 2], [3]], Y), "inputs: not an array"),
+    ],
+)
+def test_arrays_that_are_no_sequences_are_refused_by_name(arrays, said):
+    with pytest.raises(ValueError, match=said):
+        engine.sequences(*arrays)
+
+
+@given(st.integers(1, 9), st.integers(2, 9), st.sampled_from(["mse", "cross_entropy"]))
+def test_noise_fits_a_network_of_any_size(inputs, outputs, loss):
+    e = small(engine.noise(inputs, outputs, loss), seq_length=6)
+    trace = engine.probe(e)
+    assert trace.inputs.shape == (6, 4, inputs)
+    assert trace.outputs.shape[-1] == outputs
+    assert np.isfinite(trace.loss)
+
+
+def test_noise_has_the_variance_of_its_baseline():
+    for loss, rng in product(("mse", "cross_entropy"), [np.random.default_rng(0)]):
+        row = engine.noise(2, 4, loss).task
+        targets = row.draw(rng, 2, 40_000)[1]
+        if loss == "mse":
+            assert (targets**2).mean() == pytest.approx(row.trivial_loss["mse"](2), abs=0.02)
+        else:
+            share = np.bincount(targets, minlength=4) / len(targets)
+            assert -np.log(share).mean() == pytest.approx(row.trivial_loss["cross_entropy"](2), abs=0.01)
+
+
+@pytest.mark.parametrize("sizes", [(0, 1), (1, 5000), (True, 1), (1.5, 1), (1, 1, "mae")])
+def test_noise_of_no_size_is_refused(sizes):
+    with pytest.raises(ValueError, match="allowed"):
+        engine.noise(*sizes)
