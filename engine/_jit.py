@@ -1,8 +1,9 @@
 """The one decorator for kernels, and the one place that knows where compiled code is kept.
 
 Numba checks the age of a kernel's own file only: after an edit of a callee in another file a cached caller would go
-on returning old results. So the cache folder is named by a hash of all engine sources, and a stale one is never read;
-and by the width of the vectors, which Numba, to which they are the engine's own instructions, does not see.
+on returning old results. So the cache folder is named by a hash of all sources that a kernel may depend on, and a
+stale one is never read; and by the width of the vectors, which Numba, to which they are the engine's own instructions,
+does not see.
 """
 
 import hashlib
@@ -23,19 +24,23 @@ FASTMATH = {"contract", "nsz", "arcp"}
 KERNELS: list[Any] = []  # every kernel of the engine, for warm_up and for tests
 
 
+WITHOUT_KERNELS = ("foreign", "own", "presets", "sweeps")  # folders that no module with a kernel imports
+
+
 @cache
-def sources_hash() -> str:
-    """A hash of all engine sources: what compiled code depends on beside Numba's own version and the CPU."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
+def sources_hash(kernels_only: bool = False) -> str:
+    """A hash of all engine sources, or of those that compiled code depends on (beside Numba's version and the CPU)."""
+    digest, engine = hashlib.sha256(), Path(__file__).parent
+    for path in sorted(engine.rglob("*.py")):
+        if not (kernels_only and path.relative_to(engine).parts[0] in (*WITHOUT_KERNELS, "__main__.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 @cache
 def cache_folder() -> str:
     """The first writable of NUMBA_CACHE_DIR, the engine's __pycache__, the user's cache folder, a temporary folder."""
-    name = f"numba-{sources_hash()}-{register_bits()}"
+    name = f"numba-{sources_hash(kernels_only=True)}-{register_bits()}"
     user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # unchanged where there is no home
     given = os.environ.get("NUMBA_CACHE_DIR")
     places = [Path(given)] if given else []
@@ -63,7 +68,7 @@ class _Locator(_CacheLocator):
         return cache_folder()
 
     def get_source_stamp(self) -> str:
-        return sources_hash()
+        return sources_hash(kernels_only=True)
 
     def get_disambiguator(self) -> str:
         return self._name

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from engine._jit import WITHOUT_KERNELS
+
 ROOT = Path(__file__).parent.parent
 # folder or file: top-level packages it may import, beside the standard library and its own package
 ALLOWED = {
-    "engine": {"numpy", "numba", "llvmlite", "scipy", "pydantic", "pydantic_core", "safetensors", "engine"},
+    "engine": {"numpy", "numba", "llvmlite", "scipy", "pydantic", "pydantic_core", "safetensors", "engine"}
+    | {"xarray", "pandas", "dask", "distributed", "threadpoolctl"},
     "app/figures": {"numpy", "plotly", "engine", "app"},
     "app/snapshot.py": {"numpy", "engine", "app"},
     "app/frames.py": {"numpy", "engine", "app"},
@@ -18,7 +21,7 @@ ALLOWED = {
     "app/words.py": {"babel"},
 }
 NOT_EVEN_INDIRECTLY = {  # module: what it must not load, through whatever it imports
-    "engine": ("app", "streamlit", "plotly", "starlette", "torch"),
+    "engine": ("app", "streamlit", "plotly", "starlette", "torch", "xarray", "pandas", "dask", "distributed"),
     "app.figures": ("streamlit", "starlette", "torch"),
     "app.frames": ("streamlit", "starlette", "torch"),
     "app.runs": ("streamlit", "starlette", "torch"),
@@ -81,6 +84,17 @@ def test_instruments_read_results_and_kernels_know_no_instrument():
         if path.parent.name == "instruments" or path.name == "__init__.py":
             continue
         assert not any(name.startswith("engine.instruments") for name in imports(path)), path
+
+
+def test_no_kernel_depends_on_a_folder_that_its_cache_does_not_know():
+    """An edit there compiles nothing anew. The engine's and the instruments' lists of names are no kernels."""
+    for path in files("engine"):
+        inside = path.relative_to(ROOT / "engine").parts[0]
+        found = imports(path)
+        if inside in (*WITHOUT_KERNELS, "__main__.py"):
+            assert not any(name.startswith(("engine._jit.jit", "numba")) for name in found), path
+        elif path.name != "__init__.py":
+            assert not any(name.split(".")[1:2] == [apart] for name in found for apart in WITHOUT_KERNELS), path
 
 
 @pytest.mark.parametrize("module", list(NOT_EVEN_INDIRECTLY))
