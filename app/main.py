@@ -29,6 +29,7 @@ except ValueError as wrong:  # a limit that makes no sense: better said than hal
 import engine  # noqa: E402
 from app import landing  # noqa: E402
 from app.audience import room  # noqa: E402
+from app.doors import Doors  # noqa: E402
 from app.gallery import FILMS  # noqa: E402
 from app.handout import handout  # noqa: E402
 from app.headers import Headers  # noqa: E402
@@ -120,6 +121,6 @@ app = st.App(
         Mount("/assets", Files(directory=ROOT / "assets")),
         Mount("/plotly", Files(directory=Path(plotly.__file__).parent / "package_data")),
     ],
-    middleware=[Middleware(Headers), Middleware(Landing), Middleware(Preload)],
+    middleware=[Middleware(Doors), Middleware(Headers), Middleware(Landing), Middleware(Preload)],
     lifespan=lifespan,
 )
