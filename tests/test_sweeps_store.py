@@ -55,13 +55,16 @@ def test_measures_of_a_point_add_up_and_a_later_value_replaces(path):
         assert store.known(["k"], []) == store.known([], "abc") == store.known(["m"], "abc") == {}
 
 
-def test_an_error_is_kept_until_the_point_has_values():
+def test_an_error_is_kept_until_the_measure_has_a_value():
     with Store() as store:
-        store.put("k", {"a": math.nan}, error="ValueError: no 'quotes' \"here\"")
+        store.put("k", {"a": math.nan, "b": math.nan}, error="ValueError: no 'quotes' \"here\"")
         store.put("l", {"a": 1})
-        assert store.errors(["k", "l", "m"]) == {"k": "ValueError: no 'quotes' \"here\""}
+        assert store.errors(["k", "l", "m"], "ab") == {"k": "ValueError: no 'quotes' \"here\""}
         store.put("k", {"a": 1})
-        assert store.errors(["k", "l"]) == {}
+        assert store.errors(["k"], "a") == {}
+        assert store.errors(["k"], "ab") != {}, "b has none yet"
+        store.put("k", {"b": 1})
+        assert store.errors(["k", "l"], "ab") == {}
 
 
 def test_a_hundred_thousand_keys_in_one_question():
@@ -107,15 +110,15 @@ def test_processes_share_a_file_and_none_loses_what_it_put_when_they_are_killed(
                 assert found == {f"k{k}": {"a": k, "b": -k} for k in points}
     check = sqlite3.connect(path)
     assert check.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert check.execute("SELECT count(*) FROM value WHERE measure = 'a'").fetchone() == (
-        check.execute("SELECT count(*) FROM value WHERE measure = 'b'").fetchone()
+    assert check.execute("SELECT count(*) FROM found WHERE measure = 'a'").fetchone() == (
+        check.execute("SELECT count(*) FROM found WHERE measure = 'b'").fetchone()
     ), "no point by halves"
     check.close()
 
 
 def other_database(path: Path) -> None:
     with sqlite3.connect(path) as other:
-        other.execute("CREATE TABLE value (key, measure, value)")
+        other.execute("CREATE TABLE found (key, measure, value)")
     other.close()
 
 
@@ -150,7 +153,7 @@ def test_a_file_that_is_no_store_is_refused_in_a_sentence_and_not_touched(path, 
 
 @pytest.mark.parametrize("bad", ["", b"bytes"])
 def test_a_path_that_is_none_is_refused(bad):
-    with pytest.raises(ValueError, match="store: .*allowed: a path"):
+    with pytest.raises(ValueError, match=r"store: .*allowed: a path"):
         Store(bad)
 
 

@@ -13,9 +13,10 @@ from typing import Self
 APPLICATION = 0x524E4E53  # "RNNS" in SQLite's header: a database of something else is never written to
 SCHEMA = 1
 WAIT = 30.0  # seconds for another process's write, which takes less than a millisecond
-TABLES = """
-CREATE TABLE value (key TEXT NOT NULL, measure TEXT NOT NULL, value REAL, PRIMARY KEY (key, measure)) WITHOUT ROWID;
-CREATE TABLE error (key TEXT NOT NULL PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+TABLE = """
+CREATE TABLE found (
+    key TEXT NOT NULL, measure TEXT NOT NULL, value REAL, error TEXT NOT NULL, PRIMARY KEY (key, measure)
+) WITHOUT ROWID
 """
 
 
@@ -23,8 +24,8 @@ class Store:
     """Values of points by key and measure, in a file or, as ":memory:", until it is closed.
 
     Threads may share a Store, and any number of processes a file. Every `put` is a transaction: after a kill at any
-    moment all that was put is there, and nothing by halves. Keys hold the engine's version (`Plan.key`): rows of another
-    one are never found. NaN is a value. Where the file cannot be opened, is none of these, or has another schema, and
+    moment all that was put is there, and nothing by halves. Keys hold the engine's version (`Plan.key`): rows of
+    another one are never found. NaN is a value. Where the file cannot be opened, is none of these, or has another schema, and
     where reading or writing fails, a ValueError says so.
 
     >>> with Store(":memory:") as store:
@@ -48,9 +49,9 @@ class Store:
             raise
 
     def known(self, keys: Iterable[str], names: Iterable[str]) -> dict[str, dict[str, float]]:
-        """What is known of these measures (`names`) at these points: keys and names of which nothing is are left out."""
+        """What is known of these measures at these points: keys and names of which nothing is are left out."""
         query = (
-            "SELECT key, measure, value FROM value WHERE key IN (SELECT value FROM json_each(?))"
+            "SELECT key, measure, value FROM found WHERE key IN (SELECT value FROM json_each(?))"
             " AND measure IN (SELECT value FROM json_each(?))"
         )
         found: dict[str, dict[str, float]] = {}
@@ -59,21 +60,20 @@ class Store:
                 found.setdefault(key, {})[name] = nan if value is None else value
         return found
 
-    def errors(self, keys: Iterable[str]) -> dict[str, str]:
-        """What the points among these said that raised."""
-        query = "SELECT key, text FROM error WHERE key IN (SELECT value FROM json_each(?))"
+    def errors(self, keys: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+        """What the points among these said that raised when one of these measures was taken."""
+        query = (
+            "SELECT key, max(error) FROM found WHERE key IN (SELECT value FROM json_each(?))"
+            " AND measure IN (SELECT value FROM json_each(?)) AND error != '' GROUP BY key"
+        )
         with self._lock, self._said("cannot be read"):
-            return dict(self._connection.execute(query, (_json(keys),)))
+            return dict(self._connection.execute(query, (_json(keys), _json(names))))
 
     def put(self, key: str, values: Mapping[str, float], error: str = "") -> None:
-        """Keep the values of a point, over what was there, and the error that it raised instead of them, if one."""
-        rows = [(key, name, None if isnan(value) else float(value)) for name, value in values.items()]
+        """Keep values of a point, over what was there; where it raised, NaN for them and what it said."""
+        rows = [(key, name, None if isnan(value) else float(value), error) for name, value in values.items()]
         with self._lock, self._said("cannot be written"), self._writing() as write:
-            write.executemany("INSERT OR REPLACE INTO value VALUES (?, ?, ?)", rows)
-            if error:
-                write.execute("INSERT OR REPLACE INTO error VALUES (?, ?)", (key, error))
-            else:
-                write.execute("DELETE FROM error WHERE key = ?", (key,))
+            write.executemany("INSERT OR REPLACE INTO found VALUES (?, ?, ?, ?)", rows)
 
     def close(self) -> None:
         """Close it; the last one to do so leaves one file."""
@@ -93,8 +93,7 @@ class Store:
             if not ours:
                 if write.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] or schema:
                     raise ValueError(f"store: {self.path!r} is a database of something else; allowed: a new file")
-                for statement in TABLES.split(";")[:-1]:
-                    write.execute(statement)
+                write.execute(TABLE)
                 write.execute(f"PRAGMA application_id = {APPLICATION}")
                 write.execute(f"PRAGMA user_version = {SCHEMA}")
             elif schema != SCHEMA:
