@@ -36,6 +36,7 @@ from app.headers import Headers  # noqa: E402
 from app.live import live  # noqa: E402
 from app.registry import RUNS  # noqa: E402
 from app.rooms import ROOMS  # noqa: E402
+from app.uploads import Uploads  # noqa: E402
 
 
 class Files(StaticFiles):
@@ -121,6 +122,6 @@ app = st.App(
         Mount("/assets", Files(directory=ROOT / "assets")),
         Mount("/plotly", Files(directory=Path(plotly.__file__).parent / "package_data")),
     ],
-    middleware=[Middleware(Doors), Middleware(Headers), Middleware(Landing), Middleware(Preload)],
+    middleware=[Middleware(Doors), Middleware(Headers), Middleware(Uploads), Middleware(Landing), Middleware(Preload)],
     lifespan=lifespan,
 )
