@@ -197,7 +197,7 @@ MEASURES: dict[str, Measure] = {
     "steps_to_baseline": Measure(
         "Steps to beat the baseline",
         "training steps",
-        "The first training step, of every tenth and the last, at which the validation loss is a fifth below the baseline.",
+        "The first training step, of every tenth and the last, whose validation loss is a fifth below the baseline.",
         _steps_to_baseline,
         trains=True,
         worst=np.inf,
