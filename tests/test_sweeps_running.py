@@ -287,14 +287,14 @@ def test_the_cost_is_told_before_and_what_is_known_is_free():
         assert 4 * found.cheapest <= found.work <= 4 * found.dearest
         for point in p.points:
             if point.experiment is not None and point.experiment.seq_length == 300:
-                store.put(p.key(point), {"val_loss": 1.0})
+                store.put(p.key(point), dict.fromkeys(p.measures, 1.0))
         less = costs.cost(p, store, workers=2)
         assert (less.known, less.left) == (2, 2)
         assert less.work < found.work
         assert "2 known already" in str(less)
         for point in p.points:
             if point.experiment is not None:
-                store.put(p.key(point), {"val_loss": 1.0})
+                store.put(p.key(point), dict.fromkeys(p.measures, 1.0))
         assert str(costs.cost(p, store)) == "8 points, 4 known already, 4 that cannot be: nothing left to compute"
 
 
