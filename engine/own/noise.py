@@ -23,6 +23,10 @@ class Noise:
     def name(self) -> str:
         return f"noise-{self.input_size}-{self.output_size}-{self.loss}"
 
+    @property
+    def recipe(self) -> str:
+        return f'engine.noise({self.input_size}, {self.output_size}, "{self.loss}")'
+
     def draw(self, rng: np.random.Generator, seq_length: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         """inputs (T, B, I); targets (B, O), or classes (B,), at the last timestep."""
         inputs = rng.standard_normal((seq_length, batch_size, self.input_size))
