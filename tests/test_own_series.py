@@ -215,9 +215,9 @@ def test_a_row_number_is_no_series_unless_it_is_asked_for():
 
 
 def test_what_a_file_says_is_short_and_in_one_line():
-    text = "<b>x\x07</b>" * 50 + ",a\n" + ROWS
+    text = "<b>\x07" + "x</b>" * 50 + ",a\n" + ROWS
     quoted = f'"{"y" * 300}\n{"z" * 9}","{"w" * 9}\nq"\n{ROWS}'
-    for data in (text, quoted):
+    for data in (text, quoted):  # a name over two lines, too
         found = engine.series(data.encode(), label="f\n" * 90).data
         for name in (*found.columns, found.label):
             assert len(name) <= 48

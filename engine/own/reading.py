@@ -138,7 +138,7 @@ class Form:
     decimal: str
     header: tuple[str, ...] | None
     width: int
-    skipped: int  # lines before the header or the first row
+    head: int  # lines before the first row
 
 
 def form_of(text: str, file: str) -> Form:
@@ -172,7 +172,8 @@ def form_of(text: str, file: str) -> Form:
         width += 1  # a separator at the end of each row
     if width > MOST_COLUMNS:
         raise Refused("wide", file=file, found=f"{width:,}", most=f"{MOST_COLUMNS:,}")
-    return Form(separator, decimal, tuple(rows[0]) if is_header else None, width, skipped)
+    head = skipped + (1 + "".join(rows[0]).count("\n") if is_header else 0)
+    return Form(separator, decimal, tuple(rows[0]) if is_header else None, width, head)
 
 
 _MARKS = ((COMMA_NUMBER, ","), (NUMBER, "."))
@@ -182,7 +183,7 @@ def _fields(lines: list[str], separator: str) -> list[list[str]]:
     if separator == " ":
         return [line.split() for line in lines]
     try:
-        return [row for row in csv.reader(lines, delimiter=separator) if row]
+        return [row for row in csv.reader((line + "\n" for line in lines), delimiter=separator) if row]
     except csv.Error:  # a field that is too long: no table with this separator
         return [[line] for line in lines]
 
@@ -212,11 +213,10 @@ def table(read: Content) -> Table:
     rows = read.text.count("\n") or read.text.count("\r")
     if (rows + 1) * form.width > MOST_CELLS:
         raise Refused("cells", file=file, rows=f"{rows:,}", columns=form.width, most=f"{MOST_CELLS:,}")
-    head = form.skipped + (form.header is not None)
     try:
         frame = pd.read_csv(
             io.BytesIO(read.text.encode("utf-8", "surrogatepass")), sep=_PATTERNS.get(form.separator, form.separator),
-            decimal=form.decimal, header=None, names=list(range(form.width)), skiprows=head,
+            decimal=form.decimal, header=None, names=list(range(form.width)), skiprows=form.head,
             encoding="utf-8", encoding_errors="replace", engine="c", na_values=["?", "-", "--"], skipinitialspace=True,
         )  # fmt: skip
     except pd.errors.EmptyDataError:
@@ -226,9 +226,9 @@ def table(read: Content) -> Table:
         raise Refused("binary", file=file) from None
     if not isinstance(frame.index, pd.RangeIndex):  # what is too much of every row has become its index
         found = form.width + frame.index.nlevels
-        raise Refused("ragged", line=f"{head + 1:,}", file=file, found=found, expected=form.width)
+        raise Refused("ragged", line=f"{form.head + 1:,}", file=file, found=found, expected=form.width)
     given = [*(form.header or ()), *[""] * form.width][: form.width]
-    made = of_frame(frame.set_axis(_distinct(given), axis=1), read.label, head + 1)
+    made = of_frame(frame.set_axis(_distinct(given), axis=1), read.label, form.head + 1)
     notes = [*read.notes]
     if form.separator != ",":
         notes.append(Said("separated", separator=SEPARATORS[form.separator]))

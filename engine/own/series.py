@@ -258,7 +258,9 @@ def _whole(
     for part, stretch in (("training", slice(0, cut)), ("validation", slice(cut, rows))):  # none looks into the other
         for c, name in enumerate(used):
             gone, at = lacking[stretch, c], np.arange(rows)[stretch]
-            if gone.all() and len(at):
+            if not gone.any():
+                continue
+            if gone.all():
                 raise Refused("all_missing", column=quote(name), part=part)
             filled[stretch, c][gone] = np.interp(at[gone], at[~gone], values[stretch, c][~gone])
     return filled, [Said("filled", count=f"{int(lacking.sum()):,}")]
