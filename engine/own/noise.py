@@ -28,6 +28,10 @@ class Noise:
         kind = "-symbols" if self.symbols else ""
         return f"noise-{self.input_size}-{self.output_size}-{self.loss}{kind}"
 
+    @property
+    def recipe(self) -> str:
+        return f'engine.noise({self.input_size}, {self.output_size}, "{self.loss}", {self.symbols})'
+
     def draw(self, rng: np.random.Generator, seq_length: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         """inputs (T, B, I); targets (B, O), or classes (B,), at the last timestep."""
         if self.symbols:
