@@ -10,7 +10,7 @@ import engine
 from app import code, session
 from app.code import CODES, FEWEST
 from app.export import stem
-from app.handout import LARGEST_FILE, shown, taken_up
+from app.handout import LARGEST_FILE, outgrown, shown, taken_up
 from app.words import _, listed
 
 
@@ -43,6 +43,9 @@ def _run() -> None:
         f"<p>{_('Weights, the optimizer’s memory, the whole history and all settings, at the step that is shown.')}</p>"
         f'<p class="files"><a href="take/{token}/run.npz" download>{_("Download the run (NPZ)")}</a>'
         f'<a href="take/{token}/curves.csv" download>{_("Its curves (CSV)")}</a></p>'
+        f"<p>{html.escape(_weights(token))}</p>"
+        f'<p class="files"><a href="take/{token}/weights.safetensors" download>{_("Its weights (safetensors)")}</a>'
+        f'<a href="take/{token}/weights.npz" download>{_("Its weights (NPZ)")}</a></p>'
         f"<p class='small'>{_('In Python: {call} gives it back.').format(call='<code>engine.load_checkpoint</code>')}"
         f" {_('A picture’s data are in the menu at its lower right corner.')}</p>"
     )
@@ -54,6 +57,17 @@ def _run() -> None:
     )  # fmt: skip
     if state.get("take_refused"):
         st.html(f'<p class="refused" role="alert">{html.escape(state.take_refused)}</p>')
+
+
+def _weights(token: str) -> str:
+    """Whose names the files of weights have."""
+    c, mine = shown(token), session.network()
+    if mine is None:
+        return _("The weights alone have PyTorch’s names and layout, with the linear layer as “head”.")
+    if c is not None and (reason := outgrown(c, mine)):
+        said = _("The weights alone have PyTorch’s names and no longer fit {file}. {why}")
+        return said.format(file=mine.file, why=reason)
+    return _("The weights alone have the names and the layout of {file}.").format(file=mine.file)
 
 
 def _load(key: str) -> None:
