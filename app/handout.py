@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 import engine
+from app.code import START
 from app.export import stem
 from app.networks import Network, why
 from app.registry import RUNS
@@ -57,6 +58,11 @@ def outgrown(c: engine.Checkpoint, network: Network | None) -> str:
     return ""
 
 
+def _start(c: engine.Checkpoint, network: Network | None, file: BinaryIO) -> None:
+    """The weights that the run has begun with, by the engine's names: for the scripts."""
+    file.write(packed(c.state_dict if network is None else network.state_dict, ".npz"))
+
+
 def _csv(c: engine.Checkpoint, network: Network | None, file: BinaryIO) -> None:
     """The curves of the history, a row a training step, in all their digits."""
     h = c.history
@@ -77,6 +83,7 @@ FILES: dict[str, tuple[str, Callable[[engine.Checkpoint, Network | None, BinaryI
     "curves.csv": ("text/csv; charset=utf-8", _csv),
     "weights.safetensors": ("application/octet-stream", _weights(".safetensors")),
     "weights.npz": ("application/octet-stream", _weights(".npz")),
+    START: ("application/octet-stream", _start),
 }
 
 
@@ -109,7 +116,7 @@ async def handout(request: Request) -> Response:
     if made is None:
         return Response(status_code=404)
     file, size, stemmed = made
-    said = f'attachment; filename="{stemmed}_{name}"'
+    said = f'attachment; filename="{stemmed}{name}"'
     headers = {"Content-Disposition": said, "Content-Length": str(size), "Cache-Control": "no-store"}
     return StreamingResponse(_chunks(file), media_type=FILES[name][0], headers=headers)
 
@@ -127,7 +134,7 @@ def _made(token: str, name: str) -> tuple[BinaryIO, int, str] | None:
     except BaseException:
         file.close()
         raise
-    return file, size, f"{stem(c.experiment)}_step{c.step}"
+    return file, size, "" if name == START else f"{stem(c.experiment)}_step{c.step}_"
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

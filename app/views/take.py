@@ -8,9 +8,10 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import engine
 from app import code, session
-from app.code import CODES, FEWEST
+from app.code import CODES, FEWEST, START
 from app.export import stem
 from app.handout import LARGEST_FILE, outgrown, shown, taken_up
+from app.networks import Network
 from app.words import _, listed
 
 
@@ -95,7 +96,8 @@ def _code(name: str) -> None:
     e: engine.Experiment = st.session_state.experiment
     c = shown(session.run().token)
     steps = max(FEWEST, c.step if c is not None else 0)
-    text = code.script(name, e, steps)
+    mine = session.network()
+    text = code.script(name, e, steps, mine)
     for note in [_(message) for message in CODES[name].differs(e)] or [_agrees(name)]:
         st.html(f"<p>{html.escape(note)}</p>")
     if c is not None and c.history.changes:
@@ -106,10 +108,19 @@ def _code(name: str) -> None:
             _("Download the script"), text, file, "text/x-python", key=f"take_code_{name}", on_click="ignore",
             icon=":material/download:",
         )  # fmt: skip
-        if name != "engine" and (beside := code.files(e)):
-            links = listed(f'<a href="data/{p.name}" download>{p.name}</a>' for p in beside)
-            st.html(f"<p>{_('It reads {file}, which has to lie beside it.').format(file=links)}</p>")
+        if links := _beside(name, e, mine):
+            st.html(f"<p>{_('It reads {file}, which has to lie beside it.').format(file=listed(links))}</p>")
     st.code(text, language="python", line_numbers=False, height=420)
+
+
+def _beside(name: str, e: engine.Experiment, mine: Network | None) -> list[str]:
+    """The files that a script reads, as links where this page has them."""
+    if name == "engine":
+        return [] if mine is None else [html.escape(mine.file)]
+    links = [f'<a href="data/{p.name}" download>{p.name}</a>' for p in code.files(e)]
+    if mine is not None:
+        links.append(f'<a href="take/{session.run().token}/{START}" download="{START}">{START}</a>')
+    return links
 
 
 def _agrees(name: str) -> str:

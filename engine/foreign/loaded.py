@@ -132,12 +132,12 @@ def _task(found: Found, outputs: int, loss: str | None, notes: list[Note]) -> st
             notes.append(note(said, task=name, **sizes))
             return name
     if wanted == "cross_entropy" and loss is None:
-        notes.append(note("Targets are taken for classes (cross-entropy); loss='mse' reads them as numbers."))
+        notes.append(note("Targets are taken for classes, with the loss cross-entropy; mse takes them for numbers."))
     if max(inputs, outputs) > MOST_NOISE:
         said = "No task here is so wide (inputs: {inputs}, outputs: {outputs}): give it data of yours."
         notes.append(note(said, **sizes))
         return "text" if wanted == "cross_entropy" else "adding"
-    said = "No task here fits it (inputs: {inputs}, outputs: {outputs}): it is shown on noise, until it gets data of yours."
+    said = "No task here fits it (inputs: {inputs}, outputs: {outputs}): it is shown on noise until it gets your data."
     notes.append(note(said, **sizes))
     return noise(inputs, outputs, wanted, symbols)
 
