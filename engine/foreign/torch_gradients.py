@@ -49,7 +49,8 @@ def torch_gradients(
     and `kind` where all are of one kind (else `kind` names all of them, "gru, lstm"). `grads` and `state_dict` have the
     weights of row k as weight_ih_l{k}, weight_hh_l{k}, …, absent biases as 0, and the module's other parameters, all of
     them found by the module's own names, too. `engine.verdict`, `gates`, `jacobian_spectrum`, `clipping` and `radii`
-    read it; what takes an Experiment beside a Trace wants a network of the engine's own: see load_weights.
+    read it (Jacobians are of the cell alone, without what may change a state between two steps); what takes an
+    Experiment beside a Trace wants a network of the engine's own: see load_weights.
 
     Raises ValueError for a module without recurrent layers, projections, packed sequences, rows of different sizes or
     lengths, a class derived from such a layer with a forward of its own, a layer that begins anew in the same pass, and
@@ -143,7 +144,8 @@ def _check_layers(layers: list[Layer]) -> None:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    return np.array(tensor.detach().cpu().numpy())
+    tensor = tensor.detach().cpu()
+    return np.array((tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy())  # NumPy has none
 
 
 def _weights(module: Any, layers: list[Layer], kinds: set[str]) -> tuple[Named, Named]:
@@ -155,7 +157,7 @@ def _weights(module: Any, layers: list[Layer], kinds: set[str]) -> tuple[Named, 
             ours = f"{name}_l{row}"
             own.setdefault(theirs, ours)
             state[ours] = np.zeros(len(state[f"weight_hh_l{row}"])) if weight is None else _array(weight)
-    parameters = dict(module.named_parameters())
+    parameters: dict[str, Any] = dict(module.named_parameters())
     state |= {name: _array(p) for name, p in parameters.items() if name not in own}
     grads = {
         own.get(name, name): np.zeros(tuple(p.shape)) if p.grad is None else _array(p.grad)
@@ -190,9 +192,10 @@ def _trace(
     with np.errstate(divide="ignore"):
         log10 = np.log10(norms)
     at = len(first.states) - 1, first.states[1].shape[0], bool(getattr(first.part, "batch_first", False))
-    inputs, outputs = _array(x), _array(out) if isinstance(out, torch.Tensor) else np.zeros((0, 0, 0))
+    inputs, targets = _array(x), _array(y)
     inputs = inputs[..., None] if inputs.ndim == 2 else inputs
-    targets = _array(y)
+    outputs = _array(out) if isinstance(out, torch.Tensor) else np.zeros((0, 0, 0))  # what a loss of one's own reads
+    outputs = outputs[:, None] if outputs.ndim == 1 else outputs
     named = {"loss": value, "outputs": torch.as_tensor(outputs)} | {n: p.grad for n, p in module.named_parameters()}
     return Trace(
         loss=float(value.detach()),

@@ -38,7 +38,7 @@ class Layer:
 
 @contextmanager
 def unrolled(module: Any, torch: Any, recurrent: Sequence[str]) -> Iterator[list[Layer]]:
-    """The recurrent parts of the module (those of these names; (): all) write down what they do, until the block ends."""
+    """The recurrent parts of the module (of these names; (): all) write down what they do, until the block ends."""
     nn, layers, patched, hooks = torch.nn, list[Layer](), list[Any](), list[Any]()
     kinds = {nn.RNN: "rnn", nn.LSTM: "lstm", nn.GRU: "gru"}
     cells = {nn.RNNCell: "rnn", nn.LSTMCell: "lstm", nn.GRUCell: "gru"}
