@@ -313,6 +313,25 @@ def test_instruments_read_it_as_they_read_the_engines(name):
         theirs.state_dict["nothing"]
 
 
+@pytest.mark.parametrize("first", [False, True], ids=["time first", "batch first"])
+def test_the_last_loss_alone_is_the_engines_too(first):
+    """Where the answer is read at every step; a loss of one's own is not known by its steps."""
+
+    class Each(Net):
+        def forward(self, x):
+            return self.fc(self.layer(x)[0])
+
+    module, y = Each(nn.LSTM(I, H, batch_first=first)).double(), np.random.default_rng(1).normal(size=(T, B, 1))
+    found = engine.load_weights(module)
+    ours = engine.probe(found.experiment, found.state_dict, X, y)
+    given = [a.swapaxes(0, 1) for a in (X, y)] if first else [X, y]
+    theirs = engine.torch_gradients(module, *given)
+    for field in ("loss", "log10_grad_norms", "log10_flow_norms", "outputs", "targets", "inputs"):
+        close(getattr(theirs, field), getattr(ours, field))
+    assert not np.allclose(ours.log10_flow_norms, ours.log10_grad_norms)
+    assert np.isnan(engine.torch_gradients(module, *given, nn.functional.l1_loss).log10_flow_norms).all()
+
+
 def test_a_cell_in_a_loop_has_gates_and_the_layers_jacobians():
     loop, fused = Loop(nn.LSTMCell(I, H)).double(), Net(nn.LSTM(I, H)).double()
     fused.layer.load_state_dict({f"{k}_l0": v for k, v in loop.cell.state_dict().items()})

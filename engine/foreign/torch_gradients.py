@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ def torch_gradients(
     as they are, so that layers of other sizes or lengths can be looked at one after the other.
 
     The Trace: a row for each layer and direction (l0, l0 reverse, l1, …; a reverse layer's first step is its first, at
-    the end of the sequence), log10 norms as far as the floating type reaches; `cell` where all rows are LSTMs, `gates`
+    the end of the sequence), log10 norms as far as the floating type reaches (those of the last loss alone are NaN
+    where the loss is one's own and read at every step); `cell` where all rows are LSTMs, `gates`
     and `kind` where all are of one kind (else `kind` names all of them, "gru, lstm"). `grads` and `state_dict` have the
     weights of row k as weight_ih_l{k}, weight_hh_l{k}, …, absent biases as 0, and the module's other parameters, all of
     them found by the module's own names, too. `engine.verdict`, `gates`, `jacobian_spectrum`, `clipping` and `radii`
@@ -69,8 +71,10 @@ def torch_gradients(
         value = (loss or _usual(torch))(out, y)
         _check_layers(layers)
         _check_loss(torch, value)
-        value.backward()
-        return _trace(module, torch, layers, x, y, out, value)
+        last = _last(torch, layers, out, y) if loss is None else None
+        value.backward(retain_graph=last is not None)
+        t = _trace(module, torch, layers, x, y, out, value)
+        return t if last is None else replace(t, log10_flow_norms=_flow(layers, last))
 
 
 def _given(module: Any, torch: Any, name: str, value: Any) -> Tensor:
@@ -175,41 +179,71 @@ def _by_time(value: np.ndarray, steps: int, batch: int, first: bool) -> np.ndarr
     return np.ascontiguousarray(value.swapaxes(0, 1))
 
 
+def _norms(layers: list[Layer]) -> np.ndarray:
+    """(L, T): ‖∂L/∂h_t‖, the mean over the batch."""
+
+    def norm(h: Tensor) -> float:
+        return 0.0 if h.grad is None else float(np.linalg.norm(_array(h.grad).astype(np.float64), axis=-1).mean())
+
+    return np.array([[norm(h) for h in layer.states[1:]] for layer in layers])
+
+
+def _log10(norms: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return frozen(np.log10(norms))
+
+
+def _last(torch: Any, layers: list[Layer], out: Tensor, y: Tensor) -> Tensor | None:
+    """What the last timestep adds to the usual loss of all, where each has one: outputs (T, B, O) or (B, T, O)."""
+    steps, batch = len(layers[0].states) - 1, layers[0].states[1].shape[0]
+    first, shape = bool(getattr(layers[0].part, "batch_first", False)), tuple(out.shape[:2])
+    if out.ndim != 3 or steps < 2 or y.numel() not in (steps * batch, out.numel()):
+        return None
+    if shape not in ((steps, batch), (batch, steps)):
+        return None
+    at = (slice(None), -1) if shape == (batch, steps) and (first or batch != steps) else (-1,)
+    return _usual(torch)(out[at], y.reshape(*shape, *y.shape[2:])[at]) / steps
+
+
+def _flow(layers: list[Layer], last: Tensor) -> np.ndarray:
+    for layer in layers:
+        for h in layer.states:
+            h.grad = None
+    last.backward()
+    return _log10(_norms(layers))
+
+
 def _trace(
     module: Any, torch: Any, layers: list[Layer], x: Tensor, y: Tensor, out: Any, value: Tensor
 ) -> Trace:  # fmt: skip
     def stacked(each: list[list[Tensor]]) -> np.ndarray:
         return frozen(np.stack([np.stack([_array(t) for t in over_time]) for over_time in each]))
 
-    def gradient(h: Tensor) -> np.ndarray:
-        return np.zeros(tuple(h.shape)) if h.grad is None else _array(h.grad)
-
     kinds, first = {layer.kind for layer in layers}, layers[0]
     state_dict, grads = _weights(module, layers, kinds)
-    norms = np.stack(
-        [[np.linalg.norm(gradient(h).astype(np.float64), axis=-1).mean() for h in each.states[1:]] for each in layers]
-    )
-    with np.errstate(divide="ignore"):
-        log10 = np.log10(norms)
+    norms = _norms(layers)
     at = len(first.states) - 1, first.states[1].shape[0], bool(getattr(first.part, "batch_first", False))
     inputs, targets = _array(x), _array(y)
     inputs = inputs[..., None] if inputs.ndim == 2 else inputs
     outputs = _array(out) if isinstance(out, torch.Tensor) else np.zeros((0, 0, 0))  # what a loss of one's own reads
-    outputs = outputs[:, None] if outputs.ndim == 1 else outputs
+    outputs = outputs.reshape(-1, 1) if outputs.ndim < 2 else outputs
+    outputs = outputs[None] if outputs.ndim == 2 else _by_time(outputs, *at)
     named = {"loss": value, "outputs": torch.as_tensor(outputs)} | {n: p.grad for n, p in module.named_parameters()}
     return Trace(
         loss=float(value.detach()),
         inputs=frozen(_by_time(inputs, *at)),
-        targets=frozen(_by_time(targets, *at) if outputs.ndim == 3 else targets),
-        outputs=frozen(outputs[None] if outputs.ndim == 2 else _by_time(outputs, *at)),
+        targets=frozen(targets if len(outputs) == 1 else _by_time(targets, *at)),
+        outputs=frozen(outputs),
         hidden=stacked([layer.states for layer in layers]),
         cell=stacked([layer.memory for layer in layers]) if kinds == {"lstm"} else None,
         gates={name: stacked([layer.gates[name] for layer in layers]) for name in first.gates}
         if len(kinds) == 1 and all(layer.gates.keys() == first.gates.keys() for layer in layers)
         else {},
         grad_norms=frozen(norms),
-        log10_grad_norms=frozen(log10),
-        log10_flow_norms=frozen(log10),
+        log10_grad_norms=_log10(norms),
+        log10_flow_norms=_log10(norms)
+        if outputs.ndim == 3 and len(outputs) == 1
+        else frozen(np.full(norms.shape, np.nan)),
         grads=grads,
         state_dict=state_dict,
         grad_norm=float(np.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in grads.values()))),
