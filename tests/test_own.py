@@ -34,6 +34,8 @@ def test_an_experiment_keeps_its_data_and_nothing_else_does():
     assert same == e
     assert hash(same) == hash(e)
     assert name not in list(engine.TASKS)
+    engine.mean_field(e)
+    engine.train(e, 2)
     del e, same
     gc.collect()
     assert data() is None

@@ -16,6 +16,7 @@ from engine.instruments.pieces import Pieces, finish, part
 from engine.instruments.verdict import Verdict, verdict
 from engine.passes import run_pass
 from engine.probe import network_of
+from engine.sweeps.folds import Fold
 from engine.tasks import TASKS
 from engine.trace import History
 from engine.trainer import Trainer
@@ -65,7 +66,17 @@ class Run:
 
     @cached_property
     def validation_loss(self) -> float:
-        return self.trained.validation_loss()
+        fold = getattr(self.experiment.task, "data", None)
+        return self._of_part(fold) if isinstance(fold, Fold) else self.trained.validation_loss()
+
+    def _of_part(self, fold: Fold) -> float:
+        """The mean over all of a fold's validation part; a trainer's own draws from it."""
+        total, weights = 0.0, self.trained.state_dict
+        for inputs, targets in fold.validation():
+            network, x, y = network_of(self.experiment, weights, inputs, targets)
+            network.forward(x)
+            total += x.shape[1] * network.loss(self.experiment.loss_name, y)[0]
+        return total / len(fold.held)
 
     @property
     def trained(self) -> Trainer:
