@@ -96,7 +96,7 @@ def _take() -> None:
         session.complain(_("There is nothing to take yet: the lecturer's run has not begun, or has ended."))
         return
     try:
-        session.start_from(checkpoint)
+        session.start_from(checkpoint, room.run.network)
     except ValueError as refused:
         session.command()
         session.complain(str(refused))
