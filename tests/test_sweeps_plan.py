@@ -1,5 +1,6 @@
 """A plan: what is refused and how, every point once, from coarse to fine, and the same in another process."""
 
+import gc
 import pickle
 import subprocess
 import sys
@@ -165,6 +166,19 @@ def test_a_key_is_the_same_in_another_process():
     p = engine.plan(BASE.replace(train_size=10), {"gain": [0.5, 1]}, folds=3)
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, input=pickle.dumps(p), capture_output=True, check=True)
     assert run.stdout.decode().split() == [p.key(point) for point in p.points]
+
+
+def test_ones_own_data_can_be_an_axis():
+    x = np.random.default_rng(0).standard_normal((2, 20, 5, 1))
+    tasks = [engine.sequences(each, each[:, 0]) for each in x]
+    p = engine.plan(BASE, {"task": [*tasks, "sine"]}, seeds=1)
+    names = [str(task) for task in tasks]
+    del tasks
+    gc.collect()
+    again = pickle.loads(pickle.dumps(p))
+    assert [point.experiment.task for point in again.points] == [*names, "sine"]
+    found = [engine.measure(point.experiment, p.measures) for point in again.points]
+    assert found[0] != found[1]
 
 
 # --- Folds ------------------------------------------------------------------------------------------------------------
