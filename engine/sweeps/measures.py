@@ -89,7 +89,10 @@ class Run:
 
     @property
     def diverged(self) -> bool:
-        return not self.seen.finite or (self.trainer is not None and self.trainer.diverged)
+        if self.trainer is None or not self.seen.finite:
+            return not self.seen.finite
+        weights = self.trainer.state_dict.values()
+        return self.trainer.diverged or not all(np.isfinite(each).all() for each in weights)
 
     @property
     def to_beat(self) -> float:
