@@ -50,6 +50,7 @@ BASE = engine.Experiment(hidden_size=4, seq_length=12, batch_size=3)
         ({"seeds": [-1]}, "seeds: -1"),
         ({"seeds": True}, "seeds: True"),
         ({"seeds": "12"}, "seeds: '12'"),
+        ({"seeds": count()}, "2 × 1000000 are 2000000 points"),
         ({"measures": ["gradient"]}, "measures: .* allowed: decades_per_step"),
         ({"measures": []}, "measures"),
         ({"measures": ["val_loss"]}, "measures: val_loss is of training, and steps=0"),

@@ -220,6 +220,11 @@ def measure(e: Experiment, names: Iterable[str], steps: int = 0) -> dict[str, fl
 
     Fewer where a stop rule of the experiment ends them. The gradient's measures are those of Trainer(e) after
     advance(steps). Raises ValueError where a name is not known, or is of training and steps is 0.
+
+    >>> import engine
+    >>> e = engine.Experiment(init="orthogonal", gain=0.5, nonlinearity="identity", hidden_size=8)
+    >>> {name: round(value, 6) for name, value in engine.measure(e, ["half_life", "lyapunov"]).items()}
+    {'half_life': 1.0, 'lyapunov': -0.693147}
     """
     return finish(measure_in_pieces(e, names, steps))
 
