@@ -68,6 +68,8 @@ def _of_tables() -> Iterator[tuple[str, str]]:
             yield from ((f"engine/{field}", text) for text in (row.label, row.meaning, row.source))
     for preset in engine.PRESETS.values():
         yield "engine/preset", preset.group
+    for measure in engine.MEASURES.values():
+        yield from (("engine/sweeps", text) for text in (measure.label, measure.unit, measure.meaning))
     place = "engine/instruments/mean_field.py"
     yield from ((place, reason) for reason in NO_THEORY)
     yield from ((place, f"not for {name}") for name in engine.ACTIVATIONS if name not in SLOPES)
