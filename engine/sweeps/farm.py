@@ -15,7 +15,7 @@ from typing import Any
 
 from engine._jit import sources_hash
 from engine.experiment import Experiment
-from engine.sweeps.cost import Pace, work
+from engine.sweeps.costs import Pace, work
 from engine.sweeps.local import Local
 from engine.sweeps.plan import Plan, Point
 from engine.sweeps.store import Store
