@@ -1,5 +1,6 @@
 """Tasks of one's own data: a name that holds them. They live as long as anything that names them, and no longer."""
 
+from collections.abc import Callable
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -35,6 +36,7 @@ class OwnTask(str):
 
 
 _HELD: WeakValueDictionary[str, OwnTask] = WeakValueDictionary()
+DESCRIBED: list[Callable[[str], OwnTask | None]] = []  # name -> its task, of data that a name says all about
 
 
 def own_task(data: Data) -> OwnTask:
@@ -49,15 +51,18 @@ def own_task(data: Data) -> OwnTask:
 
 
 def held(name: str) -> OwnTask | None:
-    """The name that holds the data, or None where they are not here."""
-    return _HELD.get(name)
+    """The name that holds the data, or None where they are not here and the name does not say all about them."""
+    found = _HELD.get(name)
+    if found is None and name.startswith(PREFIX):
+        found = next(filter(None, (described(name) for described in DESCRIBED)), None)
+    return found
 
 
 class Tasks(dict[str, Task]):
     """The table of tasks. Those of one's own data are found by their names; only the table's own rows are listed."""
 
     def __missing__(self, name: str) -> Task:
-        found = _HELD.get(name)
-        if found is None:
+        data = held(name)
+        if data is None:
             raise KeyError(name)
-        return found.task
+        return data.task
