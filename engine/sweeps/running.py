@@ -54,7 +54,7 @@ def run(
         possible, left = split(plan, kept)
         passing: dict[str, str] = {}
         if left:
-            with _connected(scheduler, min(workers or cores(), len(left))) as (client, own):
+            with connected(scheduler, min(workers or cores(), len(left))) as (client, own):
                 passing = Farm(plan, left, kept, client, own, progress, cancel).work()
         elif progress:
             progress(len(possible), len(possible), 0.0)
@@ -75,7 +75,7 @@ def _opened(store: "Store | str | PathLike[str] | None") -> Iterator[Store]:
 
 
 @contextmanager
-def _connected(scheduler: Any, workers: int) -> "Iterator[tuple[Client, Local | None]]":
+def connected(scheduler: Any, workers: int) -> "Iterator[tuple[Client, Local | None]]":
     """A client of the cluster that is meant, and the cluster where it is ours."""
     from distributed import Client
 
