@@ -84,6 +84,7 @@ class Farm:
                 while len(self._done) < len(self._keys) and self._look():
                     self._fill()
                     self._wait()
+            self._tell()
         finally:
             with suppress(OSError, RuntimeError):  # the cluster may be what has gone
                 self._client.unsubscribe_topic(TOPIC)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from engine.experiment import SWITCHES, Experiment
 
-MOST_VALUES = 100_000
+MOST_VALUES = 10_000  # of a range
 DIGITS = 12  # of a value of a range: 0.3 is meant, not 0.30000000000000004
 
 
