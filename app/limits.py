@@ -37,6 +37,7 @@ class Limits:
     sockets: int = _limit(8, 1, 10_000, "open pictures of one run")
     rooms: int = _limit(20, 1, 1000, "open rooms on this server")
     watchers: int = _limit(200, 1, 5000, "watchers of one room")
+    upload: int = _limit(20, 1, 200, "megabytes of a file of one's own data")
     commands: int = _limit(150, 10, 10_000, "messages a second that a socket is heard")
 
     def __post_init__(self) -> None:

@@ -46,6 +46,10 @@ class Noise:
         kind = "-symbols" if self.symbols else ""
         return f"noise-{self.input_size}-{self.output_size}-{self.loss}{kind}"
 
+    @property
+    def recipe(self) -> str:
+        return f'engine.noise({self.input_size}, {self.output_size}, "{self.loss}", {self.symbols})'
+
     def task(self) -> Task:
         classes, each = self.output_size, 1 / self.output_size
         losses = {"mse": 1.0} if self.loss == "mse" else {"cross_entropy": log(classes), "mse": each * (1 - each)}

@@ -17,6 +17,11 @@ class Data(Protocol):
         """A word about what they are, and a hash of all that the task depends on."""
         ...
 
+    @property
+    def recipe(self) -> str:
+        """The call of Python that makes them again; a word in capitals stands for what only their owner has."""
+        ...
+
     def task(self) -> Task: ...
 
 
