@@ -16,7 +16,9 @@ from app.networks import Network, why
 from app.registry import RUNS
 from app.training import LAST_STEP
 from app.words import _
+from engine.checkpoint import MOST_ENTRIES
 from engine.foreign.files import packed
+from engine.foreign.zips import check_directory
 
 LARGEST_FILE = 32  # MB that a visitor may hand in: a run of the largest networks here has more, and is for `engine`
 MOST_BYTES = 160 << 20  # of it unpacked
@@ -149,6 +151,7 @@ def taken_up(file: BinaryIO, size: int) -> engine.Checkpoint:
         most = _("This file has {size} MB; allowed are {most}.")
         raise ValueError(most.format(size=-(-size >> 20), most=LARGEST_FILE))
     try:
+        check_directory(file, MOST_ENTRIES)
         c = engine.load_checkpoint(file, MOST_BYTES)
         if c.step > LAST_STEP or len(c.history.at) != c.step:
             raise ValueError(_("Runs here have up to {most} steps, this one {n}.").format(most=LAST_STEP, n=c.step))

@@ -30,10 +30,15 @@ EXTRA: dict[str, str | None] = {  # further words of the address: the page that 
     "lesson": "lessons",
     "versus": "compare",
     "seeds": "compare",
+    "across": "maps",
+    "up": "maps",
+    "measure": "maps",
+    "samples": "maps",
+    "train": "maps",
     "room": "room",
 }
 WORDED = (  # what the keys of further controls that offer words begin with
-    "versus_field", "versus_values", "versus_first", "room_kind", "why_plane", "why_layer_", "lesson_screen_",
+    "versus_field", "versus_values", "versus_first", "room_kind", "why_plane", "why_layer_", "lesson_screen_", "maps_",
 )  # fmt: skip
 LONGEST = 300  # characters of one of them
 WITHOUT_WORDS = "gallery"  # whose address says nothing of the experiment: one that does leads to Explore

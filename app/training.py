@@ -13,6 +13,7 @@ from app.curves import Curves, curves_of
 from app.kept import WEIGHTS_BUDGET, Kept, Moment, Radii, Weights, moment_of, weights_of
 from app.limits import LIMITS
 from app.snapshot import Snapshot
+from app.thrown import Thrown, reach, thrown
 from app.words import N_
 
 SLICE = 0.025  # seconds of training before others have their turn
@@ -31,6 +32,7 @@ class Past:
     weights: Kept[Weights]
     experiment: engine.Experiment  # the settings at the newest step
     stopped: str | None  # the stop rule that holds there
+    thrown: Thrown | None = None  # the update that threw the weights away
 
     def at(self, step: int | None) -> tuple[int, Moment]:
         """The step that is shown for `step` (None: the newest), and the moment drawn for it.
@@ -148,7 +150,8 @@ class Training:
         curves = curves_of(trainer, trace, validation)
         if curves.diverged is not None:
             kept, weights = self._with_last_finite(kept, weights, curves.diverged[0] - 1)
-        self.past = Past(curves, kept, weights, trainer.experiment, trainer.stopped)
+        lost = self.past.thrown or thrown(trainer.experiment, curves, kept, self.past.curves.reached)
+        self.past = Past(curves, kept, weights, trainer.experiment, trainer.stopped, lost)
         self._recorded = time.monotonic()
         self.took = time.thread_time() - begin
         self._cost += 0.3 * (self.took - self._cost)
@@ -222,5 +225,7 @@ class Training:
             baseline_label=self._baseline_label,
             references=self._references,
             diverged=past.curves.diverged,
+            thrown=past.thrown,
+            reach=reach(moment),
             weights=replace(past.weights.nearest(moment.step), curves=past.curves, moments=past.kept),
         )

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
 from engine.foreign.found import Misfit
+from engine.foreign.zips import check_directory
 
 MOST_BYTES = 1 << 32  # of all arrays together, unpacked
 MOST_ARRAYS = 10_000
@@ -91,6 +92,7 @@ def _safetensors(raw: bytes, name: str) -> dict[str, np.ndarray]:
 
 
 def _npz(file: BinaryIO, name: str, most_bytes: int) -> dict[str, np.ndarray]:
+    check_directory(file, MOST_ARRAYS)
     with zipfile.ZipFile(file) as packed:
         entries = packed.infolist()
         if any(entry.filename.endswith((".pkl", "constants.pkl")) for entry in entries):
