@@ -296,6 +296,8 @@ def test_a_script_begins_with_the_file(tmp_path, name, symbols):
             exec(compile(text, "script", "exec"), scope)
         finally:
             torch.set_default_dtype(torch.float32)
+            if "keras" in scope:
+                scope["keras"].config.set_floatx("float32")
     found = scope["losses"] if "losses" in scope else scope["history"].loss
     expected = engine.Trainer(e, state_dict=n.state_dict)
     expected.advance(20)
