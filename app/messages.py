@@ -20,6 +20,7 @@ from app.lessons import LESSONS
 from app.settings import NEEDS
 from app.words import LANGUAGES, LOCALE
 from engine.instruments.mean_field import ROTATIONS, SLOPES
+from engine.own.said import MEANINGS, SAID, WORDS
 from engine.rows import Row
 from engine.tasks import Task
 
@@ -91,6 +92,9 @@ def _of_pages() -> Iterator[tuple[str, str]]:
     yield from (("app/lessons", lesson.source) for lesson in LESSONS.values())
     for field in small.FIELDS.values():
         yield from (("app/small.py", text) for text in (field.label, field.meaning))
+    yield from (("engine/own/said.py", text) for text in (*SAID.values(), *WORDS))
+    for text in MEANINGS:
+        yield "engine/own", text
     for starts in small.PRESETS.values():
         yield from (("app/small.py", text) for start in starts.values() for text in (start.label, start.meaning))
 
