@@ -132,8 +132,9 @@ def _map(run: Run, choice: Choice) -> Map | None:
         return None
     e, axes = key[0], {axis.field: axis.values for axis in choice.axes}
     plan = plan_of(e, axes, choice.measure, choice.seeds, choice.folds, choice.steps)
-    run.held, state.maps_key = Map(plan, RUNS.pool, RUNS.compiler).start(), key
-    return run.held
+    found = Map(plan, RUNS.pool, RUNS.compiler, baseline=_baseline(e, choice)).start()
+    run.held, state.maps_key = found, key
+    return found
 
 
 def _ask(choice: Choice, values: dict[str, Any]) -> None:
@@ -234,7 +235,7 @@ def cells_of(found: Map, choice: Choice) -> Cells:
     return Cells(
         plan.base, side(choice.across), None if choice.up is None else side(choice.up), measure, choice.steps,
         bool(choice.folds), values, diverged, done, np.where(done.any(axis=-1), found.errors, ""),
-        baseline=_baseline(plan.base, choice),
+        theory=found.theory, baseline=found.baseline,
     )  # fmt: skip
 
 

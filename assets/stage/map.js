@@ -3,7 +3,7 @@
 
 import { Frames, fromBase64 } from './frames.js'
 import { Keys } from './lecture.js'
-import { lookOf, plotly, styled, themeOf } from './page.js'
+import { lookOf, plotly, styled, themeOf, wideNames } from './page.js'
 import { Picture } from './picture.js'
 import { spoken } from './text.js'
 
@@ -36,6 +36,7 @@ class CellMap {
     const frames = new Frames()
     frames.apply(fromBase64(frame))
     this.map = frames.figures.map
+    this.#look()
     this.figure.querySelector('.whole').textContent = words.whole
     if (!this.picture) this.#begin()
     this.picture.show(this.map, true)
@@ -51,7 +52,6 @@ class CellMap {
   }
 
   #begin() {
-    this.#look()
     this.picture = new Picture(this.figure, this.library, this.words, this.look)
     const { plot } = this.picture
     this.box = plot.appendChild(Object.assign(document.createElement('i'), { className: 'cell', hidden: true }))
@@ -124,7 +124,8 @@ class CellMap {
 
   #look() {
     const { fs, family, margin } = lookOf(this.root.querySelector('p'))
-    Object.assign(this.look, { fs, family, margin: { ...margin, t: Math.round(fs * 2.1), b: Math.round(fs * 3.3), l: Math.round(fs * 4.6) } })
+    const l = this.map ? wideNames(this.map, fs, family) : 0
+    Object.assign(this.look, { fs, family, margin: { ...margin, t: Math.round(fs * (this.root.clientWidth < 520 ? 3.3 : 2.1)), b: Math.round(fs * 3.3), l: Math.max(margin.l, l) } })
   }
 
   #measure() {
