@@ -49,7 +49,7 @@ MAPS: dict[str, Ready] = {
     "cliff": Ready(
         N_("Rate × clipping"),
         N_("Pascanu's cliff from above. With a threshold of 1 and more a rate of 3 throws the network off; where every "
-           "gradient is cut only rate × threshold counts, and with 0.01 a rate of 100 still learns."),
+           "gradient is cut only rate × threshold counts, and with 0.01 a rate of 10 still learns."),
         "Pascanu, Mikolov & Bengio 2013",
         {"task": "delayed_recall", "hidden_size": 16, "batch_size": 16, "seq_length": 20, "optimizer": "sgd",
          "init": "normal", "gain": 1.2},

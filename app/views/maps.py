@@ -158,9 +158,8 @@ def _every(what: Callable[[], None], seconds: float | None) -> None:
 
 def _shown(choice: Choice) -> None:
     """How far it is, and what is known. (What is drawn again and again holds no run and no map.)"""
-    run = RUNS.get(st.session_state.get("token"))
-    found = run.held if run is not None and isinstance(run.held, Map) else None
-    if found is None:  # the run was freed meanwhile
+    found = _held()
+    if found is None or st.session_state.get("going"):  # the run was freed meanwhile; a cell was opened
         st.rerun()
         return
     found.want()
