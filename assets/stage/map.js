@@ -47,6 +47,7 @@ class CellMap {
     clearInterval(this.watch)
     this.size.disconnect()
     this.keys.close()
+    if (this.release) removeEventListener('pointerup', this.release)
     this.picture?.close()
     maps.delete(this.root)
   }
@@ -62,13 +63,13 @@ class CellMap {
     this.live = this.figure.appendChild(Object.assign(document.createElement('div'), { className: 'heard' }))
     this.live.setAttribute('aria-live', 'polite')
     let down = null
-    plot.addEventListener('pointerdown', (e) => { down = [e.clientX, e.clientY] })
-    plot.addEventListener('pointerup', (e) => {
-      const still = down && Math.hypot(e.clientX - down[0], e.clientY - down[1]) < STILL && e.button === 0
+    plot.addEventListener('pointerdown', (e) => { down = e.button === 0 && !e.target.closest('button') ? e : null })
+    this.release = (e) => { // anywhere: Plotly lays a sheet over the page while a button is down
+      const at = down && Math.hypot(e.clientX - down.clientX, e.clientY - down.clientY) < STILL && this.#cell(e)
       down = null
-      const at = still && !e.target.closest('button') && this.#cell(e)
       if (at) this.#open(at)
-    })
+    }
+    addEventListener('pointerup', this.release)
     plot.addEventListener('pointermove', (e) => { if (e.pointerType !== 'touch') this.#to(this.#cell(e), false) })
     plot.addEventListener('pointerleave', () => { if (document.activeElement !== this.said) this.#to(null, false) })
     this.said.addEventListener('keydown', (e) => this.#key(e))
