@@ -143,7 +143,8 @@ def write(c: Choice) -> dict[str, str]:
 def _write_axis(axis: Axis) -> str:
     if axis.names:
         return f"{axis.field}:{','.join(axis.names)}"
-    ends = f"{axis.field}:{axis.low:.15g}:{axis.high:.15g}:{axis.count}"
+    low, high = (f"{end:g}" if float(f"{end:g}") == end else str(end) for end in (axis.low, axis.high))
+    ends = f"{axis.field}:{low}:{high}:{axis.count}"
     return ends + ":log" if axis.log else ends
 
 
@@ -225,10 +226,10 @@ def check(axis: Axis) -> Axis:
         raise ValueError(_("Allowed for {field}: {allowed}.").format(field=axis.field, allowed=str(inside)))
     if not 2 <= axis.count <= MOST:
         raise ValueError(_("An axis has from 2 to {most} values.").format(most=MOST))
-    if not axis.low < axis.high or len(axis.values) < 2:
-        raise ValueError(_("The axis has to end above its beginning."))
     if axis.log and axis.low <= 0:
         raise ValueError(_("Equal factors need a beginning above 0."))
+    if not axis.low < axis.high or len(axis.values) < 2:
+        raise ValueError(_("The axis has to end above its beginning."))
     return axis
 
 
