@@ -76,7 +76,7 @@ def _knob(word: str, axis: Axis | None, choice: Choice, values: dict[str, Any], 
 def _range(word: str, axis: Axis) -> None:
     """From where to where, in how many values; or which names."""
     state = st.session_state
-    st.html(f"<h4>{title(axis.field)}</h4>")
+    st.html(f"<p class='menu'><b>{title(axis.field)}</b></p>")
     if axis.names:
         key = f"maps_{word}_names"
         state[key] = list(axis.names)
