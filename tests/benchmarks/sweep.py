@@ -145,8 +145,8 @@ def tasks() -> list[dict[str, Any]]:
         a_task = processor(lambda: swept(p, own)) / p.size
         farm.GROUP, farm.SHORT, farm.TASK = usual
     rows = {
-        "an empty task of dask": f"{1e3 * an_empty:.2f} ms of processor",
-        "a group of one point": f"{1e3 * a_task:.2f} ms",
+        "an empty task of dask, of many at a time": f"{1e3 * an_empty:.2f} ms of processor",
+        "a group of one point, each message sent alone": f"{1e3 * a_task:.2f} ms",
         "a point in a large group": f"{1e3 * a_point:.2f} ms",
         "saturated at": f"{1 / a_task:.0f} groups a second, {1 / a_point:.0f} points a second",
         "workers that groups of 1 s saturate": f"{1 / a_task:.0f}",
