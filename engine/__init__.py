@@ -26,7 +26,7 @@ from engine.instruments.verdict import Verdict, verdict
 from engine.instruments.weight_gradient import WeightGradient, weight_gradient_by_step
 from engine.losses import LOSSES
 from engine.optimizers import OPTIMIZERS
-from engine.own import OwnTask, noise, sequences
+from engine.own import OwnTask, noise, sequences, series, text
 from engine.presets import PRESETS
 from engine.probe import probe
 from engine.schedules import SCHEDULES
@@ -45,7 +45,7 @@ __all__ = [
     "Trainer", "TwoUnits", "Unrolled", "Update", "Verdict", "WeightGradient", "cliff", "clipping", "descend",
     "floats", "gates", "generate", "gradient_flow", "is_compiled", "jacobian_spectrum", "landscape",
     "load_checkpoint", "load_weights", "lyapunov", "mean_field", "measure", "noise", "one_unit",
-    "one_unit_branches", "plan", "probe", "radii", "recurrent_weights", "save_weights", "sequences", "sigma_max",
-    "spectral_radius", "sweep", "torch_gradients", "train", "two_units", "unrolled", "update", "verdict", "warm_up",
-    "weight_gradient_by_step",
+    "one_unit_branches", "plan", "probe", "radii", "recurrent_weights", "save_weights", "sequences", "series",
+    "sigma_max", "spectral_radius", "sweep", "text", "torch_gradients", "train", "two_units", "unrolled", "update",
+    "verdict", "warm_up", "weight_gradient_by_step",
 ]  # fmt: skip

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
-from scipy.optimize import brentq
 
 from engine.instruments.mean_field import mean_field
 from engine.instruments.pieces import Pieces, finish
 from engine.sweeps import axes as axis
 from engine.sweeps.plan import Plan
+
+CLOSE = 1e-9  # relative: so near to χ = 1 a gain is found, by halving
 
 
 def boundary(plan: Plan, x: str, y: str) -> np.ndarray | None:
@@ -54,7 +55,9 @@ def _root(plan: Plan, at: dict[str, Any], name: str) -> float:
     for low, high, below, above in zip(values, values[1:], heights, heights[1:], strict=False):
         if below == 0 or below * above < 0:
             if isinstance(low, float):
-                return float(brentq(lambda gain: _height(plan, at | {name: gain}), low, high, rtol=1e-10))
+                while (middle := (low + high) / 2) not in (low, high) and high - low > CLOSE * abs(high):
+                    low, high = (low, middle) if below * _height(plan, at | {name: middle}) <= 0 else (middle, high)
+                return low
             return float(low + (high - low) * below / (below - above))  # of whole numbers: on a straight line
     return float(values[-1]) if heights[-1] == 0 else nan
 

@@ -35,6 +35,10 @@ class Fold:
         said = f"{self.source} {self.seq_length} {self.seed} {self.size}"
         return f"fold-{self.number + 1}-of-{self.count}-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
+    @property
+    def recipe(self) -> str:
+        return f"engine.sweeps.folds.fold(EXPERIMENT, {self.count}, {self.number}).task"
+
     def __reduce__(self) -> tuple[object, ...]:  # without the sequences
         return Fold, (self.source, self.seq_length, self.seed, self.size, self.count, self.number)
 

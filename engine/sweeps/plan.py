@@ -188,4 +188,4 @@ def _measures(measures: Any, steps: int) -> tuple[str, ...]:
 def _sentence(error: Any) -> str:
     """One of pydantic's errors. A rule about one field does not name it, one about several does."""
     place = ".".join(map(str, error["loc"]))
-    return f"{place}={error['input']!r:.80}: {error['msg']}" if place else str(error["msg"])
+    return f"{place}: {error['input']!r:.80}{axis.said(error['msg'])}" if place else str(error["msg"])
