@@ -58,7 +58,7 @@ def speedup() -> list[dict[str, Any]]:
     """Two workers against one, on points of 50 ms and of 5 ms."""
     rows = []
     print(f"\n{'points':>22}{'one worker':>12}{'two workers':>13}{'ratio':>8}   (1.8 is asked)")
-    for seconds, count in ((POINT, 300), (POINT / 10, 2000)):
+    for seconds, count in ((POINT, 200), (POINT / 10, 1000)):
         p, times = points_of(seconds, count), {1: [], 2: []}
         for _ in range(ROUNDS):
             for workers, found in times.items():
