@@ -34,8 +34,8 @@ class Lockstep:
 
     def __init__(self, c: Compared, network: Network | None = None) -> None:
         """`network`: whose weights those begin with that have its shape."""
-        given = [network.state_dict if network is not None and network.has_shape(e) else None for e in c.experiments]
-        self._sides = [Training(e, lean=True, weights=weights) for e, weights in zip(c.experiments, given, strict=True)]
+        given = [network if network is not None and network.has_shape(e) else None for e in c.experiments]
+        self._sides = [Training(e, lean=True, network=mine) for e, mine in zip(c.experiments, given, strict=True)]
         few = min(BUDGET // (len(self._sides) * side.past.kept.newest.size) for side in self._sides)
         for (
             side

@@ -79,6 +79,7 @@ def test_a_dropped_network_is_shown_trained_reset_and_taken_away():
     run.watch(lambda: None)
     _, snapshot = run.picture()
     assert snapshot.theory is None, "no theory of drawn weights"
+    assert run.words(snapshot, "light")["verdict"]["what"].endswith(", with the weights of model.safetensors.")
     run.step(5)
     until(lambda: run.head()["run"]["step"] == 5 and run.rests, 20)
     expected = engine.Trainer(e, state_dict=start(at))
