@@ -145,7 +145,9 @@ def _closer(e: engine.Experiment, t: engine.Trace, panel: str, name: str, step: 
             f"{panel}: it computes with the network once more, which takes one of the engine's; allowed: "
             "engine.probe of what engine.load_weights makes of the module"
         )
-    asked = Asked(e, step, t.hidden.shape[2], finish(INSTRUMENTS[panel](e, t, Weights(step, e, t.state_dict))), layer)
+    asked = Asked(
+        e, step, t.hidden.shape[2], finish(INSTRUMENTS[panel](e, t, Weights(step, e, t.state_dict))), layer=layer
+    )
     pictures = WHY[panel].pictures(asked)
     if name not in pictures:
         listed = ", ".join(f"{panel}_{other}" for other in pictures)
