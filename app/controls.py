@@ -4,6 +4,7 @@ A control's key in the session state is the experiment's field, so that a link, 
 same thing by the same name. Streamlit keeps the value of one that is not drawn (persist_state).
 """
 
+import html
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import streamlit as st
 
 import engine
 from app import link, session, settings
+from app.networks import DRAWN, Network
 from app.settings import NAMES, NEEDS, RANGES
 from app.views import presets
 from app.words import N_, _, listed
@@ -134,8 +136,21 @@ def draw() -> None:
             ]
             opened = _head(group, [control for control in shown if control.more], changed)
             for control in shown:
-                if opened or not control.more:
+                if control.field == "init" and (mine := session.network()) is not None:
+                    _given(mine)
+                elif opened or not control.more:
                     widget(control, settings.applies(control.field, values))
+
+
+def _given(mine: Network) -> None:
+    """In the place of how weights are drawn: whose they are."""
+    with st.container(key="given", horizontal=True, gap=None):
+        file = html.escape(mine.file)
+        st.html(f'<p>{html.escape(title("init"))}</p><p class="file" title="{file}">{file}</p>')
+        st.button(
+            _("Fresh"), key="given_fresh", type="tertiary", on_click=session.fresh_weights,
+            help=_("Weights drawn by the controls, in the place of those of the file. Undo brings them back."),
+        )  # fmt: skip
 
 
 def _head(group: str, more: list[Control], changed: list[str]) -> bool:
@@ -209,7 +224,9 @@ def written(field: str, value: Any) -> str:
 
 def _written(control: Control, value: Any) -> str:
     """A value in words: as its option, or all digits of what a link brought."""
-    return control.label(value) if value in control.options else number(value) if value is not None else _("none")
+    if value in control.options or isinstance(value, str):
+        return control.label(value)
+    return number(value) if value is not None else _("none")
 
 
 def _help(control: Control) -> str:
@@ -220,7 +237,9 @@ def _help(control: Control) -> str:
     if row is not None:
         source = _plain(_(" ({source})").format(source=_(row.source))) if row.source else ""
         said.append(f"**{_plain(_(row.label, control.field))}**: {_plain(_(row.meaning))}{source}")
-    if control.field in NEEDS:
+    if control.field in DRAWN and (mine := session.network()) is not None:
+        said.append(_plain(_("The weights are those of {file}: nothing is drawn.").format(file=mine.file)))
+    elif control.field in NEEDS:
         said.append(_plain(_(NEEDS[control.field].words)))
     if control.field in engine.LIVE:
         said.append(_("Can be changed while it trains."))
@@ -234,6 +253,7 @@ def _plain(text: str) -> str:
 
 def widget(control: Control, applies: bool) -> None:
     field = control.field
+    applies = applies and not (field in DRAWN and session.network() is not None)
     about: dict[str, Any] = {
         "key": field, "disabled": not applies, "help": _help(control), "persist_state": "session",
     }  # fmt: skip
@@ -248,17 +268,19 @@ def widget(control: Control, applies: bool) -> None:
     elif control.widget == "list":
         if field in settings.OPTIONAL:
             about |= {"index": None, "placeholder": _("the task's own")}
-        st.selectbox(label, control.options, **about)
+        st.selectbox(label, _with_own(control) if field == "task" else control.options, **about)
     else:
         st.select_slider(label, _with_own(control), **about)
 
 
 def _with_own(control: Control) -> list[Any]:
-    """The slider's options, and among them what a link brought: it stays on offer as long as the page is open."""
+    """The options, and among them what a link or a file brought: it stays on offer as long as the page is open."""
     own: set[Any] = st.session_state.setdefault("own", {}).setdefault(control.field, set())
     value = st.session_state[control.field]
     if value not in control.options:
         own.add(value)
+    if control.widget == "list":
+        return [*control.options, *sorted(own)]
     numbers = sorted({*control.options, *own} - {None})
     if None not in control.options:
         return numbers

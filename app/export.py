@@ -98,7 +98,8 @@ def source_of_world(part: str, values: Mapping[str, Any]) -> Part:
 
 def stem(e: engine.Experiment) -> str:
     """The experiment in a file's name."""
-    return f"{e.cell}_{e.task}_T{e.steps}"
+    task = e.task.removeprefix("own:")
+    return f"{e.cell}_{task}_T{e.steps}"
 
 
 def signed(name: str, figure: Part, source: Part | None) -> Part:

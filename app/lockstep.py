@@ -14,6 +14,7 @@ import numpy as np
 import engine
 from app.figures.versus import Versus
 from app.kept import BUDGET
+from app.networks import Network
 from app.training import SLICE, Past, Training
 from app.versus import Compared
 
@@ -33,8 +34,10 @@ class Recorded:
 class Lockstep:
     """Made with the first passes done. All methods but `snapshot` and `at` belong to one thread at a time."""
 
-    def __init__(self, c: Compared) -> None:
-        self._sides = [Training(e, lean=True) for e in c.experiments]
+    def __init__(self, c: Compared, network: Network | None = None) -> None:
+        """`network`: whose weights those begin with that have its shape."""
+        self._network = network
+        self._sides = [self._begun(e) for e in c.experiments]
         self._few = min(BUDGET // (len(self._sides) * side.past.kept.newest.size) for side in self._sides)
         for side in self._sides:
             self._bound(side)
@@ -42,6 +45,12 @@ class Lockstep:
         self.same_start = self._same_start()
         self._cost = self.took = 0.0  # took: seconds of work that the last picture cost
         self._publish(c)
+
+    def _begun(self, e: engine.Experiment) -> Training:
+        network = self._network
+        return Training(
+            e, lean=True, weights=network.state_dict if network is not None and network.has_shape(e) else None
+        )
 
     def _bound(self, side: Training) -> None:
         """As many moments of each, so that all keep the same steps; no weights for closer looks."""
@@ -135,7 +144,7 @@ class Lockstep:
         """Keep those that are there, and let the new ones catch up, keeping the same steps."""
         self.record()
         there = {side.experiment: side for side in self._sides}
-        self._sides = [there.get(e) or Training(e, lean=True) for e in c.experiments]
+        self._sides = [there.get(e) or self._begun(e) for e in c.experiments]
         for side in self._sides:
             if side.experiment not in there:
                 self._bound(side)

@@ -16,6 +16,7 @@ import engine
 from app.limits import LIMITS
 from app.words import _, listed
 from engine.experiment import CHOICES, SWITCHES
+from engine.tasks.own import described
 
 Values = Mapping[str, Any]
 DEFAULT = engine.Experiment()
@@ -145,6 +146,8 @@ def accepts(field: str, value: Any) -> bool:
         return field in OPTIONAL
     if field in SWITCHES:
         return isinstance(value, bool)
+    if field == "task" and isinstance(value, engine.OwnTask):
+        return True
     return value in NAMES[field] if field in NAMES else field in RANGES and value in RANGES[field]
 
 
@@ -167,6 +170,8 @@ def write(value: Any) -> str:
 def read(field: str, text: str) -> Any:
     """The value that a text of the link stands for. Raises ValueError where there is none."""
     value: Any = text
+    if field == "task":
+        value = described(text) or text
     if field in OPTIONAL and text == "none":
         return None
     if field in SWITCHES:

@@ -26,10 +26,11 @@ from engine.instruments.verdict import Verdict, verdict
 from engine.instruments.weight_gradient import WeightGradient, weight_gradient_by_step
 from engine.losses import LOSSES
 from engine.optimizers import OPTIMIZERS
-from engine.own import OwnTask, noise, sequences
+from engine.own import OwnTask, noise, sequences, series, text
 from engine.presets import PRESETS
 from engine.probe import probe
 from engine.schedules import SCHEDULES
+from engine.sweeps import MEASURES, Plan, measure, plan
 from engine.tasks import TASKS
 from engine.trace import Change, History, Trace
 from engine.trainer import LIVE, Trainer, train
@@ -37,13 +38,14 @@ from engine.warm_up import is_compiled, warm_up
 from engine.weights import Radius, radii, sigma_max, spectral_radius
 
 __all__ = [
-    "ACTIVATIONS", "BATCHINGS", "CELLS", "CLIPS", "INITS", "LIVE", "LOSSES", "OPTIMIZERS", "PRESETS", "SCHEDULES",
-    "TASKS", "Branches", "Change", "Checkpoint", "Cliff", "Clipped", "Clipping", "Descent", "Experiment",
-    "FloatingPoint", "Floats", "Gate", "Gates", "GradientFlow", "History", "JacobianSpectrum", "Landscape",
-    "Loaded", "Lyapunov", "MeanField", "OneUnit", "OwnTask", "Radius", "Recurrent", "Trace", "Trainer", "TwoUnits",
-    "Unrolled", "Update", "Verdict", "WeightGradient", "cliff", "clipping", "descend", "floats", "gates",
-    "generate", "gradient_flow", "is_compiled", "jacobian_spectrum", "landscape", "load_checkpoint", "load_weights",
-    "lyapunov", "mean_field", "noise", "one_unit", "one_unit_branches", "probe", "radii", "recurrent_weights",
-    "save_weights", "sequences", "sigma_max", "spectral_radius", "torch_gradients", "train", "two_units",
-    "unrolled", "update", "verdict", "warm_up", "weight_gradient_by_step",
+    "ACTIVATIONS", "BATCHINGS", "CELLS", "CLIPS", "INITS", "LIVE", "LOSSES", "MEASURES", "OPTIMIZERS", "PRESETS",
+    "SCHEDULES", "TASKS", "Branches", "Change", "Checkpoint", "Cliff", "Clipped", "Clipping", "Descent",
+    "Experiment", "FloatingPoint", "Floats", "Gate", "Gates", "GradientFlow", "History", "JacobianSpectrum",
+    "Landscape", "Loaded", "Lyapunov", "MeanField", "OneUnit", "OwnTask", "Plan", "Radius", "Recurrent", "Trace",
+    "Trainer", "TwoUnits", "Unrolled", "Update", "Verdict", "WeightGradient", "cliff", "clipping", "descend",
+    "floats", "gates", "generate", "gradient_flow", "is_compiled", "jacobian_spectrum", "landscape",
+    "load_checkpoint", "load_weights", "lyapunov", "mean_field", "measure", "noise", "one_unit",
+    "one_unit_branches", "plan", "probe", "radii", "recurrent_weights", "save_weights", "sequences", "series",
+    "sigma_max", "spectral_radius", "text", "torch_gradients", "train", "two_units", "unrolled", "update", "verdict",
+    "warm_up", "weight_gradient_by_step",
 ]  # fmt: skip

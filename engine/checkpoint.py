@@ -16,6 +16,7 @@ import numpy as np
 from engine.experiment import Experiment, check_experiment
 from engine.optimizers import OPTIMIZERS
 from engine.parameters import frozen, load
+from engine.tasks.own import PREFIX, OwnTask, held
 from engine.trace import Change, History
 from engine.weights import blank
 
@@ -79,13 +80,14 @@ class Checkpoint:
     def save(self, file: str | Path | BinaryIO) -> None:
         """Write it as an NPZ without pickle: arrays by name (weights as "weights/weight_ih_l0"), the rest as JSON.
         Raises ValueError where more settings were changed than `load_checkpoint` reads."""
-        h = self.history
+        e, h = self.experiment, self.history
         _check_count(h.changes)
         said = {
             "format": FORMAT,
-            "experiment": self.experiment.model_dump(),
+            "experiment": e.model_dump(),
             "changes": [list(change) for change in h.changes],
             "diverged": None if h.diverged_at is None else [h.diverged_at, h.diverged_tensor],
+            "data": e.task.data.recipe if isinstance(e.task, OwnTask) else None,
             **{name: getattr(self, name) for name in SAID},
         }
         arrays = {f"weights/{name}": value for name, value in self.state_dict.items()}
@@ -150,6 +152,9 @@ def _read(arrays: dict[str, np.ndarray]) -> Checkpoint:
         changes=tuple(Change(*change) for change in said["changes"]),
     )
     more = {name: said[name] for name in SAID}
+    task = said["experiment"].get("task")
+    if isinstance(task, str) and task.startswith(PREFIX) and held(task) is None:
+        raise ValueError(f"task: data of one's own that are not here; load them first with {said.get('data')!s:.500}")
     return Checkpoint(
         experiment=Experiment(**said["experiment"]),
         state_dict={

@@ -182,6 +182,12 @@ class Experiment(BaseModel):
                 "seq_length={value}: task {task} needs at least {least} timesteps",
                 {"value": self.seq_length, "task": self.task, "least": task.min_length},
             )
+        if task.max_length is not None and self.seq_length > task.max_length:
+            raise PydanticCustomError(
+                "too_long",
+                "seq_length={value}: task {task} has data for at most {most} timesteps",
+                {"value": self.seq_length, "task": self.task, "most": task.max_length},
+            )
         if self.loss == "cross_entropy" and task.loss == "mse":
             raise PydanticCustomError(
                 "loss_needs_classes",

@@ -1,6 +1,8 @@
 """Training, one step at a time: pass, clip, update; and what is remembered of it."""
 
+from collections.abc import Mapping
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -33,9 +35,13 @@ class Trainer:
     same, bit by bit.
     `seconds`: spent in passes and updates, validation not counted (the first one of a process compiles).
     `experiment`: the settings in use now.
+    `state_dict`: weights to begin with, arrays with the names and shapes of `state_dict` below; None: those that the
+    experiment draws. Raises ValueError that names a tensor that is missing, not known, or of another shape.
     """
 
-    def __init__(self, e: Experiment, validate_every: int = 10, threads: int = 1) -> None:
+    def __init__(
+        self, e: Experiment, validate_every: int = 10, threads: int = 1, state_dict: Mapping[str, Any] | None = None
+    ) -> None:
         check_experiment(e)
         if _count("threads", threads) < 1:
             raise ValueError("threads: 0; allowed: whole numbers, 1 or more")
@@ -43,7 +49,10 @@ class Trainer:
         self.experiment, self.step, self.seconds = e, 0, 0.0
         self._task, self._validate_every = TASKS[e.task], _count("validate_every", validate_every)
         self._parameters = blank(e)
-        initialise(self._parameters, e)
+        if state_dict is None:
+            initialise(self._parameters, e)
+        else:
+            load(self._parameters, state_dict)
         self._networks: dict[tuple[int, int, str], Network] = {}
         self._state = OPTIMIZERS[e.optimizer].init(self._parameters.flat)
         self._validation: list[tuple[np.ndarray, np.ndarray]] | None = None
@@ -64,8 +73,7 @@ class Trainer:
         """A trainer that goes on from a checkpoint, bit by bit as the one that made it would."""
         if not isinstance(c, Checkpoint):
             raise ValueError(f"checkpoint: {c!r:.80}; allowed: what Trainer.checkpoint or load_checkpoint gave")
-        new, h = cls(c.experiment, c.validate_every, threads), c.history
-        load(new._parameters, c.state_dict)
+        new, h = cls(c.experiment, c.validate_every, threads, c.state_dict), c.history
         new._state[...] = c.optimizer_state
         new.step, new.seconds, new.examples, new._batches = c.step, c.seconds, c.examples, batches(c.experiment, c.step)
         if c.step:

@@ -63,7 +63,8 @@ def test_streamlit_is_for_pages_only():
     """Runs, pictures, curves and frames work in a notebook, too."""
     pages = {
         "main.py", "explorer.py", "controls.py", "session.py", "learning.py", "stage.py", "still.py", "live.py",
-        "audience.py", "handout.py", "headers.py", "lecture.py", "qr.py",
+        "audience.py", "doors.py", "handout.py", "headers.py", "lecture.py", "qr.py",
+        "uploads.py",
     }  # fmt: skip
     for path in files("app"):
         tops = {name.split(".")[0] for name in imports(path)}
@@ -79,9 +80,9 @@ def test_figures_know_nothing_of_the_pages():
                 assert any(name == module or name.startswith(module + ".") for module in lower), f"{path}: {name}"
 
 
-def test_instruments_read_results_and_kernels_know_no_instrument():
+def test_instruments_read_results_and_kernels_know_no_instrument():  # a sweep measures with instruments
     for path in files("engine"):
-        if path.parent.name == "instruments" or path.name == "__init__.py":
+        if path.parent.name in ("instruments", "sweeps") or path.name == "__init__.py":
             continue
         assert not any(name.startswith("engine.instruments") for name in imports(path)), path
 

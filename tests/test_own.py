@@ -34,6 +34,8 @@ def test_an_experiment_keeps_its_data_and_nothing_else_does():
     assert same == e
     assert hash(same) == hash(e)
     assert name not in list(engine.TASKS)
+    engine.mean_field(e)
+    engine.train(e, 2)
     del e, same
     gc.collect()
     assert data() is None
@@ -116,9 +118,13 @@ def test_arrays_that_are_no_sequences_are_refused_by_name(arrays, said):
         engine.sequences(*arrays)
 
 
-@given(st.integers(1, 9), st.integers(2, 9), st.sampled_from(["mse", "cross_entropy"]))
-def test_noise_fits_a_network_of_any_size(inputs, outputs, loss):
-    e = small(engine.noise(inputs, outputs, loss), seq_length=6)
+@given(st.integers(1, 9), st.integers(2, 9), st.sampled_from(["mse", "cross_entropy"]), st.booleans())
+def test_noise_fits_a_network_of_any_size(inputs, outputs, loss, symbols):
+    e = small(engine.noise(inputs, outputs, loss, symbols), seq_length=6)
+    if symbols:
+        x = batch(e, 0)[0]
+        assert (x.sum(axis=2) == 1).all()
+        e = e.replace(embedding_dim=3)
     trace = engine.probe(e)
     assert trace.inputs.shape == (6, 4, inputs)
     assert trace.outputs.shape[-1] == outputs
@@ -136,7 +142,17 @@ def test_noise_has_the_variance_of_its_baseline():
             assert -np.log(share).mean() == pytest.approx(row.trivial_loss["cross_entropy"](2), abs=0.01)
 
 
-@pytest.mark.parametrize("sizes", [(0, 1), (1, 5000), (True, 1), (1.5, 1), (1, 1, "mae")])
+def test_the_name_of_noise_says_all_about_it():
+    name = str(engine.noise(3, 2, "cross_entropy", symbols=True))
+    code = f"import engine; print(engine.train(engine.Experiment(task={name!r}, hidden_size=4), 2).loss)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.strip() == str(engine.train(engine.Experiment(task=name, hidden_size=4), 2).loss), run.stderr
+    for wrong in ("own:noise-0-1-mse", "own:noise-03-1-mse", "own:noise-9999-1-mse", "own:noise-3-1-mae", "own:noise"):
+        with pytest.raises(ValueError, match="load them first"):
+            engine.Experiment(task=wrong)
+
+
+@pytest.mark.parametrize("sizes", [(0, 1), (1, 5000), (True, 1), (1.5, 1), (1, 1, "mae"), (1, 1, "mse", 1)])
 def test_noise_of_no_size_is_refused(sizes):
     with pytest.raises(ValueError, match="allowed"):
         engine.noise(*sizes)

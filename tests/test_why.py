@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
+import app.jobs
 import app.kept
-import app.looks
 import app.probing
 import engine
 from app.figures import palette
@@ -178,7 +178,7 @@ def test_work_that_nobody_waits_for_rests_until_somebody_does(pool, monkeypatch)
         return any(true() or time.sleep(0.05) for _ in range(200))
 
     monkeypatch.setitem(INSTRUMENTS, "gates", endless)
-    monkeypatch.setattr(app.looks, "GRACE", 0.5)
+    monkeypatch.setattr(app.jobs, "GRACE", 0.5)
     look = Look("gates", weights()).start(pool)
     assert comes(lambda: slices)
     assert comes(rests)

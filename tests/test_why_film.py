@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
+import app.jobs
 import app.looks
 import app.states
 import engine
@@ -507,8 +508,8 @@ def test_work_that_nobody_comes_back_to_lets_go_of_its_pass(pool, monkeypatch):
             yield 0.5
 
     monkeypatch.setitem(app.looks.INSTRUMENTS, "gates", endless)
-    monkeypatch.setattr(app.looks, "GRACE", 0.1)
-    monkeypatch.setattr(app.looks, "FORGOTTEN", 0.3)
+    monkeypatch.setattr(app.jobs, "GRACE", 0.1)
+    monkeypatch.setattr(app.jobs, "FORGOTTEN", 0.3)
     look = Look("gates", weights()).start(pool)
     comes(lambda: look._trace is not None)
     trace = weakref.ref(look._trace)

@@ -7,7 +7,7 @@ from pathlib import Path
 import engine
 from app.code.engine_script import engine_script
 from app.code.keras_script import keras_script
-from app.code.shared import Script
+from app.code.shared import START, Given, Script
 from app.code.torch_script import torch_script
 from app.words import N_, _
 
@@ -18,7 +18,7 @@ FEWEST = 100  # steps of a script, where the run has made fewer
 class Code:
     label: str
     suffix: str  # of its file's name
-    write: Callable[[engine.Experiment, int, Sequence[str]], str]
+    write: Callable[[engine.Experiment, int, Sequence[str], Given | None], str]
     differs: Callable[[engine.Experiment], list[str]]  # why its losses are others, as message ids
 
 
@@ -47,10 +47,11 @@ CODES: dict[str, Code] = {
 }
 
 
-def script(name: str, e: engine.Experiment, steps: int) -> str:
-    """The text of one of them, which trains for so many steps (as far as the experiment allows)."""
+def script(name: str, e: engine.Experiment, steps: int, given: Given | None = None) -> str:
+    """The text of one of them, which trains for so many steps (as far as the experiment allows); `given`: from the
+    weights of this file, None: from those that the experiment draws."""
     code = CODES[name]
-    return code.write(e, min(steps, e.stop_steps or steps), [_(note) for note in code.differs(e)])
+    return code.write(e, min(steps, e.stop_steps or steps), [_(note) for note in code.differs(e)], given)
 
 
 def files(e: engine.Experiment) -> list[Path]:
@@ -60,4 +61,4 @@ def files(e: engine.Experiment) -> list[Path]:
     return s.data.files
 
 
-__all__ = ["CODES", "FEWEST", "Code", "files", "script"]
+__all__ = ["CODES", "FEWEST", "START", "Code", "files", "script"]

@@ -3,34 +3,144 @@
 import os
 import zipfile
 from collections.abc import Mapping
+from io import BytesIO
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save
+
+from engine.foreign.found import Misfit
+from engine.foreign.zips import check_directory
 
 MOST_BYTES = 1 << 32  # of all arrays together, unpacked
+MOST_ARRAYS = 10_000
+MOST_HEADER = 8 << 20  # bytes of the JSON at the beginning of a .safetensors: the names, types and shapes
 SUFFIXES = (".safetensors", ".npz")
+PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
+KERAS = (".h5", ".hdf5", ".keras")
+FROM_TORCH = "safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
+FROM_KERAS = "numpy.savez('model.npz', **{w.path: w.numpy() for w in model.weights})"
+TYPES = {  # of a .safetensors; BF16 is read apart
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
 
 
-def read_arrays(file: str | Path, most_bytes: int = MOST_BYTES) -> dict[str, np.ndarray]:
-    """The arrays of a .safetensors or .npz file. Raises ValueError with what is wrong with it, OSError where it cannot
-    be opened."""
-    path = Path(file)
-    _check_suffix(path)
+def read_arrays(file: str | Path | BinaryIO, most_bytes: int = MOST_BYTES) -> dict[str, np.ndarray]:
+    """The arrays of a .safetensors or .npz file, by name: a path, or an open file, whose first bytes say what it is.
+
+    bfloat16 becomes float32, which holds all of it. Raises ValueError with what is wrong with the file, OSError where
+    it cannot be opened.
+    """
+    if isinstance(file, (str, Path)):
+        path = Path(file)
+        _check_suffix(path)
+        with path.open("rb") as opened:
+            return _read(opened, path.name, most_bytes)
+    return _read(file, Path(str(getattr(file, "name", "the file"))).name, most_bytes)
+
+
+def _read(file: BinaryIO, name: str, most_bytes: int) -> dict[str, np.ndarray]:
+    first = file.read(8)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if not size:
+        raise Misfit("{name}: an empty file; allowed: arrays by name, without pickle", name=name)
+    if size > most_bytes:
+        raise Misfit("{name}: {size:,} bytes; allowed: {most:,}", name=name, size=size, most=most_bytes)
+    if first.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+        raise _a_pickle(name)
+    if first.startswith(b"\x89HDF"):
+        raise _of_keras(name)
     try:
-        if path.suffix == ".safetensors":
-            _check_size(path.stat().st_size, most_bytes)
-            return load_file(path)
-        with zipfile.ZipFile(path) as packed:
-            _check_size(sum(entry.file_size for entry in packed.infolist()), most_bytes)
-        with np.load(path, allow_pickle=False) as opened:
-            return {name: opened[name] for name in opened.files}
-    except OSError:
+        return _npz(file, name, most_bytes) if first.startswith(b"PK") else _safetensors(file.read(), name)
+    except (OSError, Misfit):
         raise
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
-        raise ValueError(f"{path.name}: {error}; allowed: arrays by name, without pickle") from None
+    except MemoryError:
+        raise Misfit("{name}: more than the memory of this machine holds", name=name) from None
+    except Exception as error:  # zip, zlib, struct, NumPy and safetensors have each errors of their own
+        raise Misfit("{name}: {error}; allowed: arrays by name, without pickle", name=name, error=error) from None
+
+
+def _safetensors(raw: bytes, name: str) -> dict[str, np.ndarray]:
+    if (header := int.from_bytes(raw[:8], "little")) > min(MOST_HEADER, len(raw)):
+        raise Misfit(
+            "{name}: neither a .safetensors nor an .npz file (a header of {header:,} bytes); allowed: arrays by name, "
+            "without pickle",
+            name=name, header=header,
+        )  # fmt: skip
+    try:
+        said = deserialize(raw)
+    except SafetensorError as error:  # shapes that lie, parts that overlap, a header that is none
+        raise Misfit("{name}: {error}; allowed: arrays by name, without pickle", name=name, error=error) from None
+    _check_count(len(said), name)
+    arrays = {}
+    for key, tensor in sorted(said, key=lambda pair: pair[0]):
+        kind, data = tensor["dtype"], tensor["data"]
+        if kind == "BF16":  # the upper half of a float32
+            array = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+        elif kind in TYPES:
+            array = np.frombuffer(data, TYPES[kind])
+        else:
+            raise Misfit("{name}: {key} has the type {kind}; allowed: {allowed}", name=name, key=key, kind=kind,
+                         allowed=", ".join([*TYPES, "BF16"]))  # fmt: skip
+        arrays[key] = array.reshape(tensor["shape"])
+    return arrays
+
+
+def _npz(file: BinaryIO, name: str, most_bytes: int) -> dict[str, np.ndarray]:
+    check_directory(file, MOST_ARRAYS)
+    with zipfile.ZipFile(file) as packed:
+        entries = packed.infolist()
+        if any(entry.filename.endswith((".pkl", "constants.pkl")) for entry in entries):
+            raise _a_pickle(name)
+        if any(entry.filename.endswith((".weights.h5", "config.json")) for entry in entries):
+            raise _of_keras(name)
+        _check_count(len(entries), name)
+        if (size := sum(entry.file_size for entry in entries)) > most_bytes:
+            raise Misfit("{name}: {size:,} bytes; allowed: {most:,}", name=name, size=size, most=most_bytes)
+        return {entry.filename.removesuffix(".npy"): _npy(packed.read(entry), entry.filename) for entry in entries}
+
+
+def _npy(raw: bytes, key: str) -> np.ndarray:
+    """Its header is held against its length before anything is made of the size that it says."""
+    file = BytesIO(raw)
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if dtype.hasobject:
+        raise Misfit(
+            "{key}: Python objects, which only a pickle holds; allowed: arrays of numbers (allow_pickle=False)", key=key
+        )
+    if prod(shape) * dtype.itemsize != len(raw) - file.tell():
+        raise Misfit(
+            "{key}: its header says shape {shape}, and it has {size:,} bytes", key=key, shape=shape, size=len(raw)
+        )
+    file.seek(0)
+    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    return array
+
+
+def _a_pickle(name: str) -> Misfit:
+    return Misfit(
+        "{name}: a pickle, which can hold code and is never loaded; save it once as .safetensors: {call}",
+        name=name, call=FROM_TORCH,
+    )  # fmt: skip
+
+
+def _of_keras(name: str) -> Misfit:
+    return Misfit(
+        "{name}: a file of Keras, which says names and layers in its own way; save it once as .npz: {call}",
+        name=name, call=FROM_KERAS,
+    )  # fmt: skip
+
+
+def _check_count(count: int, name: str) -> None:
+    if count > MOST_ARRAYS:
+        raise Misfit("{name}: {count:,} arrays; allowed: {most:,}", name=name, count=count, most=MOST_ARRAYS)
 
 
 def save_weights(file: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -46,18 +156,25 @@ def save_weights(file: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     clean = {name: _clean(name, value) for name, value in arrays.items()}
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        if path.suffix == ".safetensors":
-            save_file(clean, unfinished)
-        else:
-            with zipfile.ZipFile(unfinished, "w") as packed:  # np.savez takes names for its own parameters
-                for name, value in clean.items():
-                    with packed.open(f"{name}.npy", "w", force_zip64=True) as opened:
-                        np.lib.format.write_array(opened, value, allow_pickle=False)
+        with unfinished.open("wb") as opened:
+            opened.write(packed(clean, path.suffix))
         os.replace(unfinished, path)
     except (KeyError, SafetensorError) as error:  # a floating type that the format lacks
         raise ValueError(f"{path.name}: {error}; allowed: arrays of numbers that {path.suffix} has") from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def packed(arrays: Mapping[str, np.ndarray], suffix: str) -> bytes:
+    """Arrays by name as a file with this suffix. Raises KeyError or SafetensorError for a type that it lacks."""
+    if suffix == ".safetensors":
+        return save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as zipped:  # np.savez takes names for its own parameters
+        for name, value in arrays.items():
+            with zipped.open(f"{name}.npy", "w", force_zip64=True) as opened:
+                np.lib.format.write_array(opened, np.asanyarray(value), allow_pickle=False)
+    return file.getvalue()
 
 
 def _clean(name: str, value: Any) -> np.ndarray:
@@ -76,13 +193,13 @@ def _clean(name: str, value: Any) -> np.ndarray:
 
 
 def _check_suffix(path: Path) -> None:
-    if path.suffix not in SUFFIXES:
-        hint = ""
-        if path.suffix in (".pt", ".pth", ".bin", ".pkl", ".ckpt"):
-            hint = " (a pickle can hold code: save it once by safetensors.torch.save_file(model.state_dict(), …))"
-        raise ValueError(f"{path.name}: {path.suffix or 'no suffix'}; allowed: {', '.join(SUFFIXES)}{hint}")
-
-
-def _check_size(size: int, most: int) -> None:
-    if size > most:
-        raise ValueError(f"{size:,} bytes; allowed: {most:,}")
+    if path.suffix in SUFFIXES:
+        return
+    if path.suffix in PICKLES:
+        raise _a_pickle(path.name)
+    if path.suffix in KERAS:
+        raise _of_keras(path.name)
+    allowed = ", ".join(SUFFIXES)
+    raise Misfit(
+        "{name}: {suffix}; allowed: {allowed}", name=path.name, suffix=path.suffix or "no suffix", allowed=allowed
+    )

@@ -1,4 +1,7 @@
-"""What was found in somebody's model, whatever library it is from: recurrent layers, a head, an embedding."""
+"""What was found in somebody's model, whatever library it is from: recurrent layers, a head, an embedding; or why not.
+
+Sentences keep their places apart from their values, so that a page can say them in its reader's language.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,6 +10,37 @@ from typing import Any
 import numpy as np
 
 Arrays = dict[str, np.ndarray]
+LEFT_OUT = "Left out, as no part of such a network here: {names}."
+
+
+class Note(str):
+    """A sentence, whole. `message`, with named places, and `values` are what it was made of."""
+
+    message: str
+    values: Mapping[str, object]
+
+
+def note(message: str, **values: object) -> Note:
+    """The sentence of a message and what stands in its places."""
+    new = Note(message.format(**values))
+    new.message, new.values = message, values
+    return new
+
+
+class Misfit(ValueError):
+    """Why a file or a network cannot be taken. `message` and `values` as in Note."""
+
+    def __init__(self, message: str, **values: object) -> None:
+        super().__init__(message.format(**values))
+        self.message, self.values = message, values
+
+
+class Ambiguous(Misfit):
+    """There are several of something, and the caller has to say which: the argument is named, and what it may be."""
+
+    def __init__(self, parameter: str, options: tuple[str, ...], message: str, **values: object) -> None:
+        super().__init__(message, **values)
+        self.parameter, self.options = parameter, options
 
 
 @dataclass
@@ -19,4 +53,5 @@ class Found:
     head: Arrays | None  # weight (O, H), bias (O,)
     embedding: np.ndarray | None  # (V, E)
     export: Callable[[Mapping[str, np.ndarray]], dict[str, Any]]  # our state dict -> theirs, by their names
-    notes: list[str] = field(default_factory=list)  # what a reader should know of the translation
+    notes: list[Note] = field(default_factory=list)  # what a reader should know of the translation
+    source: str = "PyTorch"  # whose names they are

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.foreign.found import Arrays, Found
+from engine.foreign.found import LEFT_OUT, Arrays, Found, note
 
 KINDS = {"SimpleRNN": "rnn", "LSTM": "lstm", "GRU": "gru"}
 ORDER = {"rnn": (0,), "lstm": (0, 1, 2, 3), "gru": (1, 0, 2)}  # their gate in our place: i f c o; z r h
+BATCH_FIRST = "Keras has batches first: here inputs are (T, B, I)."
 ACTIVATIONS = {  # theirs that are ours, value for value (their leaky_relu is not: its slope is 0.2, ours 0.01)
     "tanh": "tanh", "relu": "relu", "sigmoid": "sigmoid", "linear": "identity", "elu": "elu", "softsign": "softsign",
     "hard_tanh": "hardtanh",
@@ -41,19 +42,22 @@ def of_model(model: Any, recurrent: Sequence[str], head: str | None) -> Found:
         raise ValueError(f"head: {head!r}; allowed: a Dense layer of {chosen[0].units} inputs")
     last = dense[-1] if dense else None
     tables = [part for part in parts if type(part).__name__ == "Embedding"]
-    notes = ["Keras has batches first: here inputs are (T, B, I)."]
+    notes = [note(BATCH_FIRST)]
     if last is not None and (name := _name(last.activation)) not in ("linear", "softmax"):
-        notes.append(f"{last.name} has activation {name}: here the head is linear.")
+        notes.append(
+            note("{name} has activation {activation}: here the head is linear.", name=last.name, activation=name)
+        )
     for part in chosen:
         for option in ("dropout", "recurrent_dropout"):
             if rate := getattr(part, option, 0.0):
-                notes.append(f"{part.name} has {option} {rate}: here nothing of its inputs and states is dropped.")
+                said = "{name} has {option} {rate}: here nothing of its inputs and states is dropped."
+                notes.append(note(said, name=part.name, option=option, rate=rate))
     if tables and tables[0].mask_zero:
-        notes.append(f"{tables[0].name} has mask_zero: here symbol 0 is a timestep like any other.")
+        notes.append(note("{name} has mask_zero: here symbol 0 is a timestep like any other.", name=tables[0].name))
     names = {part.name for part in (*chosen, *([last] if last is not None else []), *tables[:1])}
     others = [part for part in parts if part.name not in names and type(part).__name__ != "InputLayer"]
     if listed := ", ".join(f"{part.name} ({type(part).__name__})" for part in others):
-        notes.append(f"Left out, as no part of such a network here: {listed}.")
+        notes.append(note(LEFT_OUT, names=listed))
 
     def export(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
         out = {part.name: _theirs(kind, layer, state_dict, part) for layer, part in enumerate(chosen)}

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from engine.foreign.found import Arrays, Found
+from engine.foreign.found import LEFT_OUT, Ambiguous, Arrays, Found, Misfit, Note, note
 
 NAME = re.compile(r"(?P<prefix>.*?)(?P<tensor>(weight|bias)_(ih|hh|hr))(_l(?P<layer>\d+))?(?P<reverse>_reverse)?")
 KINDS = {1: "rnn", 3: "gru", 4: "lstm"}  # blocks of rows of the recurrent weights
 CONTAINERS = ("Identity", "Sequential", "ModuleList", "ModuleDict")  # that do nothing of their own
 RECURRENT = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
 TENSORS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+SHAPE = "{name}: shape {shape}; allowed: {allowed}"
 
 
 def is_module(source: Any) -> bool:
@@ -43,20 +44,23 @@ def of_module(module: Any, recurrent: Sequence[str], head: str | None) -> Found:
                 continue
             nonlinearity = getattr(part, "nonlinearity", "tanh")
             if getattr(part, "batch_first", False):
-                notes.append(f"{name or 'the module'} has batch_first: here inputs are (T, B, I), x.transpose(0, 1).")
+                said = "{name} has batch_first: here inputs are (T, B, I), x.transpose(0, 1)."
+                notes.append(note(said, name=name or "the module"))
             if getattr(part, "dropout", 0.0):
-                notes.append(f"{name or 'the module'} has dropout {part.dropout}: set dropout= to train with it.")
+                said = "{name} has dropout {rate}: set dropout= to train with it."
+                notes.append(note(said, name=name or "the module", rate=part.dropout))
         elif kind == "Linear":
             linear.append(name)
         elif kind == "Embedding":
             embeddings.append(name)
             if part.padding_idx is not None:
-                notes.append(f"{name} has padding_idx {part.padding_idx}: here that row is trained like any other.")
+                said = "{name} has padding_idx {row}: here that row is trained like any other."
+                notes.append(note(said, name=name, row=part.padding_idx))
         elif kind not in CONTAINERS and next(part.children(), None) is None and next(part.parameters(), None) is None:
             others.append(f"{name} ({kind})")
     found = of_arrays(as_arrays(module.state_dict()), nonlinearity, recurrent, head, linear, embeddings)
     if others:
-        notes.append(f"Left out, as no part of such a network here: {', '.join(others)}.")
+        notes.append(note(LEFT_OUT, names=", ".join(others)))
     found.notes[:0] = notes
     return found
 
@@ -73,11 +77,13 @@ def of_arrays(
     """`linear`, `embeddings`: the names of such layers where they are known; None: judge by shape."""
     for name in ("head.weight", "embedding.weight"):  # our own names: nothing else is meant
         if name in arrays and arrays[name].ndim != 2:
-            raise ValueError(f"{name}: shape {arrays[name].shape}; allowed: two dimensions")
+            raise Misfit("{name}: shape {shape}; allowed: two dimensions", name=name, shape=arrays[name].shape)
     layers, names, used = _layers(arrays, recurrent)
     hidden, inputs = layers[0]["weight_hh"].shape[1], layers[0]["weight_ih"].shape[1]
     blocks = len(layers[0]["weight_hh"]) // hidden
-    notes = [] if all("bias_ih" in layer for layer in layers) else ["The recurrent layers have no biases: here 0."]
+    notes = (
+        [] if all("bias_ih" in layer for layer in layers) else [note("The recurrent layers have no biases: here 0.")]
+    )
     rest = {name: value for name, value in arrays.items() if name not in used and name.endswith("weight")}
     with_bias = [name for name in rest if f"{name.removesuffix('weight')}bias" in arrays]
     heads = [
@@ -95,13 +101,14 @@ def of_arrays(
     ]  # fmt: skip
     table = tables[0] if len(tables) == 1 else None
     if others := sorted(set(rest) - {found_head, table}):
-        notes.append(f"Left out, as no part of such a network here: {', '.join(others)}.")
+        notes.append(note(LEFT_OUT, names=", ".join(others)))
     head_bias = f"{found_head.removesuffix('weight')}bias" if found_head else ""
     for name in filter(None, (found_head, head_bias, table)):
         if name in arrays:
             _check_numbers(name, arrays[name])
     if found_head and head_bias in arrays and arrays[head_bias].shape != arrays[found_head].shape[:1]:
-        raise ValueError(f"{head_bias}: shape {arrays[head_bias].shape}; allowed: {arrays[found_head].shape[:1]}")
+        shape, allowed = arrays[head_bias].shape, arrays[found_head].shape[:1]
+        raise Misfit(SHAPE, name=head_bias, shape=shape, allowed=allowed)
 
     def export(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
         out = dict(arrays)
@@ -146,14 +153,14 @@ def _check_numbers(name: str, value: np.ndarray) -> None:
     """Raises ValueError where an array that is used has no real numbers, or none for certain."""
     if isinstance(value, np.ma.MaskedArray) or value.dtype.kind not in "iuf":
         found = "a masked array" if isinstance(value, np.ma.MaskedArray) else value.dtype
-        raise ValueError(f"{name}: {found}; allowed: real numbers")
+        raise Misfit("{name}: {found}; allowed: real numbers", name=name, found=found)
     if not value.size:
-        raise ValueError(f"{name}: shape {value.shape}; allowed: at least one number")
+        raise Misfit("{name}: shape {shape}; allowed: at least one number", name=name, shape=value.shape)
 
 
 def _check_zero(name: str, value: np.ndarray) -> None:
     if value.any():
-        raise ValueError(f"{name}: {value!r:.60}; allowed: 0, since the network that was loaded has no such bias")
+        raise Misfit("{name}: not 0; allowed: 0, since the network that was loaded has no such bias", name=name)
 
 
 def _chosen(name: str, recurrent: Sequence[str]) -> bool:
@@ -163,30 +170,39 @@ def _chosen(name: str, recurrent: Sequence[str]) -> bool:
 def _layers(arrays: Arrays, recurrent: Sequence[str]) -> tuple[list[Arrays], list[dict[str, str]], set[str]]:
     """The tensors of each layer, their names, and all names that were used."""
     groups: dict[str, dict[int, dict[str, str]]] = {}
+    misfits: dict[str, Misfit] = {}
     for name in arrays:
         match = NAME.fullmatch(name)
         if match is None or not _chosen(prefix := match["prefix"].removesuffix("."), recurrent):
             continue
         if match["reverse"]:
-            raise ValueError(f"{name}: a bidirectional layer; allowed: layers that run forward in time")
+            said = "{name}: a bidirectional layer; allowed: layers that run forward in time"
+            misfits.setdefault(prefix, Misfit(said, name=name))
         if match["tensor"].endswith("hr"):
-            raise ValueError(f"{name}: an LSTM with projections; allowed: without (proj_size=0)")
+            said = "{name}: an LSTM with projections; allowed: without (proj_size=0)"
+            misfits.setdefault(prefix, Misfit(said, name=name))
         groups.setdefault(prefix, {}).setdefault(int(match["layer"] or 0), {})[match["tensor"]] = name
     if missing := [prefix for prefix in recurrent if prefix not in groups]:
-        raise ValueError(f"recurrent: {missing[0]!r}; allowed: {', '.join(groups) or 'none was found'}")
+        listed = ", ".join(groups) or "none was found"
+        raise Misfit("recurrent: {name!r}; allowed: {listed}", name=missing[0], listed=listed)
     if not groups:
         some = ", ".join(list(arrays)[:6]) or "nothing"
-        raise ValueError(f"no recurrent layer of PyTorch among: {some}; allowed: names such as lstm.weight_hh_l0")
+        said = "no recurrent layer of PyTorch among: {some}; allowed: names such as lstm.weight_hh_l0"
+        raise Misfit(said, some=some)
+    fit = tuple(prefix for prefix in groups if prefix not in misfits)
+    if misfits and (recurrent or not fit):
+        raise next(iter(misfits.values()))
     if len(groups) > 1 and not recurrent:
-        listed = ", ".join(repr(prefix) for prefix in groups)
-        raise ValueError(f"several recurrent modules: {listed}; allowed: one, or recurrent=(…) in their order")
+        said = "several recurrent modules: {listed}; allowed: one, or recurrent=(…) in their order"
+        raise Ambiguous("recurrent", fit, said, listed=", ".join(map(repr, groups)))
     layers: list[Arrays] = []
     names: list[dict[str, str]] = []
     for prefix in recurrent or groups:
         for number, layer in enumerate(sorted(groups[prefix])):
             if number != layer:
                 name = next(iter(groups[prefix][layer].values()))
-                raise ValueError(f"{name}: layer {number} is missing below it; allowed: every layer from l0 upwards")
+                said = "{name}: layer {number} is missing below it; allowed: every layer from l0 upwards"
+                raise Misfit(said, name=name, number=number)
             theirs = groups[prefix][layer]
             names.append(theirs)
             layers.append({tensor: arrays[name] for tensor, name in theirs.items()})
@@ -202,31 +218,35 @@ def _check_shapes(layers: list[Arrays], names: list[dict[str, str]]) -> None:
             _check_numbers(theirs[tensor], value)
         for tensor in TENSORS[:2]:
             if tensor not in layer:
-                raise ValueError(f"{next(iter(theirs.values()))}: {tensor} is missing beside it; allowed: both weights")
+                name = next(iter(theirs.values()))
+                said = "{name}: {tensor} is missing beside it; allowed: both weights"
+                raise Misfit(said, name=name, tensor=tensor)
         rows, hidden = layer["weight_hh"].shape if layer["weight_hh"].ndim == 2 else (0, 1)
         if hidden == 0 or rows % hidden or rows // hidden not in KINDS:
             shape = layer["weight_hh"].shape
-            raise ValueError(f"{theirs['weight_hh']}: shape {shape}; allowed: (H, H), (3H, H) or (4H, H)")
+            raise Misfit(SHAPE, name=theirs["weight_hh"], shape=shape, allowed="(H, H), (3H, H) or (4H, H)")
         if first is not None and (rows, hidden) != first:
-            raise ValueError(f"{theirs['weight_hh']}: shape {(rows, hidden)}; allowed: {first}, as in the layer below")
+            said = "{name}: shape {shape}; allowed: {allowed}, as in the layer below"
+            raise Misfit(said, name=theirs["weight_hh"], shape=(rows, hidden), allowed=first)
         allowed = (rows, hidden if below is not None else (layer["weight_ih"].shape or (1,))[-1])
         if layer["weight_ih"].shape != allowed:
-            raise ValueError(f"{theirs['weight_ih']}: shape {layer['weight_ih'].shape}; allowed: {allowed}")
+            raise Misfit(SHAPE, name=theirs["weight_ih"], shape=layer["weight_ih"].shape, allowed=allowed)
         for tensor in TENSORS[2:]:
             if tensor in layer and layer[tensor].shape != (rows,):
-                raise ValueError(f"{theirs[tensor]}: shape {layer[tensor].shape}; allowed: ({rows},)")
+                raise Misfit(SHAPE, name=theirs[tensor], shape=layer[tensor].shape, allowed=(rows,))
         first, below = (rows, hidden), layer
 
 
-def _head(arrays: Arrays, heads: list[str], asked: str | None, hidden: int, notes: list[str]) -> str | None:
+def _head(arrays: Arrays, heads: list[str], asked: str | None, hidden: int, notes: list[Note]) -> str | None:
     """The name of the head's weight."""
     if asked is not None:
         name = f"{asked}.weight" if f"{asked}.weight" in arrays else asked
         if name not in arrays or arrays[name].ndim != 2 or arrays[name].shape[1] != hidden:
             listed = ", ".join(found.removesuffix(".weight") for found in heads) or f"a linear layer of {hidden} inputs"
-            raise ValueError(f"head: {asked!r}; allowed: {listed}")
+            raise Misfit("head: {asked!r}; allowed: {listed}", asked=asked, listed=listed)
         return name
     if len(heads) > 1:
-        listed = ", ".join(name.removesuffix(".weight") for name in heads)
-        raise ValueError(f"head: several linear layers take {hidden} inputs; allowed: one of head={listed}")
+        options = tuple(name.removesuffix(".weight") for name in heads)
+        said = "head: several linear layers take {hidden} inputs; allowed: one of head={listed}"
+        raise Ambiguous("head", options, said, hidden=hidden, listed=", ".join(options))
     return heads[0] if heads else None

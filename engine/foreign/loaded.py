@@ -10,10 +10,13 @@ import numpy as np
 
 from engine.activations import ACTIVATIONS
 from engine.experiment import Experiment
-from engine.foreign import from_keras, from_torch
+from engine.foreign import from_keras, from_keras_names, from_torch
 from engine.foreign.files import read_arrays
-from engine.foreign.found import Found
+from engine.foreign.found import Found, Misfit, Note, note
+from engine.own.noise import MOST as MOST_NOISE
+from engine.own.noise import noise
 from engine.parameters import frozen
+from engine.tasks import TASKS
 
 # fields of the experiment that are read off the network; the nonlinearity has a parameter
 ITS_OWN = ("cell", "reset_after", "nonlinearity", "hidden_size", "num_layers", "embedding_dim")
@@ -21,19 +24,22 @@ ITS_OWN = ("cell", "reset_after", "nonlinearity", "hidden_size", "num_layers", "
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """`engine.probe(loaded.experiment, loaded.state_dict, inputs, targets)` is a look at it on your data."""
+    """`engine.probe(loaded.experiment, loaded.state_dict, inputs, targets)` is a look at it on your data;
+    `engine.Trainer(loaded.experiment, state_dict=loaded.state_dict)` trains it, and `export` gives what it has become.
+    """
 
     experiment: Experiment
     state_dict: Mapping[str, np.ndarray]  # by our names, which are PyTorch's
-    notes: tuple[str, ...]  # what is different from the network that was given
+    notes: tuple[Note, ...]  # what is different from the network that was given
+    source: str  # whose names and layout they came with: "PyTorch" or "Keras"
     _export: Callable[[Mapping[str, np.ndarray]], dict[str, Any]]
 
     def export(self, state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Weights of ours by the names of the network that was loaded, all else of it unchanged.
 
-        PyTorch: arrays for `module.load_state_dict` (after torch.from_numpy) or `save_weights`; Keras: for each layer's
-        name what its `set_weights` takes. Raises ValueError where one is missing or of another shape, and where that
-        network has no room for a bias that is not 0.
+        PyTorch, or a file of Keras: arrays by their names, for `module.load_state_dict` (after torch.from_numpy) or
+        `save_weights`; a keras model: for each layer's name what its `set_weights` takes. Raises ValueError where one
+        is missing or of another shape, and where that network has no room for a bias that is not 0.
         """
         if not isinstance(state_dict, Mapping):
             raise ValueError(f"state_dict: {type(state_dict).__name__}; allowed: arrays by name")
@@ -52,20 +58,23 @@ def load_weights(
 ) -> Loaded:  # fmt: skip
     """The recurrent layers, the head and the embedding of a network.
 
-    source: a path to a .safetensors or .npz file, a PyTorch state dict, a torch.nn.Module, or a keras.Model; torch and
-    keras are asked for nothing but what the object itself has. `recurrent`: the names of the recurrent modules, from
-    below, where there are several; `head`: the name of the linear layer that answers, where several could;
-    `nonlinearity`: of a plain RNN in a file or state dict, which does not say it; `fields`: further fields of the
-    experiment (task, loss, lr, …). Raises ValueError that names what does not fit: a bidirectional layer, projections,
-    another cell, layers of different sizes, two candidates for the head.
+    source: a path to a .safetensors or .npz file, a PyTorch state dict, Keras's variables by their paths, a
+    torch.nn.Module, or a keras.Model; torch and keras are asked for nothing but what the object itself has.
+    `recurrent`: the names of the recurrent modules, from below, where there are several; `head`: the name of the linear
+    layer that answers, where several could; `nonlinearity`: of a plain RNN in a file or state dict (in one of Keras of
+    a GRU, too), which does not say it; `fields`: further fields of the experiment (task, loss, lr, …); without `task`,
+    one of as many inputs and outputs, or `engine.noise`. Raises ValueError that names what does not fit: a
+    bidirectional layer, projections, another cell, layers of different sizes, two candidates for the head.
 
     >>> import numpy as np, engine
     >>> rng = np.random.default_rng(0)
     >>> found = engine.load_weights({
     ...     "lstm.weight_ih_l0": rng.normal(size=(32, 3)), "lstm.weight_hh_l0": rng.normal(size=(32, 8)),
     ...     "fc.weight": rng.normal(size=(1, 8)), "fc.bias": np.zeros(1)})
-    >>> found.experiment.cell, found.experiment.hidden_size, found.notes
-    ('lstm', 8, ('The recurrent layers have no biases: here 0.',))
+    >>> found.experiment.cell, found.experiment.hidden_size, found.experiment.task
+    ('lstm', 8, 'own:noise-3-1-mse')
+    >>> found.notes[0]
+    'The recurrent layers have no biases: here 0.'
     >>> t = engine.probe(found.experiment, found.state_dict, rng.normal(size=(20, 4, 3)), np.zeros(4))
     >>> t.grad_norms.shape
     (1, 20)
@@ -88,28 +97,49 @@ def load_weights(
     hidden = first["weight_hh"].shape[1]
     notes = list(found.notes)
     if found.head is None:
-        notes.append("No linear layer after the recurrent ones was found: one output, drawn at random, is read.")
+        notes.append(note("No linear layer after the recurrent ones was found: one output, drawn at random, is read."))
         bound = 1 / sqrt(hidden)
         found.head = {"weight": np.random.default_rng(0).uniform(-bound, bound, (1, hidden)), "bias": np.zeros(1)}
     state |= {f"head.{name}": value for name, value in found.head.items()}
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"dtype": dtype}
     if found.embedding is not None:
         state["embedding.weight"] = found.embedding
-        more = {"embedding_dim": found.embedding.shape[1], "task": "text"}
-    if len(found.head["bias"]) > 1 and "loss" not in fields and "task" not in fields:
-        more["task"] = "text"
-    if more.get("task"):
-        notes.append("Targets are taken for classes (cross-entropy); loss='mse' reads them as numbers.")
+        more["embedding_dim"] = found.embedding.shape[1]
+    if "task" not in fields:
+        more["task"] = _task(found, len(found.head["bias"]), fields.get("loss"), notes)
     e = Experiment(
         cell=found.kind.removesuffix("_before"),
         reset_after=found.kind != "gru_before",
         nonlinearity=found.nonlinearity,
         hidden_size=hidden,
         num_layers=len(found.layers),
-        **{"dtype": dtype} | more | fields,
+        **more | fields,
     )
     clean = {name: frozen(np.array(value, e.dtype, order="C")) for name, value in state.items()}
-    return Loaded(e, clean, tuple(notes), found.export)
+    return Loaded(e, clean, tuple(notes), found.source, found.export)
+
+
+def _task(found: Found, outputs: int, loss: str | None, notes: list[Note]) -> str:
+    """A task of as many inputs and outputs, which the notes name: the first of the table, or noise."""
+    symbols = found.embedding is not None
+    inputs = len(found.embedding) if found.embedding is not None else found.layers[0]["weight_ih"].shape[1]
+    wanted = loss or ("cross_entropy" if outputs > 1 or symbols else "mse")
+    sizes = {"inputs": inputs, "outputs": outputs}
+    for name, row in TASKS.items():
+        fits = (row.input_size, row.output_size, row.loss) == (inputs, outputs, wanted)
+        if fits and (row.symbols or not symbols):
+            said = "Its task is {task}, which has as many inputs ({inputs}) and outputs ({outputs})."
+            notes.append(note(said, task=name, **sizes))
+            return name
+    if wanted == "cross_entropy" and loss is None:
+        notes.append(note("Targets are taken for classes, with the loss cross-entropy; mse takes them for numbers."))
+    if max(inputs, outputs) > MOST_NOISE:
+        said = "No task here is so wide (inputs: {inputs}, outputs: {outputs}): give it data of yours."
+        notes.append(note(said, **sizes))
+        return "text" if wanted == "cross_entropy" else "adding"
+    said = "No task here fits it (inputs: {inputs}, outputs: {outputs}): it is shown on noise until it gets your data."
+    notes.append(note(said, **sizes))
+    return noise(inputs, outputs, wanted, symbols)
 
 
 def _names(recurrent: Any) -> tuple[str, ...]:
@@ -130,5 +160,7 @@ def _find(source: Any, recurrent: Sequence[str], head: str | None, nonlinearity:
         source = read_arrays(source)
     if not isinstance(source, Mapping):
         allowed = "a .safetensors or .npz file, a state dict, a torch module, a keras model"
-        raise ValueError(f"source: {type(source).__name__}; allowed: {allowed}")
-    return from_torch.of_arrays(from_torch.as_arrays(source), nonlinearity, recurrent, head)
+        raise Misfit("source: {kind}; allowed: {allowed}", kind=type(source).__name__, allowed=allowed)
+    arrays = from_torch.as_arrays(source)
+    library = from_keras_names if from_keras_names.are_keras(arrays) else from_torch
+    return library.of_arrays(arrays, nonlinearity, recurrent, head)

@@ -64,7 +64,7 @@ def mean_field(
             return MeanField(nan, nan, False, "not for gated cells")
         if e.nonlinearity not in SLOPES:
             return MeanField(nan, nan, False, f"not for {e.nonlinearity}")
-        start = _start(e.replace(gain=1.0))
+        start = _start(e.replace(gain=1.0).model_dump_json())
         found = _solve(e.gain * sqrt(start.spread), start.middle, e.nonlinearity)
         reason = _why_not(e, start)
         return replace(found, applies=not reason, reason=reason)
@@ -104,7 +104,9 @@ def _why_not(e: Experiment, start: Start) -> str:
 
 
 @lru_cache(maxsize=256)
-def _start(e: Experiment) -> Start:
+def _start(text: str) -> Start:
+    """Of an experiment as JSON: one that is kept here as an object would keep data of one's own."""
+    e = Experiment.model_validate_json(text)
     e = e.replace(dtype="float64", train_size=None, batching="mini")  # a batch, without drawing a whole training set
     inputs, parameters = batch(e, 0)[0], blank(e)
     initialise(parameters, e)

@@ -30,6 +30,10 @@ class Sequences:
         digest.update(self.inputs.tobytes() + self.targets.tobytes())
         return f"sequences-{digest.hexdigest()[:24]}"
 
+    @property
+    def recipe(self) -> str:
+        return f"engine.sequences(INPUTS, TARGETS, validation={self.held / self.inputs.shape[1]:.12g})"
+
     def _some(self, rng: np.random.Generator, low: int, high: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """`count` of the sequences low … high−1 in a random order; where more are asked for, all again."""
         chosen = low + np.concatenate([rng.permutation(high - low) for _ in range(-(-count // (high - low)))])[:count]

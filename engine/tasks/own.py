@@ -1,5 +1,6 @@
 """Tasks of one's own data: a name that holds them. They live as long as anything that names them, and no longer."""
 
+from collections.abc import Callable
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -14,6 +15,11 @@ class Data(Protocol):
     @property
     def name(self) -> str:
         """A word about what they are, and a hash of all that the task depends on."""
+        ...
+
+    @property
+    def recipe(self) -> str:
+        """The call of Python that makes them again; a word in capitals stands for what only their owner has."""
         ...
 
     def task(self) -> Task: ...
@@ -35,6 +41,7 @@ class OwnTask(str):
 
 
 _HELD: WeakValueDictionary[str, OwnTask] = WeakValueDictionary()
+DESCRIBED: list[Callable[[str], OwnTask | None]] = []  # name -> its task, of data that a name says all about
 
 
 def own_task(data: Data) -> OwnTask:
@@ -49,15 +56,20 @@ def own_task(data: Data) -> OwnTask:
 
 
 def held(name: str) -> OwnTask | None:
-    """The name that holds the data, or None where they are not here."""
-    return _HELD.get(name)
+    """The name that holds the data, or None where they are not here and the name does not say all about them."""
+    return _HELD.get(name) or described(name)
+
+
+def described(name: str) -> OwnTask | None:
+    """The task of a name that says all about its data; None of any other."""
+    return next(filter(None, (known(name) for known in DESCRIBED)), None) if name.startswith(PREFIX) else None
 
 
 class Tasks(dict[str, Task]):
     """The table of tasks. Those of one's own data are found by their names; only the table's own rows are listed."""
 
     def __missing__(self, name: str) -> Task:
-        found = _HELD.get(name)
-        if found is None:
+        data = held(name)
+        if data is None:
             raise KeyError(name)
-        return found.task
+        return data.task

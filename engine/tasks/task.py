@@ -56,7 +56,8 @@ class Task:
     )
     generates: bool = False  # what it puts out can be its next input: it can run free, and continue a sequence
     fixed_steps: int | None = None  # the timesteps, where the data and not seq_length say how many
-    min_length: int = 1  # the shortest seq_length for which the task is defined
+    min_length: int = 1  # the shortest seq_length for which the task is defined,
+    max_length: int | None = None  # and the longest, where the data have an end
     extra_steps: int = 0  # timesteps beyond seq_length (copy memory)
     marks: Callable[[np.ndarray, int], tuple[int, ...]] = field(default=_no_marks)  # 1-based timesteps of note
 

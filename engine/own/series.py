@@ -1,0 +1,300 @@
+"""A series of one's own, from a CSV, an array or a frame: at every step, predict what comes some steps later."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.own.reading import MOST_BYTES, Table, content, label_of, of_frame, table
+from engine.own.said import Refused, Said, names, plain, quote
+from engine.parameters import as_array
+from engine.tasks.own import OwnTask, own_task
+from engine.tasks.task import Task, at_any_length
+
+NORMALISE = ("standard", "minmax", "none")
+# A row left out and a number made up both change the series, so neither is done unasked.
+MISSING = ("refuse", "drop", "interpolate")
+LARGEST = 1e100  # of a value: its square is finite
+MOST_HORIZON = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """values (N, C) float64, scaled; the first `training` rows are for training, the others for validation.
+
+    inputs and outputs: which columns a network hears and has to predict, `horizon` steps ahead.
+    """
+
+    values: np.ndarray
+    columns: tuple[str, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    horizon: int
+    training: int
+    offset: np.ndarray  # (C,): a value in the data's own units is offset + scale · scaled
+    scale: np.ndarray  # (C,)
+    label: str
+    notes: tuple[Said, ...]
+    recipe: str
+
+    @property
+    def name(self) -> str:
+        digest = hashlib.sha256(repr((self.columns, self.inputs, self.outputs, self.horizon, self.training, self.label,
+                                      self.recipe, self.values.shape)).encode("utf-8", "surrogatepass"))  # fmt: skip
+        for array in (self.values, self.offset, self.scale):
+            digest.update(array.tobytes())
+        return f"series-{digest.hexdigest()[:24]}"
+
+    @property
+    def held(self) -> int:
+        """Rows for validation."""
+        return len(self.values) - self.training
+
+    def own_units(self, values: np.ndarray, output: int = 0) -> np.ndarray:
+        """Values of an output as they are in the data."""
+        column = self.outputs[output]
+        return self.offset[column] + self.scale[column] * values
+
+    def _windows(
+        self, rng: np.random.Generator, rows: np.ndarray, seq_length: int, batch_size: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """B windows of `rows` (n, C), each from a random place: inputs (T, B, I), targets (T, B, O)."""
+        start = rng.integers(0, len(rows) - seq_length - self.horizon + 1, batch_size)
+        at = start + np.arange(seq_length)[:, None]
+        return rows[at][..., self.inputs], rows[at + self.horizon][..., self.outputs]
+
+    def draw(self, rng: np.random.Generator, seq_length: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Windows that lie wholly in the part for training."""
+        return self._windows(rng, self.values[: self.training], seq_length, batch_size)
+
+    def draw_validation(
+        self, rng: np.random.Generator, seq_length: int, batch_size: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Windows that lie wholly in the part that is held back, the end."""
+        return self._windows(rng, self.values[self.training :], seq_length, batch_size)
+
+    def _losses(self) -> tuple[float, float]:
+        """On the part held back (without one, on all): of repeating the last value, and of training's mean."""
+        seen = self.values[: self.training, self.outputs]
+        rows = self.values[self.training :, self.outputs] if self.held else seen
+        right = rows[self.horizon :]
+        with np.errstate(over="ignore"):
+            return (
+                float(((right - rows[: -self.horizon]) ** 2).mean()),
+                float(((right - seen.mean(axis=0)) ** 2).mean()),
+            )
+
+    def task(self) -> Task:
+        persistence, variance = self._losses()
+        lines = {"last value again": persistence, "guessing the mean": variance}
+        if not set(self.outputs) <= set(self.inputs):  # a network that does not hear the last value cannot repeat it
+            lines = dict(reversed(lines.items()))
+        (first, loss), *others = lines.items()
+        parts = [self.training, *([self.held] if self.held else [])]
+        return Task(
+            label=self.label or "own series",
+            meaning="A series of one's own comes in: at every step, predict what it is some steps later."
+            if self.horizon > 1
+            else "A series of one's own comes in: at every step, predict its next value.",
+            source="one's own data",
+            input_size=len(self.inputs),
+            output_size=len(self.outputs),
+            loss="mse",
+            every_step=True,
+            draw=self.draw,
+            trivial_loss={"mse": at_any_length(loss)},
+            baseline_label=first,
+            references={label: {"mse": at_any_length(value)} for label, value in others},
+            draw_validation=self.draw_validation if self.held else None,
+            generates=self.horizon == 1 and self.inputs == self.outputs,
+            max_length=min(parts) - self.horizon,
+        )
+
+
+def series(
+    source: Any,
+    columns: Iterable[str] | str | None = None,
+    target: Iterable[str] | str | None = None,
+    horizon: int = 1,
+    normalise: str = "standard",
+    validation: float = 0.2,
+    missing: str = "refuse",
+    encoding: str | None = None,
+    label: str | None = None,
+    most_bytes: int = MOST_BYTES,
+) -> OwnTask:
+    """A task of a series of one's own, to be used as `Experiment(task=series("prices.csv"), seq_length=100, …)`.
+
+    source: the path of a CSV, its bytes or the open file, an array (N,) or (N, C), a pandas frame; rows are successive
+    times. Separator (comma, semicolon, tab, bar), decimal comma, header and encoding are found. columns: what the
+    network hears, by name; None: all columns of numbers but those that count the rows or never change. target: what it
+    has to predict, `horizon` rows ahead; None: all that it hears. normalise: "standard" (mean 0, variance 1), "minmax"
+    (0 to 1) or "none", fitted on the training part alone. The last share `validation` of the rows is kept for
+    validation (0: none). missing: "refuse" rows that lack a number, "drop" them, or "interpolate", a straight line
+    between the neighbours. A sequence is a window of seq_length rows from a random place of its part.
+
+    `.data.notes` say what was found and left out; `.data.own_units` takes values back to the data's units. Raises
+    ValueError in one sentence with the column, the line and what is allowed; OSError where a path cannot be opened.
+    """
+    _one_of("normalise", normalise, NORMALISE)
+    _one_of("missing", missing, MISSING)
+    if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or not 1 <= horizon <= MOST_HORIZON:
+        raise Refused("choice", name="horizon", found=plain(repr(horizon)), allowed=f"1 to {MOST_HORIZON:,}")
+    share = validation if isinstance(validation, int | float) and not isinstance(validation, bool) else -1
+    if not 0 <= share <= 0.9:
+        raise Refused("choice", name="validation", found=plain(repr(validation)), allowed="0 to 0.9")
+    found = table_of(source, encoding, label, most_bytes)
+    asked = {
+        "columns": None if columns is None else [columns] if isinstance(columns, str) else [str(c) for c in columns],
+        "target": None if target is None else [target] if isinstance(target, str) else [str(c) for c in target],
+    }
+    heard, predicted = chosen(found, asked["columns"], asked["target"])
+    used = [*heard, *(name for name in predicted if name not in heard)]
+    values = found.values[:, [found.columns.index(name) for name in used]]
+    lines = np.arange(len(values)) + found.first_line
+    values, notes = _whole(found, used, values, lines, missing, share)
+    training = _split(found, len(values), share, int(horizon))
+    seen = values[:training]
+    offset, scale = _scale(used, seen, normalise)
+    with np.errstate(over="ignore"):
+        scaled = (values - offset) / scale
+    _check_size(used, scaled, None)
+    for array in (scaled, offset, scale):
+        array.setflags(write=False)
+    given = {"columns": asked["columns"], "target": asked["target"], "horizon": int(horizon), "normalise": normalise,
+             "validation": share, "missing": missing, "encoding": encoding}  # fmt: skip
+    usual = {"columns": None, "target": None, "horizon": 1, "normalise": "standard", "validation": 0.2,
+             "missing": "refuse", "encoding": None}  # fmt: skip
+    path = repr(found.label) if found.label else "DATA"
+    recipe = ", ".join([path, *(f"{key}={value!r}" for key, value in given.items() if value != usual[key])])
+    return own_task(
+        Series(
+            values=scaled,
+            columns=tuple(used),
+            inputs=tuple(used.index(name) for name in heard),
+            outputs=tuple(used.index(name) for name in predicted),
+            horizon=int(horizon),
+            training=training,
+            offset=offset,
+            scale=scale,
+            label=found.label,
+            notes=(*found.notes, *notes),
+            recipe=f"engine.series({recipe})",
+        )
+    )
+
+
+def table_of(source: Any, encoding: str | None = None, label: str | None = None, most_bytes: int = MOST_BYTES) -> Table:
+    """The columns of whatever `series` takes. Raises Refused."""
+    module = type(source).__module__.partition(".")[0]
+    if module == "pandas":
+        frame = source.to_frame() if source.ndim == 1 else source
+        return of_frame(frame, plain(label or ""))
+    if isinstance(source, np.ndarray | list | tuple):
+        values = as_array("source", source)
+        values = values[:, None] if values.ndim == 1 else values
+        if values.ndim != 2 or values.shape[1] == 0 or values.dtype.kind not in "fiub":
+            raise Refused("array", found=plain(f"shape {values.shape}, {values.dtype}"))
+        made = [str(c + 1) for c in range(values.shape[1])]
+        return Table(plain(label or ""), made, values.astype(np.float64))
+    return table(content(source, encoding, label_of(source) if label is None else label, most_bytes))
+
+
+def chosen(found: Table, columns: list[str] | None, target: list[str] | None) -> tuple[list[str], list[str]]:
+    """The names of what is heard and what is predicted. Raises Refused for one that is not there, or of no numbers."""
+    for what, asked in (("columns", columns), ("target", target)):
+        for k, name in enumerate(asked or ()):
+            if name in asked[:k]:  # type: ignore[index]
+                raise Refused("twice", name=what, column=quote(name))
+            if name in found.columns:
+                continue
+            if name in found.left:
+                why = found.left[name]
+                if why.name == "left_some_text":
+                    raise Refused("no_number", column=quote(name), line=why.values["line"], text=why.values["text"])
+            raise Refused("not_there", name=what, column=quote(name), file=found.file, names=names(found.columns))
+    usual = [name for name in found.columns if name not in found.left]
+    if columns is None and not usual:
+        kept = [said.name for name, said in found.left.items() if name in found.columns]
+        if "left_constant" in kept:
+            raise Refused("all_constant", file=found.file)
+        if not (kept and target):
+            raise Refused("no_columns", file=found.file, names=names([*found.columns, *found.left]))
+    heard = (usual or list(found.columns)) if columns is None else columns
+    if not heard or (target is not None and not target):
+        raise Refused("choice", name="target" if heard else "columns", found="[]", allowed=names(found.columns))
+    return heard, target if target is not None else heard
+
+
+def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise Refused("choice", name=name, found=plain(repr(value)), allowed=", ".join(allowed))
+
+
+def _whole(
+    found: Table, used: list[str], values: np.ndarray, lines: np.ndarray, missing: str, share: float
+) -> tuple[np.ndarray, list[Said]]:
+    """(N, C) finite, with nothing missing, and what was done about what was."""
+    if (bad := np.isinf(values)).any():
+        row, c = (int(i) for i in np.argwhere(bad)[0])
+        raise Refused("infinite", column=quote(used[c]), line=f"{lines[row]:,}")
+    _check_size(used, values, lines)
+    lacking = np.isnan(values)
+    if not lacking.any():
+        return values, []
+    rows = len(values)
+    if missing == "refuse":
+        row, c = (int(i) for i in np.argwhere(lacking)[0])
+        raise Refused(
+            "missing", column=quote(used[c]), count=f"{int(lacking[:, c].sum()):,}", rows=f"{rows:,}",
+            line=f"{lines[row]:,}",
+        )  # fmt: skip
+    if missing == "drop":
+        kept = ~lacking.any(axis=1)
+        return values[kept], [Said("dropped", count=f"{int((~kept).sum()):,}", rows=f"{rows:,}")]
+    filled, cut = values.copy(), rows - round(share * rows)
+    for part, stretch in (("training", slice(0, cut)), ("validation", slice(cut, rows))):  # none looks into the other
+        for c, name in enumerate(used):
+            gone, at = lacking[stretch, c], np.arange(rows)[stretch]
+            if not gone.any():
+                continue
+            if gone.all():
+                raise Refused("all_missing", column=quote(name), part=part)
+            filled[stretch, c][gone] = np.interp(at[gone], at[~gone], values[stretch, c][~gone])
+    return filled, [Said("filled", count=f"{int(lacking.sum()):,}")]
+
+
+def _split(found: Table, rows: int, share: float, horizon: int) -> int:
+    """How many rows are for training. Raises Refused where a part is too short for two timesteps."""
+    held = round(share * rows)
+    least = horizon + 2
+    if rows - held < least or (share and held < least):
+        raise Refused("few_rows", file=found.file, training=f"{rows - held:,}", held=f"{held:,}",
+                      least=least, horizon=horizon)  # fmt: skip
+    return rows - held
+
+
+def _scale(used: list[str], seen: np.ndarray, normalise: str) -> tuple[np.ndarray, np.ndarray]:
+    """(C,), (C,): offset and scale, of the training part (n, C)."""
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    flat = high - low <= 1e-12 * np.maximum(abs(low), abs(high))  # no more than roundings
+    if flat.any():
+        c = int(flat.argmax())
+        raise Refused("constant", column=quote(used[c]), value=f"{low[c]:.6g}")
+    if normalise == "none":
+        return np.zeros(seen.shape[1]), np.ones(seen.shape[1])
+    if normalise == "minmax":
+        return low, high - low
+    shares = (seen - low) / (high - low)  # squares of very small numbers would be 0
+    return low + (high - low) * shares.mean(axis=0), (high - low) * shares.std(axis=0)
+
+
+def _check_size(used: list[str], values: np.ndarray, lines: np.ndarray | None) -> None:
+    """Raises Refused where a number is so large that its square would be none."""
+    large = abs(values) > LARGEST
+    if large.any():
+        row, c = (int(i) for i in np.argwhere(large)[0])
+        line = f"{lines[row]:,}" if lines is not None else f"{row + 1:,}"
+        raise Refused("huge", column=quote(used[c]), value=f"{values[row, c]:.3g}", line=line, most=f"{LARGEST:g}")
