@@ -47,10 +47,9 @@ class Lockstep:
         self._publish(c)
 
     def _begun(self, e: engine.Experiment) -> Training:
-        network = self._network
-        return Training(
-            e, lean=True, weights=network.state_dict if network is not None and network.has_shape(e) else None
-        )
+        given = self._network
+        weights = given.state_dict if given is not None and given.has_shape(e) else None
+        return Training(e, lean=True, weights=weights)
 
     def _bound(self, side: Training) -> None:
         """As many moments of each, so that all keep the same steps; no weights for closer looks."""

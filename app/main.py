@@ -34,9 +34,10 @@ from app.gallery import FILMS  # noqa: E402
 from app.handout import handout  # noqa: E402
 from app.headers import Headers  # noqa: E402
 from app.live import live  # noqa: E402
+from app.memory import give_back  # noqa: E402
 from app.registry import RUNS  # noqa: E402
 from app.rooms import ROOMS  # noqa: E402
-from app.uploads import Uploads  # noqa: E402
+from app.uploads import Uploads, forget_closed_pages  # noqa: E402
 
 
 class Files(StaticFiles):
@@ -113,6 +114,8 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
 async def _sweep() -> None:
     while True:
         await asyncio.sleep(10)
+        if forget_closed_pages():
+            await asyncio.to_thread(give_back)
         await asyncio.to_thread(ROOMS.sweep)
         await asyncio.to_thread(RUNS.sweep)
 
