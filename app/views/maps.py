@@ -69,7 +69,7 @@ def _choice() -> Choice:
     choice, complaints = maps.read(said, _values())
     if said != maps.write(choice):
         for sentence in complaints:
-            session.complain(sentence)
+            session.complain(sentence, lambda: maps.read(said, _values())[1])
         choose(choice)
         st.rerun()
     return choice
