@@ -94,7 +94,7 @@ def _ready(values: dict[str, Any], choice: Choice) -> None:
     if now:
         see = sentences(_(MAPS[now].see), _("({source})").format(source=_(MAPS[now].source)))
     else:
-        see = _("The experiment of the sidebar, with two of its knobs turned. Click a cell to open its run in Explore.")
+        see = _("The experiment of the sidebar, with the knobs turned that are chosen here.")
     st.html(f"<p class='see'>{html.escape(see)}</p>")
 
 
@@ -187,7 +187,7 @@ def _progress(found: Map) -> None:
     n, all = int(found.count.sum()), found.count.size
     if found.done.is_set():
         text = _("{n} networks.") if n == all else _("Stopped: {n} of {all} networks.")
-        said = [text.format(n=f"{n:,}", all=f"{all:,}")]
+        said = [text.format(n=f"{n:,}", all=f"{all:,}"), _("Click a cell to open its run in Explore.")]
         if found.failed:
             said.append(_("{n} of them failed.").format(n=found.failed))
         st.html(f"<p class='state'>{sentences(*said)}</p>")
