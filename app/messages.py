@@ -21,6 +21,7 @@ from app.lessons import LESSONS
 from app.settings import NEEDS
 from app.words import LANGUAGES, LOCALE
 from engine.instruments.mean_field import ROTATIONS, SLOPES
+from engine.own.said import MEANINGS, SAID, WORDS
 from engine.rows import Row
 from engine.tasks import Task
 
@@ -72,6 +73,8 @@ def _of_tables() -> Iterator[tuple[str, str]]:
             yield from ((f"engine/{field}", text) for text in (row.label, row.meaning, row.source))
     for preset in engine.PRESETS.values():
         yield "engine/preset", preset.group
+    for measure in engine.MEASURES.values():
+        yield from (("engine/sweeps", text) for text in (measure.label, measure.unit, measure.meaning))
     place = "engine/instruments/mean_field.py"
     yield from ((place, reason) for reason in NO_THEORY)
     yield from ((place, f"not for {name}") for name in engine.ACTIVATIONS if name not in SLOPES)
@@ -93,6 +96,9 @@ def _of_pages() -> Iterator[tuple[str, str]]:
     yield from (("app/lessons", lesson.source) for lesson in LESSONS.values())
     for field in small.FIELDS.values():
         yield from (("app/small.py", text) for text in (field.label, field.meaning))
+    yield from (("engine/own/said.py", text) for text in (*SAID.values(), *WORDS))
+    for text in MEANINGS:
+        yield "engine/own", text
     for starts in small.PRESETS.values():
         yield from (("app/small.py", text) for start in starts.values() for text in (start.label, start.meaning))
 

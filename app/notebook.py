@@ -27,7 +27,7 @@ from engine.instruments.pieces import finish
 OF_PASS, OF_TRAINING = ("flow", "task", "state"), ("loss", "clip", "map")
 BY_ITSELF = ("gates", "spectrum", "clipping")  # closer looks that need nothing but a Trace,
 AGAIN = ("credit", "exponents", "floats", "update")  # and those that compute with the network once more
-WIDE, LINE = 88, 17  # letters of a line of the answer, and its height in px
+WIDE, LINE = 100, 17  # letters of a line of the answer, and its height in px
 
 __all__ = ["experiment_of", "history", "show"]
 

@@ -61,6 +61,7 @@ def torch_gradients(
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise ValueError(f"module: {type(module).__name__}; allowed: a torch.nn.Module")
+    module = getattr(module, "_orig_mod", module)  # what torch.compile has wrapped: for one pass there is no gain
     names = (recurrent,) if isinstance(recurrent, str) else tuple(recurrent)
     x, y = (_given(module, torch, name, value) for name, value in (("x", x), ("y", y)))
     with _as_it_was(module, torch), unrolled(module, torch, names) as layers, torch.enable_grad():
