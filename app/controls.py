@@ -8,14 +8,16 @@ import html
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import streamlit as st
 
 import engine
-from app import link, session, settings
+from app import link, own, session, settings
 from app.networks import DRAWN, Network
 from app.settings import NAMES, NEEDS, RANGES
+from app.views import own as own_data
 from app.views import presets
 from app.words import N_, _, listed
 from engine.rows import Row
@@ -158,6 +160,8 @@ def _head(group: str, more: list[Control], changed: list[str]) -> bool:
     opened: set[str] = st.session_state.opened
     with st.container(key=f"head_{group}", horizontal=True, gap=None):
         st.html(f"<h3>{_(group)}</h3>")
+        if group == TASK:
+            own_data.button()
         if more:
             count = sum(control.field in changed for control in more)
             word = _("less") if group in opened else _("more")
@@ -224,9 +228,9 @@ def written(field: str, value: Any) -> str:
 
 def _written(control: Control, value: Any) -> str:
     """A value in words: as its option, or all digits of what a link brought."""
-    if value in control.options or isinstance(value, str):
-        return control.label(value)
-    return number(value) if value is not None else _("none")
+    if control.field == "task" and own.is_own(value):
+        return own.label(value)
+    return control.label(value) if value in control.options else number(value) if value is not None else _("none")
 
 
 def _help(control: Control) -> str:
@@ -268,20 +272,28 @@ def widget(control: Control, applies: bool) -> None:
     elif control.widget == "list":
         if field in settings.OPTIONAL:
             about |= {"index": None, "placeholder": _("the task's own")}
-        st.selectbox(label, _with_own(control) if field == "task" else control.options, **about)
+        st.selectbox(label, _with_data(control), **about)
     else:
         st.select_slider(label, _with_own(control), **about)
 
 
+def _with_data(control: Control) -> tuple[Any, ...]:
+    """The list's options; of tasks also the visitor's own data, and what is chosen now where those are gone."""
+    if control.field != "task":
+        return control.options
+    return tuple(dict.fromkeys((*control.options, *own.mine(), st.session_state.task)))
+
+
 def _with_own(control: Control) -> list[Any]:
-    """The options, and among them what a link or a file brought: it stays on offer as long as the page is open."""
-    own: set[Any] = st.session_state.setdefault("own", {}).setdefault(control.field, set())
+    """The slider's options, and among them what a link brought: it stays on offer as long as the page is open."""
+    brought: set[Any] = st.session_state.setdefault("own", {}).setdefault(control.field, set())
     value = st.session_state[control.field]
     if value not in control.options:
-        own.add(value)
-    if control.widget == "list":
-        return [*control.options, *sorted(own)]
-    numbers = sorted({*control.options, *own} - {None})
+        brought.add(value)
+    most: float = inf
+    if control.field == "seq_length":
+        most = own.row(st.session_state.task).max_length or inf  # of own data that have an end
+    numbers = sorted(n for n in {*control.options, *brought} - {None} if n <= most or n == value)
     if None not in control.options:
         return numbers
     return [None, *numbers] if control.options[0] is None else [*numbers, None]

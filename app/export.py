@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import engine
-from app import link, settings, small
+from app import link, own, settings, small
 from app.figures.template import Part
 from app.figures.versus import Versus
 from app.snapshot import Snapshot
@@ -98,8 +98,7 @@ def source_of_world(part: str, values: Mapping[str, Any]) -> Part:
 
 def stem(e: engine.Experiment) -> str:
     """The experiment in a file's name."""
-    task = e.task.removeprefix("own:")
-    return f"{e.cell}_{task}_T{e.steps}"
+    return f"{e.cell}_{own.file_name(e)}_T{e.steps}"
 
 
 def signed(name: str, figure: Part, source: Part | None) -> Part:

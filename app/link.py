@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 import engine
-from app import settings
+from app import own, settings
 from app.limits import LIMITS
 from app.settings import DEFAULTS, FIELDS
 from app.words import _, sentences
@@ -64,6 +64,9 @@ def read(query: Mapping[str, Iterable[str]]) -> Link:
         try:
             values[name] = settings.read(name, texts[0])
         except ValueError:
+            if name == "task" and own.is_own(texts[0]):
+                complaints.append(sentences(own.gone(), _("Shown instead: {value}.").format(value=instead)))
+                continue
             complaints.append(
                 _("The link says {field} = {text}. Allowed: {allowed}. Shown instead: {value}.").format(
                     field=name, text=quote(texts[0]), allowed=settings.allowed(name), value=instead
@@ -120,6 +123,11 @@ def write(e: engine.Experiment, preset: str = "") -> dict[str, str]:
 def experiment(values: Mapping[str, Any]) -> engine.Experiment:
     """The experiment with those of these values that count. Raises ValueError with a sentence for readers."""
     counting = settings.effective({**DEFAULTS, **values})
+    if own.is_own(counting["task"]):
+        found = own.find(counting["task"])
+        if found is None:
+            raise ValueError(own.gone())
+        counting["task"] = found
     if counting["batching"] == "full" and counting["train_size"] is None:
         title = engine.Experiment.model_fields["train_size"].title or "train_size"
         text = _("A full batch is a whole training set, and this one is endless: choose a size under “{title}” first.")
@@ -176,10 +184,14 @@ def quote(text: str) -> str:
 
 def _sentence(detail: Any) -> str:
     """A pydantic error in one sentence of ours: field, value, what is allowed."""
-    if detail["type"] == "too_short":  # of those between fields the only one that `effective` lets through
+    if detail["type"] == "too_short":  # this and the next are those between fields that `effective` lets through
         said = detail["ctx"]
         text = _("Length T = {value}: the task “{task}” needs at least {least} timesteps.")
         return text.format(value=said["value"], task=_(engine.TASKS[said["task"]].label, "task"), least=said["least"])
+    if detail["type"] == "too_long":
+        said = detail["ctx"]
+        text = _("Length T = {value}: the data have room for {most} timesteps at most. Choose a shorter length.")
+        return text.format(value=said["value"], most=said["most"])
     if not detail["loc"]:
         return _("These settings do not go together.")
     field = str(detail["loc"][0])

@@ -8,6 +8,7 @@ message is put there untranslated, and tests/test_languages.py asks for it.
 import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
@@ -20,6 +21,7 @@ from app.lessons import LESSONS
 from app.settings import NEEDS
 from app.words import LANGUAGES, LOCALE
 from engine.instruments.mean_field import ROTATIONS, SLOPES
+from engine.own.said import MEANINGS, SAID, WORDS
 from engine.rows import Row
 from engine.tasks import Task
 
@@ -62,12 +64,17 @@ def _written() -> Iterator[tuple[str, str]]:
 
 def _of_tables() -> Iterator[tuple[str, str]]:
     for choice in engine.Experiment.model_fields.values():
-        yield from (("engine/experiment.py", text or "") for text in (choice.title, choice.description))
+        about: Any = choice.json_schema_extra
+        yield from (("engine/experiment.py", text or "") for text in (choice.title, choice.description, about["unit"]))
+    for measure in engine.MEASURES.values():
+        yield from (("engine/sweeps", text) for text in (measure.label, measure.unit, measure.meaning))
     for field, table in ROWS.items():
         for row in table.values():
             yield from ((f"engine/{field}", text) for text in (row.label, row.meaning, row.source))
     for preset in engine.PRESETS.values():
         yield "engine/preset", preset.group
+    for measure in engine.MEASURES.values():
+        yield from (("engine/sweeps", text) for text in (measure.label, measure.unit, measure.meaning))
     place = "engine/instruments/mean_field.py"
     yield from ((place, reason) for reason in NO_THEORY)
     yield from ((place, f"not for {name}") for name in engine.ACTIVATIONS if name not in SLOPES)
@@ -89,6 +96,9 @@ def _of_pages() -> Iterator[tuple[str, str]]:
     yield from (("app/lessons", lesson.source) for lesson in LESSONS.values())
     for field in small.FIELDS.values():
         yield from (("app/small.py", text) for text in (field.label, field.meaning))
+    yield from (("engine/own/said.py", text) for text in (*SAID.values(), *WORDS))
+    for text in MEANINGS:
+        yield "engine/own", text
     for starts in small.PRESETS.values():
         yield from (("app/small.py", text) for start in starts.values() for text in (start.label, start.meaning))
 

@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import engine
-from app import link, networks, settings, small, words
+from app import link, networks, own, settings, small, words
 from app.history import Choice, History
 from app.networks import Network
 from app.registry import RUNS, Full
@@ -279,6 +279,8 @@ def take_up(found: Run) -> bool:
         return False
     command()
     if past.experiment != state.experiment:
+        if isinstance(past.experiment.task, engine.OwnTask):  # whoever may take up the run has brought them
+            own.keep(state.setdefault("own_tasks", {}), past.experiment.task)
         values = past.experiment.model_dump()
         _set("", {field: values[field] for field in FIELDS})
         state.refusal, state.experiment = None, past.experiment
@@ -286,7 +288,8 @@ def take_up(found: Run) -> bool:
         state.network = ""
     elif found.network is not kept_network(state.get("network", "")):
         begin_with(found.network)
-        _set("", past.experiment.model_dump())
+        values = past.experiment.model_dump()
+        _set("", {field: values[field] for field in FIELDS})
     state.token = found.token
     return True
 
@@ -378,6 +381,7 @@ def _set(preset: str, values: Mapping[str, Any], network: str | None = None) -> 
     if network is not None:
         state.network, state.dropped = network, ""
     for field, value in values.items():
+        value = settings.cast(field, value)
         state.undelivered[field] = value
         if field not in state or state[field] != value:  # a widget that is set is sent anew: only where it differs
             state[field] = value
@@ -429,6 +433,34 @@ def _reader() -> str | None:
 
 
 words.ask(_reader)
+
+
+def use(task: engine.OwnTask) -> None:
+    """Own data become the session's and its task; a length that they have no room for becomes the next that fits."""
+    command()
+    state = st.session_state
+    own.keep(state.setdefault("own_tasks", {}), task)
+    most, length = task.task.max_length, state.seq_length
+    _set(state.preset, {"task": str(task), "seq_length": length if most is None else min(length, most)})
+
+
+def forget(name: str) -> None:
+    """Own data leave the session; where they are its task, it has the preset's again."""
+    command()
+    state = st.session_state
+    state.own_tasks = {other: task for other, task in state.get("own_tasks", {}).items() if other != name}
+    if state.task == name:
+        _set(state.preset, {"task": link.base(state.preset)["task"]})
+
+
+def _brought() -> dict[str, engine.OwnTask] | None:
+    """The own data of the visitor whose page is being made in this thread."""
+    here = get_script_run_ctx(suppress_warning=True) is not None
+    found: dict[str, engine.OwnTask] | None = st.session_state.get("own_tasks", {}) if here else None
+    return found
+
+
+own.ask(_brought)
 
 
 def _went_back(query: dict[str, list[str]]) -> bool:

@@ -13,10 +13,10 @@ from typing import Any, get_args
 from annotated_types import Ge, Gt, Le, Lt
 
 import engine
+from app import own
 from app.limits import LIMITS
 from app.words import _, listed
 from engine.experiment import CHOICES, SWITCHES
-from engine.tasks.own import described
 
 Values = Mapping[str, Any]
 DEFAULT = engine.Experiment()
@@ -102,16 +102,16 @@ def _schedule(values: Values, *ends: tuple[int, float]) -> bool:
 
 NEEDS: dict[str, Need] = {
     "reset_after": Need(lambda v: v["cell"] == "gru", "Only in the GRU."),
-    "embedding_dim": Need(lambda v: bool(engine.TASKS[v["task"]].symbols), "Only for tasks whose inputs are symbols."),
+    "embedding_dim": Need(lambda v: bool(own.row(v["task"]).symbols), "Only for tasks whose inputs are symbols."),
     "forget_bias": Need(
         lambda v: v["cell"] == "lstm" and engine.INITS[v["init"]].bias is None,
         "Only in the LSTM, with weights that do not set it themselves.",
     ),
-    "seq_length": Need(lambda v: engine.TASKS[v["task"]].fixed_steps is None, "This task has a length of its own."),
+    "seq_length": Need(lambda v: own.row(v["task"]).fixed_steps is None, "This task has a length of its own."),
     "batch_size": Need(
         lambda v: _responds(engine.BATCHINGS[v["batching"]].sequences, (1, 8), (2, 8)), "Only for mini-batches."
     ),
-    "loss": Need(lambda v: engine.TASKS[v["task"]].loss == "cross_entropy", "Only for tasks with classes."),
+    "loss": Need(lambda v: own.row(v["task"]).loss == "cross_entropy", "Only for tasks with classes."),
     "momentum": Need(lambda v: engine.OPTIMIZERS[v["optimizer"]].uses_momentum, "Only for optimizers with momentum."),
     "schedule_steps": Need(lambda v: _schedule(v, (7, 0.5), (3, 0.5)), "Only for schedules that change."),
     "schedule_factor": Need(lambda v: _schedule(v, (7, 0.5), (7, 0.1)), "Only for schedules that end at a factor."),
@@ -146,13 +146,16 @@ def accepts(field: str, value: Any) -> bool:
         return field in OPTIONAL
     if field in SWITCHES:
         return isinstance(value, bool)
-    if field == "task" and isinstance(value, engine.OwnTask):
-        return True
+    if field == "task" and own.is_own(value):
+        return own.find(value) is not None
     return value in NAMES[field] if field in NAMES else field in RANGES and value in RANGES[field]
 
 
 def cast(field: str, value: Any) -> Any:
-    """An accepted value in the type that the experiment has for it: JSON has no 1.0."""
+    """An accepted value in the type that the experiment has for it: JSON has no 1.0. Own data are named by text: only
+    the session and an experiment hold them."""
+    if field == "task":
+        return str(value)
     return float(value) if value is not None and field in RANGES and not RANGES[field].whole else value
 
 
@@ -170,8 +173,6 @@ def write(value: Any) -> str:
 def read(field: str, text: str) -> Any:
     """The value that a text of the link stands for. Raises ValueError where there is none."""
     value: Any = text
-    if field == "task":
-        value = described(text) or text
     if field in OPTIONAL and text == "none":
         return None
     if field in SWITCHES:

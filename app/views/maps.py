@@ -132,8 +132,9 @@ def _map(run: Run, choice: Choice) -> Map | None:
         return None
     e, axes = key[0], {axis.field: axis.values for axis in choice.axes}
     plan = plan_of(e, axes, choice.measure, choice.seeds, choice.folds, choice.steps)
-    run.held, state.maps_key = Map(plan, RUNS.pool, RUNS.compiler).start(), key
-    return run.held
+    found = Map(plan, RUNS.pool, RUNS.compiler, baseline=_baseline(e, choice)).start()
+    run.held, state.maps_key = found, key
+    return found
 
 
 def _ask(choice: Choice, values: dict[str, Any]) -> None:
@@ -157,9 +158,8 @@ def _every(what: Callable[[], None], seconds: float | None) -> None:
 
 def _shown(choice: Choice) -> None:
     """How far it is, and what is known. (What is drawn again and again holds no run and no map.)"""
-    run = RUNS.get(st.session_state.get("token"))
-    found = run.held if run is not None and isinstance(run.held, Map) else None
-    if found is None:  # the run was freed meanwhile
+    found = _held()
+    if found is None or st.session_state.get("going"):  # the run was freed meanwhile; a cell was opened
         st.rerun()
         return
     found.want()
@@ -234,7 +234,7 @@ def cells_of(found: Map, choice: Choice) -> Cells:
     return Cells(
         plan.base, side(choice.across), None if choice.up is None else side(choice.up), measure, choice.steps,
         bool(choice.folds), values, diverged, done, np.where(done.any(axis=-1), found.errors, ""),
-        baseline=_baseline(plan.base, choice),
+        theory=found.theory, baseline=found.baseline,
     )  # fmt: skip
 
 

@@ -57,6 +57,13 @@ WORDS = (  # that stand in the places of sentences
     "training", "validation", "commas", "semicolons", "tabs", "bars", "spaces", "data",
 )  # fmt: skip
 
+MEANINGS = (  # what the rows of own data say of themselves
+    NEXT := "A series of one's own comes in: at every step, predict its next value.",
+    LATER := "A series of one's own comes in: at every step, predict what it is some steps later.",
+    CHARACTER := "Characters of a text of one's own come in; at every step, predict the next one.",
+    SOURCE := "one's own data",
+)
+
 
 class Said:
     """One of these sentences. `message` and `values` are apart for whoever says it in another language."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.own.reading import MOST_BYTES, Table, content, label_of, of_frame, table
-from engine.own.said import Refused, Said, names, plain, quote
+from engine.own.said import LATER, NEXT, SOURCE, Refused, Said, names, plain, quote
 from engine.parameters import as_array
 from engine.tasks.own import OwnTask, own_task
 from engine.tasks.task import Task, at_any_length
@@ -95,10 +95,8 @@ class Series:
         parts = [self.training, *([self.held] if self.held else [])]
         return Task(
             label=self.label or "own series",
-            meaning="A series of one's own comes in: at every step, predict what it is some steps later."
-            if self.horizon > 1
-            else "A series of one's own comes in: at every step, predict its next value.",
-            source="one's own data",
+            meaning=LATER if self.horizon > 1 else NEXT,
+            source=SOURCE,
             input_size=len(self.inputs),
             output_size=len(self.outputs),
             loss="mse",
@@ -188,6 +186,8 @@ def series(
 
 def table_of(source: Any, encoding: str | None = None, label: str | None = None, most_bytes: int = MOST_BYTES) -> Table:
     """The columns of whatever `series` takes. Raises Refused."""
+    if isinstance(source, Table):
+        return source
     module = type(source).__module__.partition(".")[0]
     if module == "pandas":
         frame = source.to_frame() if source.ndim == 1 else source

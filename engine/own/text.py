@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.own.reading import MOST_BYTES, NAMELESS, content, label_of
-from engine.own.said import Refused, Said, plain, quote
+from engine.own.said import CHARACTER, SOURCE, Refused, Said, plain, quote
 from engine.tasks.own import OwnTask, own_task
 from engine.tasks.task import Task
 from engine.tasks.text import HELD_BACK, counted, task_of, windows
@@ -74,8 +74,8 @@ class Text:
             size,
             loss_of,
             label=self.label or "own text",
-            meaning="Characters of a text of one's own come in; at every step, predict the next one.",
-            source="one's own data",
+            meaning=CHARACTER,
+            source=SOURCE,
             draw=self.draw,
             symbols=signs,
             classes=signs,
