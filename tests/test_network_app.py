@@ -159,9 +159,7 @@ def test_several_candidates_are_a_choice():
     assert [button.label for button in at.button if "network_choice" in (button.key or "")] == ["mean", "spread"]
     press(at, "network_choice_1").run()
     np.testing.assert_array_equal(start(at)["weight_hh_l0"], arrays["low.weight_hh_l0"])
-    assert "Left out, as no part of such a network here: high, mean.weight." in words(
-        at
-    )
+    assert "Left out, as no part of such a network here: high, mean.weight." in words(at)
 
 
 REFUSED = {
