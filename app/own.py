@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 import engine
 from app.words import _
 from engine.tasks import Task
-from engine.tasks.own import DESCRIBED, PREFIX
+from engine.tasks.own import DESCRIBED, PREFIX, held
 
 MOST = 3  # data that a session keeps; of more the oldest go
 _asked: list[Callable[[], Mapping[str, engine.OwnTask] | None]] = []
@@ -54,7 +54,8 @@ def row(name: str) -> Task:
 
 def label(name: str) -> str:
     """A task as its reader knows it: of own data the name of the file, which is plain text."""
-    return _("{file} (yours)").format(file=row(name).label) if find(name) else _("data that are gone")
+    found = held(name)  # pictures are drawn where no page is: of what a run has its name may be said
+    return _("{file} (yours)").format(file=_(found.task.label)) if found else _("data that are gone")
 
 
 def gone() -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import engine
 from app.code.engine_script import engine_script
 from app.code.keras_script import keras_script
+from app.code.own_data import beside, held_by
 from app.code.shared import Script
 from app.code.torch_script import torch_script
 from app.words import N_, _
@@ -24,6 +25,8 @@ class Code:
 
 def _of_both(e: engine.Experiment) -> list[str]:
     said = []
+    if isinstance(e.task, engine.OwnTask) and held_by(e) is None:
+        said.append(N_("The data are one's own: its function draw has to be filled in before it runs."))
     if e.dropout and e.num_layers > 1:
         said.append(N_("Dropout draws its masks in another way here: the losses differ from run to run."))
     if e.omega:
@@ -31,6 +34,12 @@ def _of_both(e: engine.Experiment) -> list[str]:
     if e.patience is not None:
         said.append(N_("It does not stop by patience, which needs the validation loss."))
     return said
+
+
+def _of_engine(e: engine.Experiment) -> list[str]:
+    if not isinstance(e.task, engine.OwnTask):
+        return []
+    return [N_("It reads the data from the same file, or the same arrays, which have to be where it runs.")]
 
 
 def _of_keras(e: engine.Experiment) -> list[str]:
@@ -41,7 +50,7 @@ def _of_keras(e: engine.Experiment) -> list[str]:
 
 
 CODES: dict[str, Code] = {
-    "engine": Code("Python", "engine", engine_script, lambda e: []),
+    "engine": Code("Python", "engine", engine_script, _of_engine),
     "torch": Code("PyTorch", "torch", torch_script, _of_both),
     "keras": Code("Keras", "keras", keras_script, _of_keras),
 }
@@ -55,9 +64,11 @@ def script(name: str, e: engine.Experiment, steps: int) -> str:
 
 def files(e: engine.Experiment) -> list[Path]:
     """What the scripts for PyTorch and Keras read: data of the engine that have to lie beside them."""
+    if isinstance(e.task, engine.OwnTask):
+        return []
     s = Script(e, 1)
     s.data.add(s.task.draw)
     return s.data.files
 
 
-__all__ = ["CODES", "FEWEST", "Code", "files", "script"]
+__all__ = ["CODES", "FEWEST", "Code", "beside", "files", "script"]

@@ -9,9 +9,9 @@ from app.code.shared import block
 
 def engine_script(e: engine.Experiment, steps: int, notes: Sequence[str] = ()) -> str:
     """It trains for so many steps and prints the loss. `notes`: what is to be said of it."""
-    default = engine.Experiment()
+    default, own = engine.Experiment(), isinstance(e.task, engine.OwnTask)
     given = [
-        f"{name}={json.dumps(value) if isinstance(value, str) else repr(value)}"
+        f"{name}={'data' if name == 'task' and own else json.dumps(value) if isinstance(value, str) else repr(value)}"
         for name, value in e.model_dump().items()
         if value != getattr(default, name)
     ]
@@ -19,6 +19,8 @@ def engine_script(e: engine.Experiment, steps: int, notes: Sequence[str] = ()) -
     made = one if len(one) <= 100 else "\n".join(["e = engine.Experiment(", *(f"    {line}," for line in given), ")"])
     head = ['"""The experiment in Python with `engine`, in the folder of its repository or with it on PYTHONPATH.']
     head = [*head, "", *notes, '"""'] if notes else [head[0] + '"""']
+    if isinstance(e.task, engine.OwnTask):
+        made = f"data = {e.task.data.recipe}\n{made}"
     rest = block(f"""
         history = engine.train(e, steps={steps})
         for step, loss in zip(history.at[::10], history.loss[::10]):

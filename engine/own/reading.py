@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.own.said import Refused, Said, plain, quote
+from engine.own.said import Refused, Said, file_label, plain, quote
 
 NAMELESS = "data"  # what data without a name are called
 MOST_BYTES = 1 << 28  # of a file
@@ -43,12 +43,12 @@ class Content:
 def label_of(source: Any) -> str:
     """The name of a file without its folders; "" where it has none."""
     name = source if isinstance(source, str | os.PathLike) else getattr(source, "name", "")
-    return plain(os.path.basename(os.fspath(name)).strip()) if isinstance(name, str | os.PathLike) else ""
+    return file_label(os.path.basename(os.fspath(name)).strip()) if isinstance(name, str | os.PathLike) else ""
 
 
 def content(source: Any, encoding: str | None = None, label: str | None = None, most: int = MOST_BYTES) -> Content:
     """The text of a path, of bytes or of an open file. Raises Refused (OSError where a path cannot be opened)."""
-    label = plain(label if label is not None else label_of(source))
+    label = file_label(label if label is not None else label_of(source))
     shown = quote(label or NAMELESS)
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as opened:
