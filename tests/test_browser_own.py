@@ -29,7 +29,7 @@ def test_a_table_is_dropped_trained_on_and_gone_with_the_session(server: Server,
         expect(page.locator("[role=dialog]")).to_have_count(0, timeout=20_000)
         task = page.locator("#task")
         expect(task).to_contain_text("<b>level</b>: off by", timeout=20_000)
-        expect(page.locator(".st-key-task")).to_contain_text("_i_tide_/i_.csv (yours)")
+        expect(page.get_by_role("combobox", name="Task")).to_have_value("_i_tide_/i_.csv (yours)")
         assert "task=own%3Aseries-" in page.url
         page.reload()
         expect(page.locator(".st-key-sentences")).to_contain_text("Bring the same file again", timeout=60_000)

@@ -25,7 +25,7 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": 
 _PATTERNS = {" ": r"\s+"}
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 COMMA_NUMBER = re.compile(r"\s*[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?\s*")
-DATE = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}|\d{4}[-/]\d{1,2}\b).*")
+DATE = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}|\d{4}[-/]\d{1,2}\b)[^,;|\t]*")
 MISSING = frozenset(
     ("", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>", "?", "-", "--", "#na", "1.#qnan", "-1.#ind")
 )
@@ -188,19 +188,20 @@ def _fields(lines: list[str], separator: str) -> list[list[str]]:
         return [[line] for line in lines]
 
 
-def _fits(rows: list[list[str]], separator: str) -> tuple[bool, float, float]:
-    """How well a separator does: does it split at all; how many lines have as many fields as most, in tenths; and how
-    many fields are numbers or dates: "1,5;2,5" can be split in two ways, evenly both."""
+def _fits(rows: list[list[str]], separator: str) -> tuple[bool, float, bool, float]:
+    """How well a separator does: does it split at all; how many lines have as many fields as most, in tenths; has the
+    first; and how many fields are numbers or dates: "1,5;2,5" can be split in two ways, evenly both."""
     counts = np.bincount([min(len(row), MOST_COLUMNS) for row in rows])
     most = int(counts[1:].argmax()) + 1
     cells = [cell for row in rows[1:] or rows for cell in row]
     values = sum(_is_value(cell, "." if separator == "," else ",") for cell in cells)
-    return most > 1, round(counts[most] / len(rows), 1) if most > 1 else 0.0, values / len(cells)
+    share = round(float(counts[most]) / len(rows), 1) if most > 1 else 0.0
+    return most > 1, share, len(rows[0]) == most, values / len(cells)
 
 
 def _is_value(cell: str, decimal: str) -> bool:
     return bool(
-        (NUMBER if decimal == "." else COMMA_NUMBER).fullmatch(cell) or NUMBER.fullmatch(cell) or DATE.match(cell)
+        (NUMBER if decimal == "." else COMMA_NUMBER).fullmatch(cell) or NUMBER.fullmatch(cell) or DATE.fullmatch(cell)
     )
 
 
