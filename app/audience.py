@@ -1,6 +1,6 @@
 """The WebSocket /room/{token}: one run for many screens. A picture is drawn and encoded once, whoever watches.
 
-The token says who comes: a watcher (Room.token) or the lecturer (Room.host). The query: `pictures=flow,loss` (all,
+The token says who comes: a watcher (Room.ticket) or the lecturer (Room.host). The query: `pictures=flow,loss` (all,
 where it is missing), `lang=en`, `theme=light`, `you=` who one was before (see below). Neither token commands the run.
 
 Out, to watchers: binary frames as of /live (app/frames.py), at most 5 a second, never one before the last was drawn.
@@ -19,16 +19,19 @@ so is more than RATE messages a second.
 import asyncio
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app.broadcast import Broadcast, Seat
 from app.live import LONGEST, PATIENCE, RUBBISH, THEMES, TOO_BIG, UNKNOWN, same_origin
-from app.rooms import ROOMS, Room
+from app.room import Room
+from app.rooms import ROOMS
 from app.words import LANGUAGES
 
 RATE, BURST = 15.0, 30.0  # messages a second that one page may send, and how many at once
+POLITE = 1.0  # seconds in which a page can take that its place is somebody else's
 SLOW = 10.0  # seconds after which a page that takes nothing is let go
 GONE = (WebSocketDisconnect, RuntimeError, TimeoutError)  # how a connection ends that the other side has left
 
@@ -78,6 +81,7 @@ class Guest(Seat):
             if (message := await self.broadcast.message(self)) is not None:
                 channel, number, frame = message
                 self.free, self.number, self.has = False, number, (channel, number)
+                self.waits = time.monotonic()
                 self.broadcast.watcher.sent(0)
                 await self._put(frame)
         await self._put(json.dumps({"over": "closed"}))
@@ -163,21 +167,21 @@ async def room(ws: WebSocket) -> None:
     await ws.accept()
     found = ROOMS.by_token(ws.path_params["token"])
     here, host = found or (None, False)
-    if here is None or not here.enter(host):
-        full = here is not None and not here.closed
-        await ws.send_text(json.dumps({"over": "full" if full else "closed"}))
-        await ws.close(UNKNOWN)
+    ticket = None if host else ws.path_params["token"]
+    if here is None or not (here.enter(ticket) or (await _make_way(here) and here.enter(ticket))):
+        await _over(ws, "closed" if here is None or here.closed else "full")
         return
     broadcast = _broadcasts.get(here)
     if broadcast is None:
         broadcast = _broadcasts[here] = Broadcast(here)
     guest = Guest(ws, broadcast, host)
-    tasks = {asyncio.create_task(guest.send()), asyncio.create_task(guest.listen())}
+    tasks = {asyncio.create_task(part) for part in (guest.send(), guest.listen(), guest.out.wait())}
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:  # whichever ended, the other would wait for ever
         guest.leave()
-        here.leave(host)
+        here.leave(ticket)
+        guest.gone.set()
         if not broadcast.seats:
             broadcast.close()
             _broadcasts.pop(here, None)
@@ -186,3 +190,23 @@ async def room(ws: WebSocket) -> None:
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Exception) and not isinstance(result, GONE):
                 raise result
+    if guest.out.is_set():
+        with suppress(*GONE):
+            await asyncio.wait_for(_over(ws, "full"), POLITE)
+
+
+async def _over(ws: WebSocket, why: str) -> None:
+    """The last word."""
+    await ws.send_text(json.dumps({"over": why}))
+    await ws.close(UNKNOWN)
+
+
+async def _make_way(room: Room) -> bool:
+    """In a full room, whoever has not looked for long goes."""
+    broadcast = _broadcasts.get(room)
+    seat = broadcast.asleep() if broadcast is not None and not room.closed else None
+    if seat is None:
+        return False
+    seat.out.set()
+    await seat.gone.wait()
+    return True

@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import engine
 from app.export import signed, source_of
 from app.figures import palette
 from app.figures.run import cost, radii
 from app.figures.words import verdict
 from app.frames import Encoder
-from app.rooms import Room, described
+from app.room import Room
 from app.snapshot import Snapshot
 from app.words import _, speak
-from engine import Experiment
 
 EVERY = 0.2  # seconds between two frames
+ASLEEP = 60.0  # seconds after which a screen that draws nothing gives way to another, where a room is full
 MOST_CHANNELS = 8  # further choices of pictures get all of them, so that many wishes cost no more than this
 Key = tuple[str, str, tuple[str, ...]]  # theme, language, pictures
 log = logging.getLogger(__name__)
@@ -75,8 +76,11 @@ class Seat:
     host: bool  # the lecturer's: it gets no pictures
     key: Key = ("light", "en", ())
     free: bool = True  # the last frame was drawn
+    waits: float = 0.0  # since when it is not
     has: tuple[Channel, int] | None = None  # the frame that was sent last
     stirred: asyncio.Event = field(default_factory=asyncio.Event)  # there may be something for it
+    out: asyncio.Event = field(default_factory=asyncio.Event)  # it gives way to another
+    gone: asyncio.Event = field(default_factory=asyncio.Event)  # it has left, and its place is free
 
 
 class Broadcast:
@@ -91,7 +95,7 @@ class Broadcast:
         self._news = asyncio.Event()
         self._version = 0  # counts the news of the run
         self._texts: dict[tuple[str, bool], tuple[int, str]] = {}
-        self._settings: Experiment | None = None
+        self._settings: engine.Experiment | None = None
         self._ends = room.listen(partial(_soon, loop, self._changed))
         self.watcher = room.run.watch(partial(_soon, loop, self._changed))
         self._task = asyncio.create_task(self._serve())
@@ -142,6 +146,12 @@ class Broadcast:
     def _channel(self, key: Key) -> Channel:
         return self.channels.get(key) or Channel(key)
 
+    def asleep(self) -> Seat | None:
+        """Who has not drawn the last frame for longest, and for long: a page in the background, or a script."""
+        late = time.monotonic() - ASLEEP
+        found = [seat for seat in self.seats if not seat.host and not seat.free and seat.waits < late]
+        return min(found, key=lambda seat: seat.waits, default=None)
+
     def allowed(self, key: Key) -> Key:
         """The same, or with all pictures."""
         taken = {seat.key for seat in self.seats if not seat.host}
@@ -175,3 +185,17 @@ def _soon(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
     """Call `what` on the loop, from any thread; a loop that has ended meanwhile needs no news."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(what)
+
+
+def described(e: engine.Experiment) -> str:
+    """The experiment in one line."""
+    text = _(
+        "{cell}, {layers} × {H} {phi} units · {task}, T = {T}, batch {B} · {init}, gain {gain} · "
+        "{optimizer} at {lr}, clip {clip}"
+    )
+    return text.format(
+        cell=_(engine.CELLS[e.cell].label), layers=e.num_layers, H=e.hidden_size,
+        phi=_(engine.ACTIVATIONS[e.nonlinearity].label), task=_(engine.TASKS[e.task].label), T=e.steps, B=e.sequences,
+        init=_(engine.INITS[e.init].label), gain=f"{e.gain:g}", optimizer=_(engine.OPTIMIZERS[e.optimizer].label),
+        lr=f"{e.lr:g}", clip=_(engine.CLIPS[e.clip].label, "clip"),
+    )  # fmt: skip

@@ -13,6 +13,7 @@ from app.figures.versus_training import loss, loss_gap, norm
 from app.figures.versus_words import table, verdict
 from app.limits import seconds
 from app.lockstep import Lockstep
+from app.networks import DRAWN, Network
 from app.runs import Run
 from app.versus import Compared
 
@@ -36,9 +37,9 @@ class Comparison(Run):
         super().__init__(*about)
         self.bands: dict[tuple[Any, ...], Bands] = {}  # by experiments, seeds and steps
 
-    def configure(self, e: Any) -> None:
+    def configure(self, e: Any, network: Network | None = None) -> None:
         """`e`: a Compared."""
-        super().configure(e)
+        super().configure(e, network)
 
     def head(self) -> dict[str, Any]:
         with self._lock:
@@ -80,7 +81,7 @@ class Comparison(Run):
         return sum(map(seconds, e.experiments))
 
     def _trained(self, e: Any, start: Any) -> Any:
-        return Lockstep(e)
+        return Lockstep(e, self.network if e.field not in DRAWN else None)
 
     def _compiling(self, e: Any) -> bool:
         """One after the other, those that are not compiled yet."""

@@ -4,6 +4,7 @@ A control's key in the session state is the experiment's field, so that a link, 
 same thing by the same name. Streamlit keeps the value of one that is not drawn (persist_state).
 """
 
+import html
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import streamlit as st
 
 import engine
 from app import link, own, session, settings
+from app.networks import DRAWN, Network
 from app.settings import NAMES, NEEDS, RANGES
 from app.views import own as own_data
 from app.views import presets
@@ -136,8 +138,21 @@ def draw() -> None:
             ]
             opened = _head(group, [control for control in shown if control.more], changed)
             for control in shown:
-                if opened or not control.more:
+                if control.field == "init" and (mine := session.network()) is not None:
+                    _given(mine)
+                elif opened or not control.more:
                     widget(control, settings.applies(control.field, values))
+
+
+def _given(mine: Network) -> None:
+    """In the place of how weights are drawn: whose they are."""
+    with st.container(key="given", horizontal=True, gap=None):
+        file = html.escape(mine.file)
+        st.html(f'<p>{html.escape(title("init"))}</p><p class="file" title="{file}">{file}</p>')
+        st.button(
+            _("Fresh"), key="given_fresh", type="tertiary", on_click=session.fresh_weights,
+            help=_("Weights drawn by the controls, in the place of those of the file. Undo brings them back."),
+        )  # fmt: skip
 
 
 def _head(group: str, more: list[Control], changed: list[str]) -> bool:
@@ -215,7 +230,9 @@ def _written(control: Control, value: Any) -> str:
     """A value in words: as its option, or all digits of what a link brought."""
     if control.field == "task" and own.is_own(value):
         return own.label(value)
-    return control.label(value) if value in control.options else number(value) if value is not None else _("none")
+    if value in control.options or isinstance(value, str):
+        return control.label(value)
+    return number(value) if value is not None else _("none")
 
 
 def _help(control: Control) -> str:
@@ -226,7 +243,9 @@ def _help(control: Control) -> str:
     if row is not None:
         source = _plain(_(" ({source})").format(source=_(row.source))) if row.source else ""
         said.append(f"**{_plain(_(row.label, control.field))}**: {_plain(_(row.meaning))}{source}")
-    if control.field in NEEDS:
+    if control.field in DRAWN and (mine := session.network()) is not None:
+        said.append(_plain(_("The weights are those of {file}: nothing is drawn.").format(file=mine.file)))
+    elif control.field in NEEDS:
         said.append(_plain(_(NEEDS[control.field].words)))
     if control.field in engine.LIVE:
         said.append(_("Can be changed while it trains."))
@@ -240,6 +259,7 @@ def _plain(text: str) -> str:
 
 def widget(control: Control, applies: bool) -> None:
     field = control.field
+    applies = applies and not (field in DRAWN and session.network() is not None)
     about: dict[str, Any] = {
         "key": field, "disabled": not applies, "help": _help(control), "persist_state": "session",
     }  # fmt: skip

@@ -5,14 +5,14 @@ import json
 import streamlit as st
 
 from app import controls, landing, learning, lecture, session
-from app.views import assets, compare, explore, gallery, hosting, language, lessons, motion, room, small, why
+from app.views import assets, compare, explore, gallery, hosting, language, lessons, maps, motion, room, small, why
 from app.views import lecture as lecture_view
 from app.words import _
 from app.words import language as reads
 
 FIRST = 0.3  # seconds that the page waits at most for its picture
 WITHOUT_RUN = ("gallery", "room")  # pages that show no run of the visitor's own
-WITH_CONTROLS = ("explore", "motion", "why", "compare")
+WITH_CONTROLS = ("explore", "motion", "why", "compare", "maps")
 
 session.make_way()
 session.read_language()
@@ -23,6 +23,7 @@ pages = [
     st.Page(motion.page, title=_("Slow motion"), url_path="motion"),
     st.Page(why.page, title=_("Why"), url_path="why"),
     st.Page(compare.page, title=_("Compare"), url_path="compare"),
+    st.Page(maps.page, title=_("Maps"), url_path="maps"),
     st.Page(small.page, title=_("Small worlds"), url_path="small"),
     st.Page(lessons.page, title=_("Lessons"), url_path="lessons"),
     st.Page(room.page, title=_("Room"), url_path="room", visibility="hidden"),
@@ -41,6 +42,8 @@ if meant:  # with its whole address at once, so that one step back leads back
     session.take()
     st.switch_page(next(other for other in pages if other.url_path == meant), query_params=session.address())
 learning.turn_to(path)
+if path == "maps":
+    maps.arrive()
 lecturing = lecture.read()
 session.take()
 if path not in WITHOUT_RUN:

@@ -9,10 +9,12 @@ ONE_MOVE = 1.5  # seconds: moves of one slider that follow each other faster are
 
 @dataclass(frozen=True)
 class Choice:
-    """A preset ("": the default) and the value of every control, of those too that do not count at present."""
+    """A preset ("": the default), the value of every control, of those too that do not count at present, and whose
+    weights."""
 
     preset: str
     values: dict[str, Any]
+    network: str = ""  # the key of the network whose weights are begun with; "": of none
 
     def changed(self, other: "Choice") -> list[str]:
         return [name for name, value in self.values.items() if value != other.values[name]]

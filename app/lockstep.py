@@ -12,6 +12,7 @@ import numpy as np
 import engine
 from app.figures.versus import Versus
 from app.kept import BUDGET
+from app.networks import Network
 from app.training import SLICE, Past, Training
 from app.versus import Compared
 
@@ -31,8 +32,10 @@ class Recorded:
 class Lockstep:
     """Made with the first passes done. All methods but `snapshot` and `at` belong to one thread at a time."""
 
-    def __init__(self, c: Compared) -> None:
-        self._sides = [Training(e, lean=True) for e in c.experiments]
+    def __init__(self, c: Compared, network: Network | None = None) -> None:
+        """`network`: whose weights those begin with that have its shape."""
+        given = [network.state_dict if network is not None and network.has_shape(e) else None for e in c.experiments]
+        self._sides = [Training(e, lean=True, weights=weights) for e, weights in zip(c.experiments, given, strict=True)]
         few = min(BUDGET // (len(self._sides) * side.past.kept.newest.size) for side in self._sides)
         for (
             side

@@ -29,12 +29,14 @@ except ValueError as wrong:  # a limit that makes no sense: better said than hal
 import engine  # noqa: E402
 from app import landing  # noqa: E402
 from app.audience import room  # noqa: E402
+from app.doors import Doors  # noqa: E402
 from app.gallery import FILMS  # noqa: E402
 from app.handout import handout  # noqa: E402
 from app.headers import Headers  # noqa: E402
 from app.live import live  # noqa: E402
 from app.registry import RUNS  # noqa: E402
 from app.rooms import ROOMS  # noqa: E402
+from app.uploads import Uploads  # noqa: E402
 
 
 class Files(StaticFiles):
@@ -120,6 +122,6 @@ app = st.App(
         Mount("/assets", Files(directory=ROOT / "assets")),
         Mount("/plotly", Files(directory=Path(plotly.__file__).parent / "package_data")),
     ],
-    middleware=[Middleware(Headers), Middleware(Landing), Middleware(Preload)],
+    middleware=[Middleware(Doors), Middleware(Headers), Middleware(Uploads), Middleware(Landing), Middleware(Preload)],
     lifespan=lifespan,
 )

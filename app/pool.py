@@ -112,6 +112,11 @@ class Pool:
             self._held_since = now
         return now - self._held_since <= HELD
 
+    @property
+    def waiting(self) -> int:
+        """Jobs whose time has come, and that no thread has taken yet."""
+        return len(self._ready)
+
     # Pictures of training take what is left: where many train, each is drawn less often.
 
     @property

@@ -19,6 +19,7 @@ from app.figures.template import Part
 from app.figures.words import verdict
 from app.limits import LIMITS, seconds
 from app.looks import Look
+from app.networks import Network
 from app.pool import EVERY, Pool
 from app.snapshot import Snapshot, axis_end
 from app.training import LAST_STEP, Past, Training
@@ -54,6 +55,7 @@ class Run:
         self._goal: int | None = None  # train up to here
         self._show: int | None = None  # the step shown; None: the newest
         self._layer = 0
+        self.network: Network | None = None  # whose weights it begins with
         self._training: Training | None = None  # what there is
         self._shown_setting = 0
         self._status, self._message = "ready", Said("")
@@ -65,31 +67,36 @@ class Run:
 
     # Commands: from any thread, at once, harmless when repeated.
 
-    def configure(self, e: engine.Experiment) -> None:
-        """Go on with `e` where training can take it as it runs; else begin again. While playing, the new one plays."""
+    def configure(self, e: engine.Experiment, network: Network | None = None) -> None:
+        """Go on with `e` where training can take it as it runs; else begin again. While playing, the new one plays.
+
+        `network`: whose weights it begins with, where they fit; None: those that `e` draws.
+        """
         self._watching.use()
         with self._lock:
-            if e == self._experiment:
+            same = network is self.network
+            if e == self._experiment and same:
                 return
-            self._experiment = e
+            self._experiment, self.network = e, network
             self._setting += 1
             self._settled.clear()
             self._pool.hold(self.token, ANSWER)
-            if self._training is not None and not self._begins and self._training.takes(e):
+            if same and self._training is not None and not self._begins and self._training.takes(e):
                 self._change_to = e
             else:
                 self._want(e)
                 self._goal = self._show = None
         self._pool.wake(self)
 
-    def start_from(self, c: engine.Checkpoint) -> None:
-        """Go on from a checkpoint, and rest there. ValueError where it has more steps than a run here may have."""
+    def start_from(self, c: engine.Checkpoint, network: Network | None = None) -> None:
+        """Go on from a checkpoint, and rest there; `network`: whose weights it has begun with, if any. ValueError where
+        it has more steps than a run here may have."""
         if c.step > LAST_STEP or len(c.history.at) != c.step:
             allowed = _("a run of up to {most} steps").format(most=f"{LAST_STEP:,}")
             raise ValueError(_("step {step}: allowed is {allowed}.").format(step=f"{c.step:,}", allowed=allowed))
         self._watching.use()
         with self._lock:
-            self._experiment = c.experiment
+            self._experiment, self.network = c.experiment, network
             self._setting += 1
             self._playing, self._goal, self._show = False, None, None
             self._want(c.experiment, c)
@@ -191,7 +198,7 @@ class Run:
         for look in list(self.looks.values()):
             look.let_go()
         self.looks.clear()
-        self.held = None
+        self.held = self.network = None
 
     @property
     def setting(self) -> int:
@@ -349,7 +356,8 @@ class Run:
         return seconds(e)
 
     def _trained(self, e: engine.Experiment, start: engine.Checkpoint | None) -> Training:
-        return Training(e, start)
+        network = self.network
+        return Training(e, start, weights=network.state_dict if network is not None and network.has_shape(e) else None)
 
     def _change(self, e: engine.Experiment, setting: int) -> None:
         """Go on with other settings; what moves meanwhile is taken up next."""

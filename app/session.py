@@ -13,8 +13,9 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import engine
-from app import link, own, settings, small, words
+from app import link, networks, own, settings, small, words
 from app.history import Choice, History
+from app.networks import Network
 from app.registry import RUNS, Full
 from app.runs import Run
 from app.settings import FIELDS
@@ -29,10 +30,15 @@ EXTRA: dict[str, str | None] = {  # further words of the address: the page that 
     "lesson": "lessons",
     "versus": "compare",
     "seeds": "compare",
+    "across": "maps",
+    "up": "maps",
+    "measure": "maps",
+    "samples": "maps",
+    "train": "maps",
     "room": "room",
 }
 WORDED = (  # what the keys of further controls that offer words begin with
-    "versus_field", "versus_values", "versus_first", "room_kind", "why_plane", "why_layer_", "lesson_screen_",
+    "versus_field", "versus_values", "versus_first", "room_kind", "why_plane", "why_layer_", "lesson_screen_", "maps_",
 )  # fmt: skip
 LONGEST = 300  # characters of one of them
 WITHOUT_WORDS = "gallery"  # whose address says nothing of the experiment: one that does leads to Explore
@@ -126,15 +132,20 @@ def take() -> None:
     for field in FIELDS:  # a widget may say None for a moment, while its options change
         if not settings.accepts(field, state[field]):
             state[field] = history.now.values[field]
-    choice = Choice(state.preset, {field: state[field] for field in FIELDS})
-    moved = choice.changed(history.now)
-    one = len(moved) == 1 and moved[0] in settings.RANGES and not state.get("commanded")
-    history.choose(choice, time.monotonic(), moved[0] if one else None)
+    values = {field: state[field] for field in FIELDS}
     try:
-        state.experiment = link.experiment(choice.values)
+        state.experiment = link.experiment(values)
         state.refusal = None
     except ValueError as refused:
         state.refusal = str(refused)
+    if (mine := network()) is None:
+        state.network = ""
+    elif state.refusal is None and not mine.fits(state.experiment):
+        state.network, state.dropped = "", mine.key
+    choice = Choice(state.preset, values, state.get("network", ""))
+    moved = choice.changed(history.now)
+    one = len(moved) == 1 and moved[0] in settings.RANGES and not state.get("commanded")
+    history.choose(choice, time.monotonic(), moved[0] if one else None)
     state.commanded = False
 
 
@@ -173,8 +184,45 @@ def run() -> Run:
     state = st.session_state
     found = RUNS.get(state.get("token")) or opened(RUNS.open)
     state.token = found.token
-    found.configure(state.experiment)
+    found.configure(state.experiment, network())
     return found
+
+
+def network() -> Network | None:
+    """Whose weights the run begins with; None: those that the controls draw."""
+    return kept_network(st.session_state.get("network", ""))
+
+
+def kept_network(key: str) -> Network | None:
+    """One that was handed in, as long as the session keeps it."""
+    kept: dict[str, Network] = st.session_state.get("networks", {})
+    return kept.get(key)
+
+
+def begin_with(mine: Network) -> None:
+    """The run begins with the weights of this network, and the controls are set for it. For callbacks."""
+    command()
+    state = st.session_state
+    kept = {key: other for key, other in state.get("networks", {}).items() if key != mine.key} | {mine.key: mine}
+    while len(kept) > 1 and (
+        len(kept) > networks.MOST_KEPT or sum(other.size for other in kept.values()) > networks.MOST_KEPT_BYTES
+    ):
+        del kept[next(iter(kept))]
+    state.networks = kept
+    _set("", mine.values, mine.key)
+
+
+def fresh_weights() -> None:
+    """The controls draw the weights again. For callbacks."""
+    command()
+    st.session_state.network = ""
+
+
+def put_network_back() -> None:
+    """The network whose weights have made way for fresh ones, with its controls. For callbacks."""
+    mine = kept_network(st.session_state.get("dropped", ""))
+    if mine is not None:
+        begin_with(mine)
 
 
 def opened(opening: Callable[[], R]) -> R:
@@ -188,8 +236,9 @@ def opened(opening: Callable[[], R]) -> R:
         st.stop()
 
 
-def start_from(c: engine.Checkpoint) -> None:
-    """The visitor's run goes on from a checkpoint, and the controls say its settings. For callbacks.
+def start_from(c: engine.Checkpoint, network: Network | None = None) -> None:
+    """The visitor's run goes on from a checkpoint, and the controls say its settings. For callbacks. `network`: whose
+    weights it began with, if any: Reset goes back to them.
 
     Raises ValueError with a sentence where this server does not allow the experiment, or is full; nothing has changed
     then.
@@ -199,10 +248,14 @@ def start_from(c: engine.Checkpoint) -> None:
     command()
     state = st.session_state
     found = RUNS.get(state.get("token")) or RUNS.open()
-    _set("", {field: values[field] for field in FIELDS})
+    if network is not None and network.fits(e):
+        begin_with(network)
+    else:
+        network = None
+    _set("", {field: values[field] for field in FIELDS}, "" if network is None else network.key)
     state.refusal, state.experiment = None, e
     state.token = found.token
-    found.start_from(replace(c, experiment=e))
+    found.start_from(replace(c, experiment=e), network)
 
 
 def make_way() -> None:
@@ -231,6 +284,11 @@ def take_up(found: Run) -> bool:
         values = past.experiment.model_dump()
         _set("", {field: values[field] for field in FIELDS})
         state.refusal, state.experiment = None, past.experiment
+    if found.network is None:
+        state.network = ""
+    elif found.network is not kept_network(state.get("network", "")):
+        begin_with(found.network)
+        _set("", past.experiment.model_dump())
     state.token = found.token
     return True
 
@@ -252,13 +310,13 @@ def command() -> None:
 def load(preset: str) -> None:
     """All controls take the values of a preset."""
     command()
-    _set(preset, link.base(preset))
+    _set(preset, link.base(preset), "")
 
 
 def begin(preset: str, values: Mapping[str, Any]) -> None:
     """All controls take these values, which count from a preset ("": the default)."""
     command()
-    _set(preset, values)
+    _set(preset, values, "")
 
 
 def put_back() -> None:
@@ -296,7 +354,7 @@ def going() -> str:
 def dismiss() -> None:
     """The sentences about the link have been read."""
     command()
-    st.session_state.complaints = []
+    st.session_state.complaints, st.session_state.dropped = [], ""
 
 
 def undo(count: int) -> None:
@@ -312,12 +370,15 @@ def _travel(moved: bool) -> None:
     command()
     now: Choice = st.session_state.history.now
     if moved:
-        _set(now.preset, now.values)
+        _set(now.preset, now.values, now.network)
 
 
-def _set(preset: str, values: Mapping[str, Any]) -> None:
+def _set(preset: str, values: Mapping[str, Any], network: str | None = None) -> None:
+    """`network`: whose weights are begun with, "": of none; None: as they are."""
     state = st.session_state
     state.preset = preset
+    if network is not None:
+        state.network, state.dropped = network, ""
     for field, value in values.items():
         value = settings.cast(field, value)
         state.undelivered[field] = value

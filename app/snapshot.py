@@ -9,6 +9,7 @@ import numpy as np
 import engine
 from app.kept import Weights
 from app.shown import Shown
+from app.thrown import Thrown
 from app.words import N_
 
 
@@ -58,6 +59,8 @@ class Snapshot:
     baseline_label: str
     references: tuple[tuple[str, float], ...]  # further losses to compare with: label, loss
     diverged: tuple[int, str] | None  # (step, tensor) where the first non-finite number appeared
+    thrown: Thrown | None = None  # the update that threw the weights away, if any did, before `moment` or after
+    reach: float = nan  # ‖Δθ‖ / ‖θ‖ of the update that follows `moment`
     weights: Weights | None = None  # those kept nearest to `moment`
 
     @property

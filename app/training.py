@@ -1,9 +1,11 @@
 """One experiment in training: its trainer, what is kept of its past, and the snapshots made of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import isnan, nan
+
+import numpy as np
 
 import engine
 from app.checkpoints import VALIDATE_EVERY, checkpoint_of
@@ -11,6 +13,8 @@ from app.curves import Curves, curves_of
 from app.kept import WEIGHTS_BUDGET, Kept, Moment, Radii, Weights, moment_of, weights_of
 from app.limits import LIMITS
 from app.snapshot import Snapshot
+from app.thrown import Thrown, reach, thrown
+from app.words import N_
 
 SLICE = 0.025  # seconds of training before others have their turn
 SHARE = 0.08  # of the time that recording for pictures may take
@@ -28,6 +32,7 @@ class Past:
     weights: Kept[Weights]
     experiment: engine.Experiment  # the settings at the newest step
     stopped: str | None  # the stop rule that holds there
+    thrown: Thrown | None = None  # the update that threw the weights away
 
     def at(self, step: int | None) -> tuple[int, Moment]:
         """The step that is shown for `step` (None: the newest), and the moment drawn for it.
@@ -52,16 +57,23 @@ class Training:
     measures validation at every tenth step.
     """
 
-    def __init__(self, e: engine.Experiment, start: engine.Checkpoint | None = None, lean: bool = False) -> None:
-        """`start`: the run of `e` goes on from there."""
-        self._first, self._start, self._lean = e, start, lean  # what it began with
+    def __init__(
+        self, e: engine.Experiment, start: engine.Checkpoint | None = None, lean: bool = False,
+        weights: Mapping[str, np.ndarray] | None = None,
+    ) -> None:  # fmt: skip
+        """`start`: the run of `e` goes on from there; `weights`: those at step 0, None: those that `e` draws."""
+        self._first, self._start, self._lean, self._weights = e, start, lean, weights  # what it began with
         self._changed: list[tuple[int, engine.Experiment]] = []  # and what was changed since, at which step
-        self._trainer = engine.Trainer(e, VALIDATE_EVERY) if start is None else engine.Trainer.resume(start)
-        trace, theory, task = self._trainer.trace(), engine.mean_field(e), engine.TASKS[e.task]
+        self._trainer = self._begun()
+        trace, task = self._trainer.trace(), engine.TASKS[e.task]
         self._baseline, self._baseline_label = task.baseline(e), task.baseline_label
         references = ((label, losses.get(e.loss_name)) for label, losses in task.references.items())
         self._references = tuple((label, of(e.seq_length)) for label, of in references if of is not None)
-        self._theory, self._theory_note = None if isnan(theory.chi) else theory.slope, theory.reason
+        self._theory: float | None = None
+        self._theory_note = N_("not for a trained network")
+        if weights is None:
+            theory = engine.mean_field(e)
+            self._theory, self._theory_note = None if isnan(theory.chi) else theory.slope, theory.reason
         self._worked = self._cost = self.took = 0.0  # took: seconds of work that the last picture cost
         self._recorded = time.monotonic()
         validation = self._trainer.validation_loss()
@@ -69,12 +81,18 @@ class Training:
         self._trainer.seconds = 0.0 if start is None else start.seconds
         self._radii = self._radii_of(trace, None)
         moment = moment_of(self._trainer, trace, validation, self._radii, None)
-        curves, weights = (
+        curves, states = (
             curves_of(self._trainer, trace, validation),
             Kept((weights_of(self._trainer, trace),), WEIGHTS_BUDGET),
         )
         self._at_step_0 = curves.rows[0]
-        self.past = Past(curves, Kept((moment,)), weights, e, self._trainer.stopped)
+        self.past = Past(curves, Kept((moment,)), states, e, self._trainer.stopped)
+
+    def _begun(self, validate_every: int = VALIDATE_EVERY) -> engine.Trainer:
+        """A trainer where this one began."""
+        if self._start is not None:
+            return engine.Trainer.resume(self._start)
+        return engine.Trainer(self._first, validate_every, state_dict=self._weights)
 
     @property
     def experiment(self) -> engine.Experiment:
@@ -132,7 +150,8 @@ class Training:
         curves = curves_of(trainer, trace, validation)
         if curves.diverged is not None:
             kept, weights = self._with_last_finite(kept, weights, curves.diverged[0] - 1)
-        self.past = Past(curves, kept, weights, trainer.experiment, trainer.stopped)
+        lost = self.past.thrown or thrown(trainer.experiment, curves, kept, self.past.curves.reached)
+        self.past = Past(curves, kept, weights, trainer.experiment, trainer.stopped, lost)
         self._recorded = time.monotonic()
         self.took = time.thread_time() - begin
         self._cost += 0.3 * (self.took - self._cost)
@@ -148,9 +167,7 @@ class Training:
         """With the step before the first non-finite number, computed again when it was not kept."""
         if step <= kept.newest.step or self._worked > REPLAY:
             return kept, weights
-        again = (
-            engine.Trainer(self._first, validate_every=0) if self._start is None else engine.Trainer.resume(self._start)
-        )
+        again = self._begun(validate_every=0)
         for at, e in self._changed:
             if again.step <= at <= step:
                 again.advance(at - again.step)
@@ -208,5 +225,7 @@ class Training:
             baseline_label=self._baseline_label,
             references=self._references,
             diverged=past.curves.diverged,
+            thrown=past.thrown,
+            reach=reach(moment),
             weights=replace(past.weights.nearest(moment.step), curves=past.curves, moments=past.kept),
         )

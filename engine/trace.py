@@ -39,7 +39,7 @@ class Trace:
     non_finite: str | None  # the first tensor with a NaN or an infinity, None where all is finite
     truncation: tuple[float, float] | None  # truncated BPTT: (cosine, ratio of norms) against the full gradient
     omega: float | None  # Pascanu's Ω, which is not part of `loss`; None where it has no weight
-    kind: str  # the cell as it was computed, a name in engine.cells.KINDS
+    kind: str  # the cell as it was computed, a name in engine.cells.KINDS; several only of torch_gradients: "gru, lstm"
     nonlinearity: str  # φ, a name in ACTIVATIONS
 
 
@@ -75,7 +75,9 @@ def trace(network: Network, done: Pass) -> Trace:
 def check_trace(t: Any, e: Any = None) -> None:
     """Raises ValueError unless it is a Trace, and of a network such as e's where there is one."""
     if not isinstance(t, Trace):
-        raise ValueError(f"trace: {t!r:.80}; allowed: what engine.probe or Trainer.trace gave")
+        raise ValueError(f"trace: {t!r:.80}; allowed: what engine.probe, Trainer.trace or torch_gradients gave")
+    if t.kind not in KINDS:
+        raise ValueError(f"trace: of several cells, {t.kind}; allowed: of one, as by torch_gradients(recurrent=…)")
     if e is None:
         return
     layers, units, rows = e.num_layers, e.hidden_size, len(t.hidden)

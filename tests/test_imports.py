@@ -63,7 +63,8 @@ def test_streamlit_is_for_pages_only():
     """Runs, pictures, curves and frames work in a notebook, too."""
     pages = {
         "main.py", "explorer.py", "controls.py", "session.py", "learning.py", "stage.py", "still.py", "live.py",
-        "audience.py", "handout.py", "headers.py", "lecture.py", "qr.py",
+        "audience.py", "doors.py", "handout.py", "headers.py", "lecture.py", "qr.py",
+        "uploads.py",
     }  # fmt: skip
     for path in files("app"):
         tops = {name.split(".")[0] for name in imports(path)}

@@ -231,7 +231,7 @@ def test_scripts_draw_the_same_data_from_the_file_beside_them(kind, train_size, 
         assert name in text
         compile(text, "script.py", "exec")
     space = {"np": np}
-    exec(code.own_data.drawing(e), space)
+    exec(code.own_data.drawing(e, task.data), space)
     if train_size is None:
         found = space["draw"](stream(0, Purpose.DATA, 3), seq_length=9, batch_size=4)
         for mine, its in zip(found, batch(e, 3), strict=True):
@@ -241,13 +241,11 @@ def test_scripts_draw_the_same_data_from_the_file_beside_them(kind, train_size, 
     assert "task=data" in engine_script
 
 
-def test_other_data_of_ones_own_are_said_to_be_needed():
+def test_noise_needs_no_file():
     e = engine.Experiment(task=engine.noise(3, 2), hidden_size=3)
     for language in code.CODES:
         compile(code.script(language, e, 5), "script.py", "exec")
-    assert "has to be filled in" in code.script("torch", e, 5)
     assert code.beside(e) is None
-    assert code.files(e) == []
 
 
 def test_closed_sessions_leave_nothing():

@@ -211,7 +211,8 @@ def test_what_a_meaning_says_of_other_runs(name, changes, steps, low):
 @pytest.mark.slow
 def test_unclipped_gradients_jump_and_clipped_ones_do_not():
     history = engine.train(PRESETS["pascanu_order_unclipped"].experiment, 3000)
-    assert history.grad_norm.max() > 30 * np.median(history.grad_norm)
+    assert np.median(history.grad_norm) < 1  # as its text says, however wide the registers are: how high, is chance
+    assert history.grad_norm.max() > 10
     history = engine.train(PRESETS["pascanu_order_clipped"].experiment, 3000)
     assert history.grad_norm.max() > 30
     assert history.clipped.max() <= 1

@@ -13,10 +13,12 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from app import rooms
+from app.codes import spaced
 from app.figures.words import player_words
 from app.limits import LIMITS
 from app.registry import RUNS
-from app.rooms import ROOMS, Room
+from app.room import Room
+from app.rooms import ROOMS
 from app.runs import Run
 from app.views import hosting
 from app.views import room as watching
@@ -86,7 +88,7 @@ def test_explore_opens_a_room_once():
     at, room = hosted()
     assert room.run.token == at.session_state["token"]
     shown = " ".join(element.proto.body for element in at.get("html"))
-    assert room.code in shown
+    assert spaced(room.code) in shown
     assert f"room={room.code}" in at.code[0].value
     assert not [button for button in at.button if button.key == "open_room"]
     assert ROOMS.open(room.run) is room
@@ -168,7 +170,7 @@ def test_a_page_that_is_loaded_again_takes_the_room_up(monkeypatch):
     assert at.session_state["token"] == room.run.token != own
     assert at.session_state["hidden_size"] == 4
     assert room.run.head()["run"]["reached"] == 5, "it goes on where it was"
-    monkeypatch.setattr(type(st.context), "cookies", {hosting.COOKIE: room.token})
+    monkeypatch.setattr(type(st.context), "cookies", {hosting.COOKIE: room.ticket()})
     assert not [button for button in page().button if button.key == "take_up"], (
         "a watcher's token is none of a lecturer"
     )

@@ -19,11 +19,13 @@ from websockets.sync.client import ClientConnection, connect
 import app.audience
 import app.broadcast
 import app.live
+import app.room
 import engine
-from app import guesses, rooms
+from app import codes, guesses, rooms
 from app.frames import decode
 from app.registry import Registry
-from app.rooms import Room, Rooms
+from app.room import Room
+from app.rooms import Rooms
 from app.runs import Run
 
 SMALL = engine.Experiment(seq_length=12, hidden_size=4, batch_size=2)
@@ -97,7 +99,7 @@ class Place:
         self.room: Room = all_rooms.open(self.run)
 
     def connect(self, token: str | None = None, route: str = "room", query: str = "", **more: Any) -> ClientConnection:
-        address = f"ws://{self.host}/{route}/{token or self.room.token}{query}"
+        address = f"ws://{self.host}/{route}/{token or self.room.ticket()}{query}"
         return connect(address, **{"origin": f"http://{self.host}", "max_size": 2**24} | more)
 
     def stop(self) -> None:
@@ -220,7 +222,7 @@ def test_watchers_keep_the_run_going_and_let_it_go(place):
 
 
 def test_no_token_of_a_room_commands_the_run(place):
-    for token in (place.room.token, place.room.host):
+    for token in (place.room.ticket(), place.room.host):
         with place.connect(token, route="live") as socket, pytest.raises(ConnectionClosed) as closed:
             socket.recv(10)
         assert closed.value.rcvd.code == app.live.UNKNOWN
@@ -259,7 +261,7 @@ def test_unknown_closed_and_full_rooms_say_so(place, monkeypatch):
         return screen.over
 
     assert over("nonsense") == "closed"
-    monkeypatch.setattr(rooms, "MOST_WATCHERS", 1)
+    monkeypatch.setattr(app.room, "MOST_WATCHERS", 1)
     with place.connect() as socket:
         screen = Screen(socket)
         screen.until(lambda s: s.head)
@@ -297,6 +299,27 @@ def test_a_flood_of_good_messages_is_rubbish_too(place):
             Screen(socket).forever()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1008
+
+
+def test_in_a_full_room_a_page_that_draws_nothing_gives_way(place, monkeypatch):
+    monkeypatch.setattr(app.room, "MOST_WATCHERS", 2)
+    with place.connect() as one, place.connect() as two:
+        awake, asleep = Screen(one), Screen(two)
+        awake.until(lambda s: s.head)
+        while not asleep.head:
+            asleep.receive(draw=False)
+        with place.connect() as three, pytest.raises(ConnectionClosed):
+            Screen(three).forever()  # nobody has slept for long
+        monkeypatch.setattr(app.broadcast, "ASLEEP", 0.0)
+        with place.connect() as three:
+            late = Screen(three)
+            late.until(lambda s: s.head)
+            with pytest.raises(ConnectionClosed):
+                asleep.forever()
+            assert asleep.over == "full"
+            trained(place.run, 2)
+            awake.until(lambda s: s.head["run"]["reached"] == 2)
+        assert place.room.watching <= 2
 
 
 def test_many_choices_of_pictures_make_few_channels(place):
@@ -434,7 +457,7 @@ def test_rooms_are_few_and_one_for_each_run(registry, monkeypatch):
     with pytest.raises(ValueError, match="2 open rooms"):
         all_rooms.open(third)
     assert all_rooms.by_code(room.code) is room
-    assert all_rooms.hosted(room.token) is None
+    assert all_rooms.hosted(room.ticket()) is None
     assert all_rooms.hosted(room.host) is room
     registry._runs.pop(first.token)
     all_rooms.sweep()
@@ -446,38 +469,39 @@ def test_rooms_are_few_and_one_for_each_run(registry, monkeypatch):
 def test_a_room_without_its_lecturer_closes(registry, monkeypatch):
     all_rooms = Rooms(registry)
     room = all_rooms.open(registry.open())
-    room.enter(host=True)
-    monkeypatch.setattr(rooms, "AWAY", -1.0)
+    room.enter(None)
+    monkeypatch.setattr(app.room, "AWAY", -1.0)
     all_rooms.sweep()
     assert not room.closed
-    room.leave(host=True)
+    room.leave(None)
     all_rooms.sweep()
     assert room.closed
 
 
 def test_codes_are_read_as_people_write_them():
     for _ in range(50):
-        code = rooms.new_code()
-        assert rooms.read_code(f" {code[:3].lower()}-{code[3:]} ") == code
-    for nonsense in ("", "A", "AAAAAAA", "OOOOOO", "<b>ab", "12345O"):
-        assert rooms.read_code(nonsense) == ""
+        code = codes.new_code()
+        assert codes.read_code(f" {code[:3].lower()}-{code[3:]} ") == code
+        assert codes.read_code(codes.spaced(code)) == code
+    for nonsense in ("", "A", "AAAAAAA", "AAAAAAAAA", "OOOOOOOO", "<b>abcde", "1234567O"):
+        assert codes.read_code(nonsense) == ""
 
 
 def test_one_page_that_comes_as_many_voters_neither_decides_nor_shuts_others_out(place):
     room = place.room
     room.ask(guesses.own("Which?", ["this", "that"]))
-    mine = []
+    mine, ticket = [], room.ticket()
     for _ in range(3):
-        assert room.enter(False)
+        assert room.enter(ticket)
         mine.append(room.voter(""))
     assert room.vote(mine[0], room.number, 0)
-    room.leave(False)
+    room.leave(ticket)
     for _ in range(50):
-        room.enter(False)
+        assert room.enter(ticket)
         other = room.voter("")
         assert room.vote(other, room.number, 1)
         room.gone(other)
-        room.leave(False)
+        room.leave(ticket)
     assert len(room._votes) == 3
     assert room.vote(mine[1], room.number, 0)
     assert room.vote(mine[2], room.number, 0)
@@ -490,7 +514,7 @@ def test_a_room_without_its_lecturer_keeps_its_run_for_a_while(registry, monkeyp
     used = run._watching._used
     all_rooms.sweep()
     assert run._watching._used > used
-    monkeypatch.setattr(rooms, "AWAY", -1.0)
+    monkeypatch.setattr(app.room, "AWAY", -1.0)
     used = run._watching._used
     all_rooms.sweep()
     assert run._watching._used == used, "a room that is closed uses nothing"

@@ -194,6 +194,213 @@ def test_what_cannot_be_is_named(module, names):
         engine.torch_gradients(module, X.astype(np.float32), Y.astype(np.float32))
 
 
+class Tagger(nn.Module):
+    """What a practitioner has: tokens, an embedding, dropout, two directions, a norm, an answer at every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.drop = nn.Embedding(20, I), nn.Dropout(0.3)
+        self.rnn = nn.LSTM(I, H, 2, batch_first=True, dropout=0.5, bidirectional=True)
+        self.norm, self.out = nn.LayerNorm(2 * H), nn.Linear(2 * H, 5)
+
+    def forward(self, x):
+        return self.out(self.norm(self.rnn(self.drop(self.embed(x)))[0])), "more"
+
+
+class Normed(nn.Module):
+    """BatchNorm, whose buffers a pass in training changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.gru, self.fc = nn.BatchNorm1d(I), nn.GRU(I, H, batch_first=True), nn.Linear(H, 1)
+
+    def forward(self, x):
+        return self.fc(self.gru(self.norm(x.transpose(1, 2)).transpose(1, 2))[0][:, -1])[:, 0]
+
+
+class Decoder(nn.Module):
+    """An encoder, and a decoder that is called for one step at a time, on from where it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.fc = nn.LSTM(I, H), nn.LSTM(1, H), nn.Linear(H, 1)
+
+    def forward(self, x):
+        _, state = self.encoder(x)
+        said, out = x.new_zeros(1, x.shape[1], 1), []
+        for _ in range(5):
+            step, state = self.decoder(said, state)
+            said = self.fc(step)
+            out.append(said)
+        return torch.cat(out)
+
+
+class Sizes(nn.Module):
+    """Layers of two sizes, and an output by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low, self.high, self.fc = nn.LSTM(I, 2 * H), nn.LSTM(2 * H, H), nn.Linear(H, 1)
+
+    def forward(self, x):
+        return {"prediction": self.fc(self.high(self.low(x)[0])[0][-1])}
+
+
+class Twice(nn.Module):
+    """The same layer on two sequences."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru, self.fc = nn.GRU(I, H), nn.Linear(H, 1)
+
+    def forward(self, x):
+        return self.fc(self.gru(x)[0][-1] - self.gru(x.flip(0))[0][-1])
+
+
+TOKENS = np.arange(B * T).reshape(B, T) % 20
+
+
+def by_name(out, y):
+    return nn.functional.l1_loss(out["prediction"], y)
+
+
+@pytest.mark.parametrize(
+    ("module", "x", "y", "more", "shapes"),
+    [
+        (Tagger(), TOKENS, TOKENS % 5, {}, [(4, T + 1, B, H), (T, B, 1), (T, B, 5), (T, B)]),
+        (Normed(), X.swapaxes(0, 1), Y[:, 0], {}, [(1, T + 1, B, H), (T, B, I), (1, B, 1), (B,)]),
+        (Decoder(), X, np.zeros((5, B, 1)), {"recurrent": "decoder"},
+         [(1, 6, B, H), (T, B, I), (5, B, 1), (5, B, 1)]),
+        (Sizes(), X, Y, {"recurrent": ["high"], "loss": by_name}, [(1, T + 1, B, H), (T, B, I), (0, 0, 0), (B, 1)]),
+        (Net(nn.GRU(I, H)).bfloat16(), X, Y, {}, [(1, T + 1, B, H), (T, B, I), (1, B, 1), (B, 1)]),
+        (torch.compile(Net(nn.GRU(I, H))), X, Y, {}, [(1, T + 1, B, H), (T, B, I), (1, B, 1), (B, 1)]),
+    ],
+    ids=["tagger", "batch norm", "decoder", "sizes", "bfloat16", "compiled"],
+)  # fmt: skip
+def test_what_a_practitioner_has_is_seen_and_left_as_it_was(module, x, y, more, shapes):
+    """In training: its mode, gradients, buffers and torch's random state, with numbers of NumPy for float32."""
+    module.train()
+    before, random = {k: v.clone() for k, v in module.state_dict().items()}, torch.get_rng_state()
+    t = engine.torch_gradients(module, x, y, **more)
+    assert [a.shape for a in (t.hidden, t.inputs, t.outputs, t.targets)] == shapes
+    assert t.grad_norms.max() > 0
+    assert t.non_finite is None
+    for found in (engine.gates(t), engine.jacobian_spectrum(t), engine.clipping(t), engine.verdict(t.grad_norms[0])):
+        assert found is not None
+    assert module.training
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(p.grad is None for p in module.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_instruments_read_it_as_they_read_the_engines(name):
+    module, _ = torchs(name)
+    x = X.transpose(1, 0, 2) if module.layer.batch_first else X
+    theirs, found = engine.torch_gradients(module, x, Y), engine.load_weights(module)
+    ours = engine.probe(found.experiment, found.state_dict, X, Y)
+    for a, b in zip(*(engine.radii(t.kind, t.state_dict) for t in (theirs, ours)), strict=True):
+        close(a.sigma, b.sigma)
+    close(*(engine.jacobian_spectrum(t).singular_values for t in (theirs, ours)))
+    close(*(engine.gates(t).time_constants for t in (theirs, ours)))
+    if module.layer.bias:
+        close(*(engine.clipping(t, 0.1).rows["norm"].kept[-1] for t in (theirs, ours)))
+    assert {"fc.weight", "layer.weight_hh_l0"} <= set(module.state_dict())
+    for own, w in module.state_dict().items():
+        assert own in theirs.state_dict
+        close(theirs.state_dict[own], w.numpy())
+    with pytest.raises(KeyError):
+        theirs.state_dict["nothing"]
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["time first", "batch first"])
+def test_the_last_loss_alone_is_the_engines_too(first):
+    """Where the answer is read at every step; a loss of one's own is not known by its steps."""
+
+    class Each(Net):
+        def forward(self, x):
+            return self.fc(self.layer(x)[0])
+
+    module, y = Each(nn.LSTM(I, H, batch_first=first)).double(), np.random.default_rng(1).normal(size=(T, B, 1))
+    found = engine.load_weights(module)
+    ours = engine.probe(found.experiment, found.state_dict, X, y)
+    given = [a.swapaxes(0, 1) for a in (X, y)] if first else [X, y]
+    theirs = engine.torch_gradients(module, *given)
+    for field in ("loss", "log10_grad_norms", "log10_flow_norms", "outputs", "targets", "inputs"):
+        close(getattr(theirs, field), getattr(ours, field))
+    assert not np.allclose(ours.log10_flow_norms, ours.log10_grad_norms)
+    assert np.isnan(engine.torch_gradients(module, *given, nn.functional.l1_loss).log10_flow_norms).all()
+
+
+def test_a_cell_in_a_loop_has_gates_and_the_layers_jacobians():
+    loop, fused = Loop(nn.LSTMCell(I, H)).double(), Net(nn.LSTM(I, H)).double()
+    fused.layer.load_state_dict({f"{k}_l0": v for k, v in loop.cell.state_dict().items()})
+    fused.fc.load_state_dict(loop.fc.state_dict())
+    one, two = (engine.torch_gradients(module, X, Y) for module in (loop, fused))
+    for name, gate in two.gates.items():
+        close(one.gates[name], gate)
+    close(*(engine.jacobian_spectrum(t).log10_product for t in (one, two)))
+
+
+def test_steps_of_a_decoder_are_the_loop_of_its_cell():
+    """‖∂L/∂h_t‖ over calls of one step each: those of the same decoder written by hand over a cell."""
+    module = Decoder().double()
+    y = np.ones((5, B, 1))
+    found = engine.torch_gradients(module, X, y, recurrent="decoder")
+
+    class Again(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder, self.fc, self.cell = module.encoder, module.fc, nn.LSTMCell(1, H).double()
+            self.cell.load_state_dict({k.removesuffix("_l0"): v for k, v in module.decoder.state_dict().items()})
+
+        def forward(self, x):
+            state = tuple(s[0] for s in self.encoder(x)[1])
+            said, out = x.new_zeros(x.shape[1], 1), []
+            for _ in range(5):
+                state = self.cell(said, state)
+                said = self.fc(state[0])
+                out.append(said)
+            return torch.stack(out)
+
+    by_hand = engine.torch_gradients(Again(), X, y, recurrent="cell")
+    close(found.grad_norms, by_hand.grad_norms)
+    close(found.loss, by_hand.loss)
+    assert len(np.unique(found.grad_norms)) == 5
+
+
+@pytest.mark.parametrize(
+    ("module", "y", "more", "names"),
+    [
+        (Decoder(), np.zeros((5, B, 1)), {}, "T=5 B=4 H=6, T=9 B=4 H=6.*'encoder', 'decoder'"),
+        (Sizes(), Y, {"recurrent": "high"}, "output: dict"),
+        (Sizes(), Y, {"recurrent": "top"}, "'top'; allowed: low, high"),
+        (Twice(), Y, {}, "run more than once, each time from the beginning"),
+        (Net(nn.GRU(I, H)), np.zeros((B, 3)), {}, r"output: shape \(4, 1\), for y \(4, 3\)"),
+        (Net(nn.GRU(I, H)), [0, 1, 0, 1], {}, "one output for classes"),
+        (Net(nn.GRU(I, H)), Y, {"loss": nn.MSELoss(reduction="none")}, r"loss: \(4, 1\); allowed: one number"),
+        (Net(nn.GRU(I, H)), Y, {"loss": lambda out, y: out.detach().sum()}, "loss: it has no gradient"),
+    ],
+)
+def test_what_does_not_fit_is_said(module, y, more, names):
+    with pytest.raises(ValueError, match=names):
+        engine.torch_gradients(module, X, y, **more)
+
+
+def test_targets_without_the_last_axis_are_not_broadcast():
+    """(B, 1) against (B,) would be B × B differences: torch only warns."""
+    module = Net(nn.GRU(I, H)).double()
+    close(engine.torch_gradients(module, X, Y[:, 0]).loss, engine.torch_gradients(module, X, Y).loss)
+
+
+def test_several_kinds_are_no_cell_of_an_instrument():
+    t = engine.torch_gradients(Own(), X, [0, 2, 1, 1])
+    assert t.kind == "gru, lstm"
+    with pytest.raises(ValueError, match="of several cells, gru, lstm"):
+        engine.gates(t)
+    assert engine.gates(engine.torch_gradients(Own(), X, [0, 2, 1, 1], recurrent="high")).keep == "f"
+
+
 def test_the_engine_imports_neither_torch_nor_keras():
     code = "import sys, engine; assert not {'torch', 'keras', 'tensorflow'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,7 +8,7 @@ import engine
 from app.code.engine_script import engine_script
 from app.code.keras_script import keras_script
 from app.code.own_data import beside, held_by
-from app.code.shared import Script
+from app.code.shared import START, Given, Script
 from app.code.torch_script import torch_script
 from app.words import N_, _
 
@@ -19,14 +19,12 @@ FEWEST = 100  # steps of a script, where the run has made fewer
 class Code:
     label: str
     suffix: str  # of its file's name
-    write: Callable[[engine.Experiment, int, Sequence[str]], str]
+    write: Callable[[engine.Experiment, int, Sequence[str], Given | None], str]
     differs: Callable[[engine.Experiment], list[str]]  # why its losses are others, as message ids
 
 
 def _of_both(e: engine.Experiment) -> list[str]:
     said = []
-    if isinstance(e.task, engine.OwnTask) and held_by(e) is None:
-        said.append(N_("The data are one's own: its function draw has to be filled in before it runs."))
     if e.dropout and e.num_layers > 1:
         said.append(N_("Dropout draws its masks in another way here: the losses differ from run to run."))
     if e.omega:
@@ -37,7 +35,7 @@ def _of_both(e: engine.Experiment) -> list[str]:
 
 
 def _of_engine(e: engine.Experiment) -> list[str]:
-    if not isinstance(e.task, engine.OwnTask):
+    if held_by(e) is None:
         return []
     return [N_("It reads the data from the same file, or the same arrays, which have to be where it runs.")]
 
@@ -56,19 +54,20 @@ CODES: dict[str, Code] = {
 }
 
 
-def script(name: str, e: engine.Experiment, steps: int) -> str:
-    """The text of one of them, which trains for so many steps (as far as the experiment allows)."""
+def script(name: str, e: engine.Experiment, steps: int, given: Given | None = None) -> str:
+    """The text of one of them, which trains for so many steps (as far as the experiment allows); `given`: from the
+    weights of this file, None: from those that the experiment draws."""
     code = CODES[name]
-    return code.write(e, min(steps, e.stop_steps or steps), [_(note) for note in code.differs(e)])
+    return code.write(e, min(steps, e.stop_steps or steps), [_(note) for note in code.differs(e)], given)
 
 
 def files(e: engine.Experiment) -> list[Path]:
     """What the scripts for PyTorch and Keras read: data of the engine that have to lie beside them."""
-    if isinstance(e.task, engine.OwnTask):
+    if held_by(e) is not None:
         return []
     s = Script(e, 1)
     s.data.add(s.task.draw)
     return s.data.files
 
 
-__all__ = ["CODES", "FEWEST", "Code", "beside", "files", "script"]
+__all__ = ["CODES", "FEWEST", "START", "Code", "beside", "files", "script"]

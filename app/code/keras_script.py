@@ -8,7 +8,7 @@ order of clipping and decay: those are written out.
 from collections.abc import Sequence
 
 import engine
-from app.code.shared import Script, block, data, first_weights, gates, joined, loop, stream, title
+from app.code.shared import Given, Script, block, data, first_weights, gates, joined, loop, stream, title
 
 LAYERS = {"rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU", "gru_before": "GRU"}
 ACTIVATIONS = {
@@ -75,9 +75,11 @@ LOSSES = {"mse": '"mse"', "cross_entropy": "keras.losses.SparseCategoricalCrosse
 DECOUPLED = "adamw"
 
 
-def keras_script(e: engine.Experiment, steps: int, notes: Sequence[str] = ()) -> str:
+def keras_script(
+    e: engine.Experiment, steps: int, notes: Sequence[str] = (), given: Given | None = None
+) -> str:  # fmt: skip
     """It trains for so many steps and prints the loss; `notes` say why its curve is another, where it is."""
-    s = Script(e, steps)
+    s = Script(e, steps, given)
     s.imports |= {"import numpy as np", "import keras"}
     constants = f"SEED, STEPS, HIDDEN = {e.seed}, {steps}, {e.hidden_size}"
     if e.dtype == "float64":

@@ -27,9 +27,8 @@ def beside(e: engine.Experiment) -> tuple[str, bytes] | None:
     return f"{file_name(e)}.npy", file.getvalue()
 
 
-def drawing(e: engine.Experiment) -> str:
+def drawing(e: engine.Experiment, data: Series | Text) -> str:
     """The text of the function draw(rng, seq_length, batch_size), the engine's own in a few lines."""
-    data = held_by(e)
     if isinstance(data, Series):
         one = f'''
 series = np.load("{file_name(e)}.npy")  # (N, {len(data.columns)}): the part for training, scaled
@@ -42,8 +41,7 @@ def draw(rng, seq_length, batch_size):
     return series[at][..., {list(data.inputs)}], series[at + {data.horizon}][..., {list(data.outputs)}]
 '''
         return one.strip("\n")
-    if isinstance(data, Text):
-        one = f'''
+    one = f'''
 text = np.load("{file_name(e)}.npy")  # (N,): the part for training, each character as its place in the alphabet
 
 
@@ -53,9 +51,4 @@ def draw(rng, seq_length, batch_size):
     characters = text[(start + np.arange(seq_length + 1)[:, None]) % len(text)]
     return np.eye({len(data.alphabet)})[characters[:-1]], characters[1:].astype(np.int64)
 '''
-        return one.strip("\n")
-    return '''
-def draw(rng, seq_length, batch_size):
-    """inputs (T, B, I) and targets of data that only their owner has."""
-    raise NotImplementedError("draw from your own data here")
-'''.strip("\n")
+    return one.strip("\n")

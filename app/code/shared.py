@@ -3,9 +3,10 @@
 A script is a list of blocks, texts without blank lines around them. All that an experiment does not need is left out.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from textwrap import dedent, indent
+from typing import Any, Protocol
 
 import engine
 from app.code import own_data
@@ -18,12 +19,25 @@ CELL_NAMES = {"rnn": "A plain RNN", "lstm": "An LSTM", "gru": "A GRU", "gru_befo
 BLOCKS = {kind: cell.blocks for kind, cell in KINDS.items()}
 
 
+START = "start.npz"  # the weights of a network that was handed in, by the engine's names
+
+
+class Given(Protocol):
+    """A file of weights that a run has begun with, and what had to be chosen of it."""
+
+    @property
+    def file(self) -> str: ...
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+
+
 @dataclass
 class Script:
     """The experiment, and what its script is made of so far."""
 
     e: engine.Experiment
     steps: int  # of training
+    given: Given | None = None  # whose weights it begins with; None: they are drawn
     data: Source = field(default_factory=Source)  # what draws them
     weights: Source = field(default_factory=Source)
     imports: set[str] = field(default_factory=set)
@@ -35,14 +49,14 @@ class Script:
     @property
     def draw(self) -> str:
         """The name of the function that draws the data."""
-        return "draw" if isinstance(self.e.task, engine.OwnTask) else self.data.add(self.task.draw)
+        return "draw" if own_data.held_by(self.e) is not None else self.data.add(self.task.draw)
 
     @property
     def drawing(self) -> str:
         """Its text, with all that it needs."""
-        if isinstance(self.e.task, engine.OwnTask):
+        if (data := own_data.held_by(self.e)) is not None:
             self.imports.add("import numpy as np")
-            return own_data.drawing(self.e)
+            return own_data.drawing(self.e, data)
         self.data.add(self.task.draw)
         return self.data.text
 
@@ -105,7 +119,8 @@ def _ordered(imports: Iterable[str]) -> list[str]:
 def title(s: Script, library: str, notes: Iterable[str], agrees: str) -> str:
     """The docstring: what it is, whether its curve is the explorer's, what it needs."""
     e = s.e
-    files = ", and beside it the file " + " and ".join(s.files) if s.files else ""
+    names = s.files + ([START] if s.given is not None else [])
+    files = ", and beside it the file " + " and ".join(names) if names else ""
     said = [
         f'"""{CELL_NAMES[e.kind]} on the task “{s.task.label}”, in {library}.',
         "",
@@ -163,6 +178,8 @@ def loop(s: Script) -> tuple[str, str]:
 
 def first_weights(s: Script, name: Callable[[str, str], str], head: str, embedding: str) -> str:
     """A function that draws them. `name`: (tensor, layer as it stands in the text) -> its key, as text."""
+    if s.given is not None:
+        return _given(s, name, head, embedding)
     e, blocks = s.e, BLOCKS[s.e.kind]
     row, below = engine.INITS[e.init], engine.INITS[e.input_init]
     recurrent, inputs = s.weights.add(row.draw), s.weights.add(below.draw_input or below.draw)
@@ -199,6 +216,18 @@ def first_weights(s: Script, name: Callable[[str, str], str], head: str, embeddi
     return head_line + indent(body, "    ")
 
 
+def _given(s: Script, name: Callable[[str, str], str], head: str, embedding: str) -> str:
+    """A function that reads them."""
+    layers = range(s.e.num_layers)
+    tensors = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    lines = [f'{name(tensor, str(layer))} = given["{tensor}_l{layer}"]' for layer in layers for tensor in tensors]
+    lines += [f'w["{head}{part}"] = given["head.{part}"]' for part in ("weight", "bias")]
+    if s.e.embedding_dim is not None:
+        lines.append(f'w["{embedding}weight"] = given["embedding.weight"]')
+    body = indent("\n".join([f'w, given = {{}}, np.load("{START}")', *lines, "return w"]), "    ")
+    return f'def first_weights():\n    """Those of the file that the run began with."""\n{body}'
+
+
 def _kept(s: Script, name: Callable[[str, str], str], layer: str) -> list[str]:
     """The lines that set the biases of the gates that keep and write."""
     e, cell = s.e, KINDS[s.e.kind]
@@ -229,6 +258,8 @@ def _kept(s: Script, name: Callable[[str, str], str], layer: str) -> list[str]:
 def gates(s: Script) -> str:
     """A helper where weights are drawn gate by gate."""
     e, blocks = s.e, BLOCKS[s.e.kind]
+    if s.given is not None:
+        return ""
     if blocks == 1 or (engine.INITS[e.init].whole and engine.INITS[e.input_init].whole):
         return ""
     return block(f'''

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from textwrap import indent
 
 import engine
-from app.code.shared import BLOCKS, Script, block, data, first_weights, gates, joined, loop, stream, title
+from app.code.shared import BLOCKS, Given, Script, block, data, first_weights, gates, joined, loop, stream, title
 
 # Activations as a call; the modules of PyTorch know the first two by name.
 PHI = {
@@ -95,9 +95,11 @@ class _Phi:
         return self.call.format(what if self.call.startswith("{}") or not what.startswith("(") else what[1:-1])
 
 
-def torch_script(e: engine.Experiment, steps: int, notes: Sequence[str] = ()) -> str:
+def torch_script(
+    e: engine.Experiment, steps: int, notes: Sequence[str] = (), given: Given | None = None
+) -> str:  # fmt: skip
     """It trains for so many steps and prints the loss; `notes` say why its curve is another, where it is."""
-    s = Script(e, steps)
+    s = Script(e, steps, given)
     s.imports |= {"import numpy as np", "import torch", "from torch import nn"}
     constants = f"SEED, STEPS, HIDDEN = {e.seed}, {steps}, {e.hidden_size}"
     if e.dtype == "float64":

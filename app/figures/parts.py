@@ -1,6 +1,7 @@
 """The parts of a network in rows: W_hh of each gate, W_ih, the biases, the head."""
 
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 
@@ -22,7 +23,7 @@ Series = tuple[str, str, np.ndarray, str, str]
 
 
 def name(block: Block) -> str:
-    return f"{NAMES[block.name]} {block.gate}".strip()
+    return f"{NAMES.get(block.name) or escape(block.name)} {block.gate}".strip()
 
 
 def tensor(name: str) -> str:

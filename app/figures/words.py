@@ -1,6 +1,7 @@
 """The verdict over the pictures, and the words of the player."""
 
 from math import isfinite
+from typing import Any
 
 import engine
 from app.figures.loss import validation_at
@@ -8,6 +9,7 @@ from app.figures.numbers import power, short, times
 from app.figures.parts import tensor as named
 from app.figures.run import stopped
 from app.snapshot import Snapshot
+from app.thrown import Thrown, follows_gradient
 from app.words import _, sentences
 from engine import TASKS
 
@@ -16,23 +18,33 @@ NEAR = 1.15  # times the baseline, up to which a loss is called on it
 LEARNS = 0.8  # a validation loss below this share of the baseline is called learning; its own noise is 9 %
 
 
+def _learns(s: Snapshot) -> bool:
+    measured = validation_at(s)
+    return measured is not None and measured[1] / s.baseline < LEARNS
+
+
 def _learning(s: Snapshot, reaches: str) -> str:
     """Both halves in one sentence: what reaches the start, and what the validation loss says."""
     measured = validation_at(s)
     if s.drawn == 0 or measured is None:
         return _("{reaches}; not trained yet.").format(reaches=reaches)
     share = measured[1] / s.baseline
-    if share < LEARNS:
+    if _learns(s):
         return _("{reaches}; it learns.").format(reaches=reaches)
     if share <= NEAR:
         return _("{reaches}; loss still on the baseline.").format(reaches=reaches)
     return _("{reaches}; loss still above the baseline.").format(reaches=reaches)
 
 
-def verdict(s: Snapshot) -> dict[str, str]:
-    """kind, badge, and html: what (both halves: what reaches the start, and whether it learns), why, and the rule."""
+def verdict(s: Snapshot) -> dict[str, Any]:
+    """kind, badge, and html: what (both halves: what reaches the start, and whether it learns), why, and the rule.
+
+    `ways`, where there are some: what can be done about it, as player.js names it.
+    """
     if s.lost:
         return {"kind": "diverged", "badge": _("Diverged"), "rule": _rule()} | _lost(s)
+    if s.thrown and s.drawn > s.thrown.step and not _learns(s):
+        return {"kind": "thrown", "badge": _("Lost"), "rule": _rule()} | _thrown(s, s.thrown)
     v = engine.verdict(s.flow[s.layer])
     steps = s.now.shape[1]
     subject = _("the last loss's gradient") if TASKS[s.experiment.task].every_step else _("the gradient")
@@ -56,8 +68,21 @@ def verdict(s: Snapshot) -> dict[str, str]:
         "none": _("No gradient"),
         "diverged": _("Diverged"),
     }
-    what, why = _learning(s, reaches), stopped(s) or sentences(_pace(v), _fitted(s, v))
-    return {"kind": v.kind, "badge": badges[v.kind], "what": what, "why": why, "rule": _rule()}
+    what, why = _learning(s, reaches), stopped(s) or _ahead(s) or sentences(_pace(v), _fitted(s, v))
+    said = {"kind": v.kind, "badge": badges[v.kind], "what": what, "why": why, "rule": _rule()}
+    return said | ({"ways": ["clip"]} if _ahead(s) and _free(s) else {})
+
+
+def _ahead(s: Snapshot) -> str:
+    """Where the update that follows will throw the weights away."""
+    if s.drawn != s.reached or not s.reach > 1:
+        return ""
+    return _("The next update will be {ratio} times as long as the weights themselves.").format(ratio=short(s.reach, 2))
+
+
+def _free(s: Snapshot) -> bool:
+    """Does nothing limit the length of an update?"""
+    return s.experiment.clip == "none" and follows_gradient(s.experiment)
 
 
 def _pace(v: "engine.Verdict") -> str:
@@ -96,6 +121,25 @@ def _lost(s: Snapshot) -> dict[str, str]:
             text = _("At step {n} the gradient norm was {norm} before clipping.")
         why = sentences(text.format(n=s.drawn, norm=short(norm)), why)
     return {"what": what, "why": why}
+
+
+def _thrown(s: Snapshot, t: Thrown) -> dict[str, Any]:
+    """Which step threw the weights away and by how much, and what begins again."""
+    clip = next(e.clip for start, end, e in s.settings("clip") if start <= t.step <= end)
+    free = follows_gradient(s.experiment) and clip == "none"
+    if free:
+        what = _("Step {n} threw the weights away: ‖g‖ was {norm}, unclipped.")
+    else:
+        what = _("Step {n} threw the weights away: its update was {ratio} times as long as they were.")
+    if free and s.experiment.clip != "none":
+        why = _("Clipping holds from now on, but those weights are gone. Reset begins again with it.")
+    elif free:
+        why = _("The update was {ratio} times as long as the weights themselves. Reset begins again.")
+    else:
+        why = _("What it had learned is gone. Make the learning rate smaller; Reset begins again.")
+    said = {"n": f"{t.step:,}", "norm": short(t.norm), "ratio": short(t.ratio, 2)}
+    ways = ["begin", "begin_clipped"] if free and _free(s) else ["begin"]
+    return {"what": what.format(**said), "why": why.format(**said), "ways": ways}
 
 
 def _rule() -> str:
@@ -139,7 +183,9 @@ def player_words() -> dict[str, str]:
         "at_step": _("step {n}"),
         "of_reached": _("step {n} of {reached}"),
         "back_to": _("Back to step {n}"),
-        "clip_at_1": _("Clip at 1"),
+        "clip": _("Clip at 1"),
+        "begin": _("Reset"),
+        "begin_clipped": _("Clip at 1 and reset"),
         "whole": _("Whole picture"),
         "step_back": _("Step back"),
         "replay_scrubber": _("Step shown"),

@@ -11,6 +11,7 @@ from app.bands import SEEDS
 from app.comparison import PICTURES, Comparison
 from app.controls import BY_FIELD, CONTROLS, written
 from app.figures.numbers import minus
+from app.networks import DRAWN, Network
 from app.registry import RUNS
 from app.snapshot import Snapshot
 from app.stage import stage
@@ -51,7 +52,7 @@ def comparison(c: Compared) -> Comparison:
     if not isinstance(found, Comparison):
         found = session.opened(lambda: RUNS.add(Comparison(RUNS.pool, RUNS.compiler)))
     state.comparison = found.token
-    found.configure(c)
+    found.configure(c, session.network())
     return found
 
 
@@ -101,8 +102,21 @@ def _heading(values: dict[str, Any], c: Compared) -> None:
         same = _("Other weights and other data; all else is as in the sidebar.")
     elif not versus.same_data(c):
         same = _("Same seed, but with it the data differ too; all else is as in the sidebar.")
+    if (mine := session.network()) is not None:
+        same = sentences(same, _weights(mine, c))
     said_beside = html.escape(sentences(same, *versus.beside(values, c)))
     st.html(f"<h2 class='versus'>{html.escape(text)}</h2><p class='beside'>{said_beside}</p>")
+
+
+def _weights(mine: Network, c: Compared) -> str:
+    """Who begins with the weights of a file."""
+    if c.field in DRAWN:
+        return _("All begin with fresh weights, not those of {file}: how they are drawn is compared.").format(
+            file=mine.file
+        )
+    if all(mine.has_shape(e) for e in c.experiments):
+        return _("All begin with the weights of {file}.").format(file=mine.file)
+    return _("Those of its shape begin with the weights of {file}, the others with fresh ones.").format(file=mine.file)
 
 
 # The chooser. What it says is written into the address, and read from there.

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import lecture, session
 from app.stage import stage
-from app.views import after_lesson, hosting, presets, take
+from app.views import after_lesson, hosting, network, presets, take
 from app.views import lecture as lectured
 from app.words import _
 
@@ -18,6 +18,7 @@ def page() -> None:
     with st.container(key="tools", horizontal=True, gap="small"):
         presets.at_hand()
         lectured.button()
+        network.button()
         take.button()
         hosting.button()
     stage(session.run())
@@ -26,6 +27,7 @@ def page() -> None:
 def notice() -> None:
     """What was wrong with the link or with a combination of controls. Plain text: it quotes the link."""
     state = st.session_state
+    network.notice()
     sentences = [*state.complaints, *([state.refusal] if state.refusal else [])]
     if state.refusal:
         sentences.append(_("The pictures still show the experiment before."))

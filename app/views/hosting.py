@@ -7,9 +7,12 @@ from typing import Any
 import streamlit as st
 
 from app import guesses, session
+from app.codes import spaced
+from app.doors import network
 from app.guesses import GUESSES, LONGEST_CHOICE, LONGEST_TEXT, MOST
 from app.qr import address, show_link
-from app.rooms import ROOMS, Room
+from app.room import Room
+from app.rooms import ROOMS
 from app.views import assets
 from app.views.room_words import host_words
 from app.words import _, language
@@ -43,7 +46,7 @@ def draw() -> None:
         with st.container(key="room_alone"):
             _menu(here)
     data = {
-        "token": here.host, "code": here.code, "join": _link(here).partition("://")[2], "points": here.points,
+        "token": here.host, "code": spaced(here.code), "join": _link(here).partition("://")[2], "points": here.points,
         "words": host_words(), "language": language(), "cookie": COOKIE,
     }  # fmt: skip
     _component(data=data, key="host", on_act_change=_act)
@@ -62,7 +65,7 @@ def button() -> None:
 
 
 def _menu(here: Room) -> None:
-    menu = st.popover(here.code, key="room_menu", icon=":material/groups:", on_change=session.command)
+    menu = st.popover(spaced(here.code), key="room_menu", icon=":material/groups:", on_change=session.command)
     if menu.open:
         with menu, st.container(key="room_panel"):
             _panel(here)
@@ -73,8 +76,8 @@ def _lost() -> None:
     lost = ROOMS.hosted(st.context.cookies.get(COOKIE))
     if lost is not None and lost.run.past() is not None:
         st.button(
-            _("Take up room {code}").format(code=lost.code), key="take_up", icon=":material/undo:", on_click=_take_up,
-            args=(lost.host,), help=_("This browser has opened it. Its run goes on where it is."),
+            _("Take up room {code}").format(code=spaced(lost.code)), key="take_up", icon=":material/undo:",
+            on_click=_take_up, args=(lost.host,), help=_("This browser has opened it. Its run goes on where it is."),
         )  # fmt: skip
 
 
@@ -87,7 +90,7 @@ def _take_up(host: str) -> None:
 def _open() -> None:
     session.command()
     try:
-        st.session_state.hosting = ROOMS.open(session.run()).host
+        st.session_state.hosting = ROOMS.open(session.run(), network(st.context.ip_address)).host
     except ValueError as refused:
         session.complain(str(refused))
         return
@@ -104,7 +107,7 @@ def _show(here: Room) -> None:
     @st.dialog(_("Join this lecture"), width="large")
     def dialog() -> None:
         with st.container(key="room_join"):
-            st.html(f'<p class="code" aria-label="{html.escape(" ".join(here.code))}">{here.code}</p>')
+            st.html(f'<p class="code" aria-label="{html.escape(" ".join(here.code))}">{spaced(here.code)}</p>')
             show_link(_link(here), _("this room"))
 
     dialog()

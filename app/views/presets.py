@@ -19,8 +19,10 @@ def draw(changes: dict[str, str]) -> None:
     now = st.session_state.preset
     undo_redo(_("Preset"))
     _menu(MENU, now)
-    said = html.escape(_meaning(now))
-    state = "changed" if changes else ""
+    mine = session.network()
+    text = _meaning(now) if mine is None else _("The network of {file}, on all pages.").format(file=mine.file)
+    said = html.escape(text)
+    state = "changed" if changes and mine is None else ""
     st.html(f'<p class="meaning {state}" title="{html.escape(_source(now).strip())}"><span>{said}</span></p>')
     what_changed(changes, _("All controls as in the preset."), session.put_back)
 

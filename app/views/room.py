@@ -4,13 +4,17 @@ from typing import Any
 
 import streamlit as st
 
-from app import rooms, session
-from app.rooms import LENGTH, LETTERS, ROOMS, Room
+from app import codes, session
+from app.codes import LENGTH, LETTERS, Tries
+from app.doors import network
+from app.room import Room
+from app.rooms import ROOMS, TooMany
 from app.stage import stage_data
 from app.views.explore import notice
 from app.views.room_words import student_words
 from app.words import _
 
+WRONG, HEALED = 10, 0.1  # wrong codes of one page at once, and a second after that
 # Whatever stands here travels with every rerun: three lines, which fetch the real module once.
 _component = st.components.v2.component(
     "room",
@@ -26,32 +30,50 @@ _component = st.components.v2.component(
 def page() -> None:
     notice()
     written = session.extra("room")
-    room = ROOMS.by_code(rooms.read_code(written))
-    if room is None:
-        room = _left(written)
-    if room is None:
-        _join(written)
+    try:
+        room = _found(codes.read_code(written))
+    except TooMany as refused:
+        _join(str(refused))
         return
-    st.session_state.watched = room
-    stage = stage_data(room.token, tuple(room.run.figures), "room", readonly=True) | {"route": "room"}
-    data = {"code": room.code, "words": student_words(), "stage": stage}
+    if room is None:
+        _join(_unknown(written))
+        return
+    stage = stage_data(st.session_state.ticket, tuple(room.run.figures), "room", readonly=True) | {"route": "room"}
+    data = {"code": codes.spaced(room.code), "words": student_words(), "stage": stage}
     _component(data=data, key="watch", on_take_change=_take)
 
 
-def _left(written: str) -> Room | None:
-    """The room that is on this page and was closed meanwhile: its page says so, and keeps what it has."""
-    room: Room | None = st.session_state.get("watched")
-    return room if room is not None and room.code == rooms.read_code(written) else None
+def _found(code: str) -> Room | None:
+    """The room of a code. One that was closed meanwhile stays: its page says so, and keeps what it has. What was found
+    is not sought again at the next rerun, and what was wrong neither."""
+    state = st.session_state
+    room: Room | None = state.get("watched")
+    if room is not None and room.code == code:
+        return room
+    if not code or state.get("wrong_code") == code:
+        return None
+    found = ROOMS.seek(code, state.setdefault("tries", Tries(WRONG, HEALED)), network(st.context.ip_address))
+    if found is None:
+        state.wrong_code = code
+    else:
+        state.watched, state.ticket = found, found.ticket()
+    return found
 
 
-def _join(written: str) -> None:
-    """The code, please."""
+def _unknown(written: str) -> str:
+    if not written.strip():
+        return ""
+    text = _("There is no open room “{code}”. A code has {n} of these letters and digits: {letters}.")
+    return text.format(code=written.strip()[:20], n=LENGTH, letters=" ".join(LETTERS))
+
+
+def _join(said: str) -> None:
+    """The code, please; and before, what was wrong with the last."""
     with st.container(key="join"):
         st.html(f"<h2>{_('Watch a lecture')}</h2>")
         st.html(f"<p>{_('The lecturer shows a code. With it you see the same run live.')}</p>")
-        if written.strip():  # plain text: it quotes the address
-            text = _("There is no open room “{code}”. A code has {n} of these letters and digits: {letters}.")
-            st.text(text.format(code=written.strip()[:20], n=LENGTH, letters=" ".join(LETTERS)))
+        if said:  # plain text: it quotes the address
+            st.text(said)
         with st.form("join_form", border=False):
             st.text_input(_("Code of the room"), key="join_code", max_chars=20, autocomplete="off")
             st.form_submit_button(_("Watch"), on_click=_enter)
@@ -74,7 +96,7 @@ def _take() -> None:
         session.complain(_("There is nothing to take yet: the lecturer's run has not begun, or has ended."))
         return
     try:
-        session.start_from(checkpoint)
+        session.start_from(checkpoint, room.run.network)
     except ValueError as refused:
         session.command()
         session.complain(str(refused))

@@ -8,9 +8,10 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import engine
 from app import code, session
-from app.code import CODES, FEWEST
+from app.code import CODES, FEWEST, START
 from app.export import stem
-from app.handout import LARGEST_FILE, shown, taken_up
+from app.handout import LARGEST_FILE, outgrown, shown, taken_up
+from app.networks import Network
 from app.words import _, listed
 
 
@@ -43,6 +44,9 @@ def _run() -> None:
         f"<p>{_('Weights, the optimizer’s memory, the whole history and all settings, at the step that is shown.')}</p>"
         f'<p class="files"><a href="take/{token}/run.npz" download>{_("Download the run (NPZ)")}</a>'
         f'<a href="take/{token}/curves.csv" download>{_("Its curves (CSV)")}</a></p>'
+        f"<p>{html.escape(_weights(token))}</p>"
+        f'<p class="files"><a href="take/{token}/weights.safetensors" download>{_("Its weights (safetensors)")}</a>'
+        f'<a href="take/{token}/weights.npz" download>{_("Its weights (NPZ)")}</a></p>'
         f"<p class='small'>{_('In Python: {call} gives it back.').format(call='<code>engine.load_checkpoint</code>')}"
         f" {_('A picture’s data are in the menu at its lower right corner.')}</p>"
     )
@@ -54,6 +58,17 @@ def _run() -> None:
     )  # fmt: skip
     if state.get("take_refused"):
         st.html(f'<p class="refused" role="alert">{html.escape(state.take_refused)}</p>')
+
+
+def _weights(token: str) -> str:
+    """Whose names the files of weights have."""
+    c, mine = shown(token), session.network()
+    if mine is None:
+        return _("The weights alone have PyTorch’s names and layout, with the linear layer as “head”.")
+    if c is not None and (reason := outgrown(c, mine)):
+        said = _("The weights alone have PyTorch’s names and no longer fit {file}. {why}")
+        return said.format(file=mine.file, why=reason)
+    return _("The weights alone have the names and the layout of {file}.").format(file=mine.file)
 
 
 def _load(key: str) -> None:
@@ -81,7 +96,8 @@ def _code(name: str) -> None:
     e: engine.Experiment = st.session_state.experiment
     c = shown(session.run().token)
     steps = max(FEWEST, c.step if c is not None else 0)
-    text = code.script(name, e, steps)
+    mine = session.network()
+    text = code.script(name, e, steps, mine)
     for note in [_(message) for message in CODES[name].differs(e)] or [_agrees(name)]:
         st.html(f"<p>{html.escape(note)}</p>")
     if c is not None and c.history.changes:
@@ -95,10 +111,19 @@ def _code(name: str) -> None:
         if name != "engine" and (own := code.beside(e)):
             about = _("It reads this file, which has to lie beside it: your data as the network gets them.")
             st.download_button(own[0], own[1], own[0], key=f"take_data_{name}", on_click="ignore", help=about)
-        elif name != "engine" and (beside := code.files(e)):
-            links = listed(f'<a href="data/{p.name}" download>{p.name}</a>' for p in beside)
-            st.html(f"<p>{_('It reads {file}, which has to lie beside it.').format(file=links)}</p>")
+        if links := _beside(name, e, mine):
+            st.html(f"<p>{_('It reads {file}, which has to lie beside it.').format(file=listed(links))}</p>")
     st.code(text, language="python", line_numbers=False, height=420)
+
+
+def _beside(name: str, e: engine.Experiment, mine: Network | None) -> list[str]:
+    """The files that a script reads, as links where this page has them."""
+    if name == "engine":
+        return [] if mine is None else [html.escape(mine.file)]
+    links = [f'<a href="data/{p.name}" download>{p.name}</a>' for p in code.files(e)]
+    if mine is not None:
+        links.append(f'<a href="take/{session.run().token}/{START}" download="{START}">{START}</a>')
+    return links
 
 
 def _agrees(name: str) -> str:

@@ -46,15 +46,14 @@ class Motion {
     this.root.classList.toggle('dark', here === 'dark')
     if (here !== theme) ask(here) // the server cannot know the theme before the page has said it
     if (frame === this.frame && said === this.said) return
-    const linked = this.frame === undefined ? this.#linked(told) : -1, frames = new Frames()
+    const begin = this.frame === undefined ? Math.max(this.#linked(told), 0) : undefined, frames = new Frames() // with the first timestep: the rest is to be seen coming
     Object.assign(this, { frame, said, told, phases })
     frames.apply(fromBase64(frame))
     this.figures = frames.figures
     if (String(ids) !== String([...this.pictures.keys()])) this.#build(ids, words)
     this.#bar()
     this.replay.pause()
-    this.replay.over(told.length - 1)
-    if (linked >= 0) this.replay.go(linked)
+    this.replay.over(told.length - 1, begin)
   }
 
   close() {

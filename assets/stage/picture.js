@@ -208,7 +208,10 @@ export class Picture {
       if (n.xanchor === 'right' || x + wide < w + r) put('note' + i, n.text, x, y, { dx: n.xanchor === 'right' ? -100 : 0, dy: n.yanchor === 'top' ? 0 : -100, box: n.box })
       taken.push({ x: n.xanchor === 'right' ? x - wide : x, y: y - (n.yanchor === 'top' ? high / 2 : -high / 2), w: wide, h: high })
     }
-    put('x', meta.x, w + fs * 1.6, -fs * 1.02, { color: undefined })
+    if (meta.y) { // both axes have names that are too long for their ends
+      put('x', meta.x, w / 2, -fs * 2.5, { dx: -50 })
+      put('yname', meta.y, 0, h + fs * 1.1)
+    } else put('x', meta.x, w + fs * 1.6, -fs * 1.02, { color: undefined })
     this.#ticks(px, py, put, fs)
     this.#bar(meta.bar, put, fs)
     this.#direct(meta, { px, py, full, taken, put, fs, high, r })
@@ -270,6 +273,7 @@ export class Picture {
     const stops = this.#figure.data[0].colorscale.map(([at, color]) => `${color} ${100 * at}%`).join(', ')
     const style = `left:${l + w + 8}px;top:${t}px;height:${h}px;background:linear-gradient(to top, ${stops})`
     if (strip.said !== style) strip.style.cssText = strip.said = style
+    if (bar.name) put('barname', bar.name, w + this.look.margin.r - 2, h + fs * 1.1, { dx: -100 })
     bar.ticks.forEach(([value, text], i) => {
       const y = ((value - low) / (high - low)) * h
       put('tick' + i, text, w + 22, Math.min(Math.max(y, fs * 0.6), h - fs * 0.6))

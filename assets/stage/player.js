@@ -13,6 +13,7 @@ export class Player {
   run = null
   #dragged = false
   #asked = null // what is on its way to the server: {step, by}: a step back or forward that has not shown yet
+  #goal = null // {to, setting}: the step that presses of Step have asked for, as long as it has not been reached
 
   /** `readonly`: it shows the state of the run, and commands nothing. */
   constructor(root, words, { send, change, readonly = false }) {
@@ -58,25 +59,29 @@ export class Player {
     document.removeEventListener('click', this.chosen, true)
   }
 
-  act(what, button) {
+  /** `held`: a key is held down: its repetitions ask for no more than one step at a time. */
+  act(what, button, held = false) {
     const { run } = this
     if (!run && what !== 'seed' || this.root.querySelector(`[data-do=${what}]`)?.disabled) return
+    if (!['step', 'forward', 'layer'].includes(what)) this.#goal = null
     if (what === 'play' && !this.play.disabled) this.send({ do: run.playing ? 'pause' : 'play' })
-    if (what === 'step') this.#train()
-    if (what === 'forward') run.following || run.step >= run.reached ? this.#train() : this.#show(run.step, 1)
+    if (what === 'step') this.#train(held)
+    if (what === 'forward') run.following || run.step >= run.reached ? this.#train(held) : this.#show(run.step, 1)
     if (what === 'back') this.#show(run.step, -1)
     if (what === 'follow') this.send({ do: 'show', step: null })
     if (what === 'reset') this.send({ do: 'reset' })
     if (what === 'layer') this.send({ do: 'view', layer: +button.value })
     if (what === 'last') this.send({ do: 'show', step: run.last_finite })
     if (what === 'seed') this.change({ seed: Math.floor(Math.random() * 10000) })
-    if (what === 'clip') this.change({ clip: 'norm', clip_threshold: 1.0 })
+    if (what.startsWith('begin')) this.send({ do: 'reset' })
+    if (what === 'clip' || what === 'begin_clipped') this.change({ clip: 'norm', clip_threshold: 1.0 })
   }
 
   /** Show the state of the run. */
   show(run, ready) {
     const lost = Boolean(run.diverged), { words } = this
     this.run = run
+    if (this.#goal && (run.reached >= this.#goal.to || run.setting !== this.#goal.setting || lost || run.stopped)) this.#goal = null
     const still = this.#asked
     if (still && run.step === still.step && still.by && Math.abs(still.by) < run.reached) this.#show(still.step, 2 * still.by) // between kept steps
     else this.#asked = null
@@ -103,15 +108,18 @@ export class Player {
 
   /** Nothing can be played; `alone`: nor can anything be asked of the page. */
   idle(alone) {
+    this.#goal = null
     for (const button of this.root.querySelectorAll('.player button, .scrub input')) button.disabled = true
     this.root.querySelector('[data-do=seed]').disabled = alone
   }
 
-  #train() {
+  /** One more step than has been asked for: presses while one is under way count, too. */
+  #train(held) {
     const { run } = this
-    if (run.diverged || this.play.disabled) return
-    if (run.playing) this.send({ do: 'pause' })
-    this.send({ do: 'step', to: run.reached + 1 })
+    if (run.diverged || this.play.disabled || held && this.#goal) return
+    if (run.playing && !this.#goal) this.send({ do: 'pause' })
+    this.#goal = { to: Math.max(run.reached, this.#goal?.to ?? 0) + 1, setting: run.setting }
+    this.send({ do: 'step', to: this.#goal.to })
   }
 
   #show(from, by) {
@@ -124,7 +132,7 @@ export class Player {
     const { run } = this
     if (!run) return
     this.#dragged = true
-    this.#asked = null
+    this.#asked = this.#goal = null
     const to = Math.min(+this.scrub.value, run.reached)
     this.#thumb(to)
     cancelAnimationFrame(this.frame)
@@ -166,6 +174,6 @@ export class Player {
     if (from !== document.body && !slider) from.blur()
     e.stopPropagation()
     e.preventDefault()
-    if (!e.repeat || what === 'forward' || what === 'back') this.act(what)
+    if (!e.repeat || what === 'forward' || what === 'back') this.act(what, null, e.repeat)
   }
 }

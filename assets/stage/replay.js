@@ -63,9 +63,8 @@ export class Replay {
     this.#show(step)
   }
 
-  /** Other paths, of so many steps: shown whole, or as far as they are being played or held. */
-  over(steps) {
-    const held = this.step < this.steps ? this.step : steps
+  /** Other paths, of so many steps: shown whole, or as far as they are being played or held, or up to `held`. */
+  over(steps, held = this.step < this.steps ? this.step : steps) {
     this.steps = steps
     this.scrub.max = steps
     this.#show(held)

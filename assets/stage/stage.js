@@ -11,7 +11,7 @@ import { fill, html, spoken } from './text.js'
 
 const PROFILE = { // the profile along the sequence, so that the badge's colour is never alone
   vanishing: 'M2 14C13 14 19 11 22 2', exploding: 'M2 2C5 11 11 14 22 14', healthy: 'M2 9C8 6 16 10 22 7', none: 'M2 14H22',
-  diverged: 'M5 2L19 14M19 2L5 14', waiting: 'M4 8h.1M12 8h.1M20 8h.1',
+  diverged: 'M5 2L19 14M19 2L5 14', thrown: 'M2 14C8 14 11 10 13 3M8.5 6L13.3 2.5L16 8M19 14H22', waiting: 'M4 8h.1M12 8h.1M20 8h.1',
 }
 const SOON = 150 // ms in which a control that was touched gets its picture: one of before it would only be in the way
 const SPOKEN = 5000, TURN = 1000 // ms between two announcements of the verdict: of its numbers, and of another one
@@ -192,7 +192,7 @@ class Stage {
     else if (head.status === 'error') now = tell('error', head.message)
     else {
       const lost = head.run?.diverged && !this.data.readonly, note = state === 'impossible' ? `${words.still_what} ${words.still_why}` : head.message
-      now = { ...head.verdict, ...(note && { why: note }), key: state === 'impossible' ? 'still' : 'ready', ways: lost ? [way({ do: 'last' }, fill(words.back_to, { n: head.run.last_finite })), way({ do: 'clip' }, words.clip_at_1)] : [] }
+      now = { ...head.verdict, ...(note && { why: note }), key: state === 'impossible' ? 'still' : 'ready', ways: lost ? [way({ do: 'last' }, fill(words.back_to, { n: head.run.last_finite })), way({ do: 'clip' }, words.clip)] : this.data.readonly ? [] : (head.verdict?.ways ?? []).map((name) => way({ do: name }, words[name])) }
     }
     const { root } = this, find = (s) => root.querySelector(s)
     root.dataset.kind = now.kind ?? 'waiting'

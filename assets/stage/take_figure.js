@@ -11,7 +11,8 @@ const pen = document.createElement('canvas').getContext('2d')
 export function standing(picture) {
   const { figure, zoom, hidden, camera } = picture.copy(), { meta } = figure.layout, { root, look } = picture
   const css = getComputedStyle(root), colour = (name) => css.getPropertyValue(name).trim()
-  const family = look.family, fs = SIZE, margin = { l: Math.round(fs * 4), r: Math.round(fs * 6.2), t: Math.round(fs * 0.7), b: Math.round(fs * 1.8) }
+  const family = look.family, fs = SIZE, named = meta.y ? 1.5 * fs : 0 // room for the names of the axes
+  const margin = { l: Math.round(fs * 4 + named / 2), r: Math.round(fs * 6.2), t: Math.round(fs * 0.7 + named), b: Math.round(fs * 1.8 + named) }
   const shape = Math.min(0.75, Math.max(0.42, (picture.height || 3) / (picture.width || 5))), high = Math.round(WIDTH * shape)
   const made = figure.layout.scene ? { ...figure, layout: { ...figure.layout, scene: { ...figure.layout.scene, ...camera }, margin: { l: 0, r: 0, t: 0, b: 0 } }, annotations: legend(meta.labels, fs) }
     : dressed(figure, { fs, family, margin, width: WIDTH, height: high, zoom, hidden })

@@ -10,9 +10,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from safetensors import SafetensorError, deserialize
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from engine.foreign.found import Misfit
+from engine.foreign.zips import check_directory
 
 MOST_BYTES = 1 << 32  # of all arrays together, unpacked
 MOST_ARRAYS = 10_000
@@ -91,6 +92,7 @@ def _safetensors(raw: bytes, name: str) -> dict[str, np.ndarray]:
 
 
 def _npz(file: BinaryIO, name: str, most_bytes: int) -> dict[str, np.ndarray]:
+    check_directory(file, MOST_ARRAYS)
     with zipfile.ZipFile(file) as packed:
         entries = packed.infolist()
         if any(entry.filename.endswith((".pkl", "constants.pkl")) for entry in entries):
@@ -154,18 +156,25 @@ def save_weights(file: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     clean = {name: _clean(name, value) for name, value in arrays.items()}
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        if path.suffix == ".safetensors":
-            save_file(clean, unfinished)
-        else:
-            with zipfile.ZipFile(unfinished, "w") as packed:  # np.savez takes names for its own parameters
-                for name, value in clean.items():
-                    with packed.open(f"{name}.npy", "w", force_zip64=True) as opened:
-                        np.lib.format.write_array(opened, value, allow_pickle=False)
+        with unfinished.open("wb") as opened:
+            opened.write(packed(clean, path.suffix))
         os.replace(unfinished, path)
     except (KeyError, SafetensorError) as error:  # a floating type that the format lacks
         raise ValueError(f"{path.name}: {error}; allowed: arrays of numbers that {path.suffix} has") from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def packed(arrays: Mapping[str, np.ndarray], suffix: str) -> bytes:
+    """Arrays by name as a file with this suffix. Raises KeyError or SafetensorError for a type that it lacks."""
+    if suffix == ".safetensors":
+        return save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as zipped:  # np.savez takes names for its own parameters
+        for name, value in arrays.items():
+            with zipped.open(f"{name}.npy", "w", force_zip64=True) as opened:
+                np.lib.format.write_array(opened, np.asanyarray(value), allow_pickle=False)
+    return file.getvalue()
 
 
 def _clean(name: str, value: Any) -> np.ndarray:

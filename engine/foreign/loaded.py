@@ -128,16 +128,16 @@ def _task(found: Found, outputs: int, loss: str | None, notes: list[Note]) -> st
     for name, row in TASKS.items():
         fits = (row.input_size, row.output_size, row.loss) == (inputs, outputs, wanted)
         if fits and (row.symbols or not symbols):
-            said = "The task is set to {task}, which has as many inputs ({inputs}) and outputs ({outputs})."
+            said = "Its task is {task}, which has as many inputs ({inputs}) and outputs ({outputs})."
             notes.append(note(said, task=name, **sizes))
             return name
     if wanted == "cross_entropy" and loss is None:
-        notes.append(note("Targets are taken for classes (cross-entropy); loss='mse' reads them as numbers."))
+        notes.append(note("Targets are taken for classes, with the loss cross-entropy; mse takes them for numbers."))
     if max(inputs, outputs) > MOST_NOISE:
-        said = "It has {inputs} inputs and {outputs} outputs: give it data of yours, no task here is so wide."
+        said = "No task here is so wide (inputs: {inputs}, outputs: {outputs}): give it data of yours."
         notes.append(note(said, **sizes))
         return "text" if wanted == "cross_entropy" else "adding"
-    said = "No task here has {inputs} inputs and {outputs} outputs: it is shown on noise, until it gets data of yours."
+    said = "No task here fits it (inputs: {inputs}, outputs: {outputs}): it is shown on noise until it gets your data."
     notes.append(note(said, **sizes))
     return noise(inputs, outputs, wanted, symbols)
 

@@ -1,252 +1,255 @@
-"""The same Trace for any recurrent module of PyTorch, computed by torch itself: for networks that the engine is not.
-
-A fused layer hides h_t from autograd: its output has a gradient, but not what flows through the recurrence. So for one
-pass every nn.RNN, LSTM and GRU of the module is unrolled, step by step, with the layer's own weights.
-"""
+"""The same Trace for any recurrent module of PyTorch, computed by torch itself: for networks that the engine is not."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from engine.foreign.torch_layers import Layer, unrolled
 from engine.parameters import frozen
 from engine.trace import Trace
 
 Tensor = Any
 
 
-def torch_gradients(module: Any, x: Any, y: Any, loss: Callable[[Any, Any], Any] | None = None) -> Trace:
+class Named(dict[str, np.ndarray]):
+    """Arrays by the engine's names, which answer to the names of the module that they are from, too."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], own: Mapping[str, str]) -> None:
+        """own: a module's name -> the name here."""
+        super().__init__(arrays)
+        self._own = {theirs: ours for theirs, ours in own.items() if ours in arrays}
+
+    def __missing__(self, name: str) -> np.ndarray:
+        if name not in self._own:
+            raise KeyError(name)
+        return self[self._own[name]]
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in self._own
+
+
+def torch_gradients(
+    module: Any, x: Any, y: Any, loss: Callable[[Any, Any], Any] | None = None, recurrent: str | Sequence[str] = ()
+) -> Trace:  # fmt: skip
     """One forward and one backward pass of `module(x)` against `y`, with ‖∂L/∂h_t‖ of every recurrent layer.
 
     module: a torch.nn.Module with nn.RNN, LSTM, GRU (also stacked, bidirectional, batch_first; anything may lie between
-    and after them) or their cells; its mode (train, eval) is kept, its gradients are left as they were. x: what it
-    takes, time before batch unless its layers are batch_first; y: targets; loss(output, y): the mean over the batch,
-    None: cross-entropy for whole-number targets, else the mean squared error. An output that is a tuple counts by its
-    first part.
+    and after them; called once, or in a loop that hands the state on) or their cells. Its mode (train, eval) is kept;
+    its gradients, buffers and torch's random state are left as they were. x: what it takes, one array or tensor; y:
+    targets; both come to the module's device and floating type. loss(output, y): the mean over the batch; None:
+    cross-entropy for whole-number targets, else the mean squared error. An output that is a tuple or a list counts by
+    its first part. recurrent: the name of a recurrent part of the module, or several; (): all of them. The others run
+    as they are, so that layers of other sizes or lengths can be looked at one after the other.
 
     The Trace: a row for each layer and direction (l0, l0 reverse, l1, …; a reverse layer's first step is its first, at
-    the end of the sequence), `grads` and `state_dict` by the module's own names, log10 norms as far as the floating
-    type reaches; `cell` where all layers are LSTMs, `gates` where all are of one kind. `engine.verdict` reads it;
-    what looks at weights by their names wants a network of the engine's own: see load_weights.
+    the end of the sequence), log10 norms as far as the floating type reaches (those of the last loss alone are NaN
+    where the loss is one's own and read at every step); `cell` where all rows are LSTMs, `gates`
+    and `kind` where all are of one kind (else `kind` names all of them, "gru, lstm"). `grads` and `state_dict` have the
+    weights of row k as weight_ih_l{k}, weight_hh_l{k}, …, absent biases as 0, and the module's other parameters, all of
+    them found by the module's own names, too. `engine.verdict`, `gates`, `jacobian_spectrum`, `clipping` and `radii`
+    read it (Jacobians are of the cell alone, without what may change a state between two steps); what takes an
+    Experiment beside a Trace wants a network of the engine's own: see load_weights.
 
-    Raises ValueError for a module without recurrent layers, projections, packed sequences, layers of different sizes
-    or lengths, or a class derived from such a layer with a forward of its own.
+    Raises ValueError for a module without recurrent layers, projections, packed sequences, rows of different sizes or
+    lengths, a class derived from such a layer with a forward of its own, a layer that begins anew in the same pass, and
+    for an output that does not fit y.
     """
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise ValueError(f"module: {type(module).__name__}; allowed: a torch.nn.Module")
-    x, y = (torch.as_tensor(value).detach().clone() for value in (x, y))  # the caller's stay as they are
-    before = {name: p.grad for name, p in module.named_parameters()}
-    with _unrolled(module, torch) as layers, torch.enable_grad():
-        try:
-            for p in module.parameters():
-                p.grad = None
-            out = module(x)
-            out = out[0] if isinstance(out, tuple) else out
-            value = (loss or _usual(torch))(out, y)
-            _check_layers(layers)
-            value.backward()
-            return _trace(module, torch, layers, x, y, out, value)
-        finally:
-            for name, p in module.named_parameters():
-                p.grad = before[name]
+    names = (recurrent,) if isinstance(recurrent, str) else tuple(recurrent)
+    x, y = (_given(module, torch, name, value) for name, value in (("x", x), ("y", y)))
+    with _as_it_was(module, torch), unrolled(module, torch, names) as layers, torch.enable_grad():
+        for p in module.parameters():
+            p.grad = None
+        out = module(x)
+        out = out[0] if isinstance(out, tuple | list) and out else out
+        value = (loss or _usual(torch))(out, y)
+        _check_layers(layers)
+        _check_loss(torch, value)
+        last = _last(torch, layers, out, y) if loss is None else None
+        value.backward(retain_graph=last is not None)
+        t = _trace(module, torch, layers, x, y, out, value)
+        return t if last is None else replace(t, log10_flow_norms=_flow(layers, last))
 
 
-class Layer:
-    """What one layer, in one direction, has done: lists over the timesteps, of (B, H)."""
-
-    def __init__(self, kind: str, first: bool) -> None:
-        self.kind, self.batch_first = kind, first
-        self.states: list[Tensor] = []  # h_0, h_1, …, h_T
-        self.memory: list[Tensor] = []  # c_0, …, of an LSTM
-        self.gates: dict[str, list[Tensor]] = {}
-
-    def keep(self, h: Tensor, c: Tensor | None, **gates: Tensor) -> None:
-        if h.requires_grad:
-            h.retain_grad()
-        self.states.append(h)
-        if c is not None:
-            self.memory.append(c)
-        for name, value in gates.items():
-            self.gates.setdefault(name, []).append(value)
+def _given(module: Any, torch: Any, name: str, value: Any) -> Tensor:
+    """A copy, as the module takes it: the caller's stays as it is."""
+    try:
+        value = torch.as_tensor(value).detach().clone()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name}: {type(value).__name__}; allowed: one array or tensor") from None
+    like = next((p for p in module.parameters() if p.is_floating_point()), None)
+    if like is None:
+        return value
+    return value.to(like.device, like.dtype if value.is_floating_point() else value.dtype)
 
 
 @contextmanager
-def _unrolled(module: Any, torch: Any) -> Iterator[list[Layer]]:
-    """All recurrent parts of the module write down what they do, until the end of the block."""
-    nn, layers, patched, hooks = torch.nn, list[Layer](), list[Any](), list[Any]()
-    kinds = {nn.RNN: "rnn", nn.LSTM: "lstm", nn.GRU: "gru"}
-    cells = {nn.RNNCell: "rnn", nn.LSTMCell: "lstm", nn.GRUCell: "gru"}
-    try:
-        for part in module.modules():
-            if base := next((base for base in kinds if isinstance(part, base)), None):
-                if type(part).forward is not base.forward:  # ours would stand in for what it does besides
-                    own = type(part).__name__
-                    raise ValueError(f"module: {own}, with a forward of its own; allowed: that of nn.{base.__name__}")
-                if getattr(part, "proj_size", 0):
-                    raise ValueError(f"module: an LSTM with proj_size={part.proj_size}; allowed: 0")
-                patched.append((part, vars(part).get("forward")))
-                part.forward = _forward(part, kinds[base], torch, layers)
-            elif base := next((base for base in cells if isinstance(part, base)), None):
-                layer = Layer(cells[base], False)
-                layers.append(layer)
-                hooks.append(part.register_forward_hook(_hook(layer, torch)))
-        if not patched and not hooks:
-            raise ValueError("module: no nn.RNN, LSTM, GRU or cell of them in it; allowed: a recurrent module")
-        yield layers
-    finally:
-        for part, own in patched:
-            if own is None:
-                del part.forward  # the class's own again
-            else:
-                part.forward = own
-        for hook in hooks:
-            hook.remove()
-
-
-def _with_gradient(h: Tensor) -> Tensor:
-    """The state, known to autograd also where nothing before it is: its layer is frozen, it is the first."""
-    return h if h.requires_grad else h.detach().clone().requires_grad_()
-
-
-def _hook(layer: Layer, torch: Any) -> Callable[..., Any]:
-    def hook(part: Any, given: Any, out: Any) -> Any:
-        h, c = out if isinstance(out, tuple) else (out, None)
-        if not layer.states:
-            start = given[1] if len(given) > 1 and given[1] is not None else None
-            h0, c0 = start if isinstance(start, tuple) else (start, None)
-            layer.keep(torch.zeros_like(h) if h0 is None else h0, None)
-            if c is not None:
-                layer.memory.append(torch.zeros_like(c) if c0 is None else c0)
-        h = _with_gradient(h)
-        layer.keep(h, c)
-        return h if c is None else (h, c)
-
-    return hook
-
-
-def _forward(part: Any, kind: str, torch: Any, layers: list[Layer]) -> Callable[..., Any]:
-    """What stands in for part.forward: the same, step by step."""
-
-    def forward(x: Tensor, start: Any = None) -> Any:
-        if not isinstance(x, torch.Tensor) or x.ndim != 3:
-            raise ValueError(f"x: {type(x).__name__}; allowed: a batch, (T, B, I), not packed")
-        x = x.transpose(0, 1) if part.batch_first else x
-        ways = 2 if part.bidirectional else 1
-        two = kind == "lstm"
-        zeros = x.new_zeros(part.num_layers * ways, x.shape[1], part.hidden_size)
-        h0, c0 = (zeros, zeros) if start is None else start if two else (start, zeros)
-        last_h, last_c = [], []
-        for number in range(part.num_layers):
-            outputs = []
-            for way in range(ways):
-                suffix, at = f"_l{number}" + ("_reverse" if way else ""), number * ways + way
-                layer = Layer(kind, part.batch_first)
-                layers.append(layer)
-                h, c = _with_gradient(h0[at]), c0[at]
-                layer.keep(h, c if two else None)
-                for x_t in x.flip(0) if way else x:
-                    h, c, gates = _step(part, torch, kind, suffix, x_t, h, c)
-                    layer.keep(h, c, **gates)
-                out = torch.stack(layer.states[1:])
-                outputs.append(out.flip(0) if way else out)
-                last_h.append(h)
-                last_c.append(c)
-            x = torch.cat(outputs, -1)
-            if part.dropout and number < part.num_layers - 1:
-                x = torch.nn.functional.dropout(x, part.dropout, part.training)
-        x = x.transpose(0, 1) if part.batch_first else x
-        last = torch.stack(last_h)
-        return x, (last, torch.stack(last_c)) if two else last
-
-    return forward
-
-
-def _step(part: Any, torch: Any, kind: str, suffix: str, x: Tensor, h: Tensor, c: Tensor) -> Any:
-    """One timestep, as in the documentation of torch.nn: h, c and the gates."""
-    w_ih, w_hh = getattr(part, f"weight_ih{suffix}"), getattr(part, f"weight_hh{suffix}")
-    b_ih, b_hh = (getattr(part, f"bias_{to}{suffix}") if part.bias else 0.0 for to in ("ih", "hh"))
-    zx, zh = x @ w_ih.T + b_ih, h @ w_hh.T + b_hh
-    if kind == "rnn":
-        return (torch.tanh if part.nonlinearity == "tanh" else torch.relu)(zx + zh), None, {}
-    if kind == "lstm":
-        i, f, g, o = (zx + zh).chunk(4, -1)
-        i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
-        c = f * c + i * g
-        return o * torch.tanh(c), c, {"i": i, "f": f, "g": g, "o": o}
-    (xr, xz, xn), (hr, hz, hn) = zx.chunk(3, -1), zh.chunk(3, -1)
-    r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
-    n = torch.tanh(xn + r * hn)
-    return (1 - z) * n + z * h, None, {"r": r, "z": z, "n": n}
+def _as_it_was(module: Any, torch: Any) -> Iterator[None]:
+    """Gradients, buffers (BatchNorm's in training) and torch's random state, after the block as before."""
+    gradients = [(p, p.grad) for p in module.parameters()]
+    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    devices = sorted({p.device.index or 0 for p in module.parameters() if p.device.type == "cuda"})
+    with torch.random.fork_rng(devices):
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, before in buffers:
+                    buffer.copy_(before)
+            for p, gradient in gradients:
+                p.grad = gradient
 
 
 def _usual(torch: Any) -> Callable[[Any, Any], Any]:
-    f = torch.nn.functional
+    f, whole = torch.nn.functional, (torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8)
 
-    def loss(out: Tensor, y: Tensor) -> Tensor:
-        if y.dtype in (torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8):
+    def loss(out: Any, y: Tensor) -> Tensor:
+        if not isinstance(out, torch.Tensor):
+            raise ValueError(f"output: {type(out).__name__}; allowed: a tensor, or loss=… that takes it")
+        shapes = f"output: shape {tuple(out.shape)}, for y {tuple(y.shape)}"
+        if y.dtype not in whole:
+            if out.numel() != y.numel():
+                raise ValueError(f"{shapes}; allowed: as many numbers as y, or loss=… that takes them")
+            return f.mse_loss(out, y.reshape(out.shape))  # (B,) against (B, 1) would be B × B differences
+        if out.shape[-1] == 1:
+            raise ValueError(f"{shapes}: one output for classes; allowed: one for each, or loss=… that takes it")
+        if out.shape[:-1].numel() == y.numel():
             return f.cross_entropy(out.reshape(-1, out.shape[-1]), y.reshape(-1).long())
-        return f.mse_loss(out, y)
+        if (*out.shape[:1], *out.shape[2:]) == tuple(y.shape):  # torch's own order: (B, classes, T)
+            return f.cross_entropy(out, y.long())
+        raise ValueError(f"{shapes}; allowed: one number for each class, or loss=… that takes them")
 
     return loss
 
 
+def _check_loss(torch: Any, value: Any) -> None:
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        raise ValueError(f"loss: {shape}; allowed: one number, a tensor")
+    if not value.requires_grad:
+        raise ValueError("loss: it has no gradient (detached, or under torch.no_grad); allowed: one that depends on h")
+
+
 def _check_layers(layers: list[Layer]) -> None:
-    shapes = {(len(layer.states), *layer.states[-1].shape) for layer in layers if layer.states}
+    shapes = {(len(layer.states), *h.shape) for layer in layers for h in layer.states[1:]}
     if len(shapes) != 1 or any(not layer.states for layer in layers):
         found = ", ".join(f"T={n - 1} B={b} H={h}" for n, b, h in sorted(shapes)) or "none was run"
-        raise ValueError(f"module: recurrent layers of {found}; allowed: all of one T, B and H, each run once")
+        names = ", ".join(dict.fromkeys(repr(layer.prefix.removesuffix(".")) for layer in layers))
+        raise ValueError(
+            f"module: recurrent layers of {found}; allowed: all of one T, B and H, each run; recurrent=… chooses among "
+            f"{names}"
+        )
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    tensor = tensor.detach().cpu()
+    return np.array((tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy())  # NumPy has none
+
+
+def _weights(module: Any, layers: list[Layer], kinds: set[str]) -> tuple[Named, Named]:
+    """state_dict and grads. Rows of several kinds have no names in common with the engine's."""
+    state: dict[str, np.ndarray] = {}
+    own: dict[str, str] = {}
+    for row, layer in enumerate(layers if len(kinds) == 1 else []):
+        for name, theirs, weight in layer.weights():
+            ours = f"{name}_l{row}"
+            own.setdefault(theirs, ours)
+            state[ours] = np.zeros(len(state[f"weight_hh_l{row}"])) if weight is None else _array(weight)
+    parameters: dict[str, Any] = dict(module.named_parameters())
+    state |= {name: _array(p) for name, p in parameters.items() if name not in own}
+    grads = {
+        own.get(name, name): np.zeros(tuple(p.shape)) if p.grad is None else _array(p.grad)
+        for name, p in parameters.items()
+    }
+    for array in (*state.values(), *grads.values()):
+        frozen(array)
+    return Named(state, own), Named(grads, own)
+
+
+def _by_time(value: np.ndarray, steps: int, batch: int, first: bool) -> np.ndarray:
+    """(T, B, …), of what may be (B, T, …)."""
+    if value.ndim < 2 or value.shape[:2] != (batch, steps) or (batch == steps and not first):
+        return value
+    return np.ascontiguousarray(value.swapaxes(0, 1))
+
+
+def _norms(layers: list[Layer]) -> np.ndarray:
+    """(L, T): ‖∂L/∂h_t‖, the mean over the batch."""
+
+    def norm(h: Tensor) -> float:
+        return 0.0 if h.grad is None else float(np.linalg.norm(_array(h.grad).astype(np.float64), axis=-1).mean())
+
+    return np.array([[norm(h) for h in layer.states[1:]] for layer in layers])
+
+
+def _log10(norms: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return frozen(np.log10(norms))
+
+
+def _last(torch: Any, layers: list[Layer], out: Tensor, y: Tensor) -> Tensor | None:
+    """What the last timestep adds to the usual loss of all, where each has one: outputs (T, B, O) or (B, T, O)."""
+    steps, batch = len(layers[0].states) - 1, layers[0].states[1].shape[0]
+    first, shape = bool(getattr(layers[0].part, "batch_first", False)), tuple(out.shape[:2])
+    if out.ndim != 3 or steps < 2 or y.numel() not in (steps * batch, out.numel()):
+        return None
+    if shape not in ((steps, batch), (batch, steps)):
+        return None
+    at = (slice(None), -1) if shape == (batch, steps) and (first or batch != steps) else (-1,)
+    return _usual(torch)(out[at], y.reshape(*shape, *y.shape[2:])[at]) / steps
+
+
+def _flow(layers: list[Layer], last: Tensor) -> np.ndarray:
+    for layer in layers:
+        for h in layer.states:
+            h.grad = None
+    last.backward()
+    return _log10(_norms(layers))
 
 
 def _trace(
-    module: Any, torch: Any, layers: list[Layer], x: Tensor, y: Tensor, out: Tensor, value: Tensor
+    module: Any, torch: Any, layers: list[Layer], x: Tensor, y: Tensor, out: Any, value: Tensor
 ) -> Trace:  # fmt: skip
-    def array(tensor: Tensor) -> np.ndarray:
-        return np.array(tensor.detach().cpu().numpy())
-
     def stacked(each: list[list[Tensor]]) -> np.ndarray:
-        return frozen(np.stack([np.stack([array(t) for t in over_time]) for over_time in each]))
+        return frozen(np.stack([np.stack([_array(t) for t in over_time]) for over_time in each]))
 
-    def gradient(h: Tensor) -> np.ndarray:
-        return np.zeros(tuple(h.shape)) if h.grad is None else array(h.grad)
-
-    kinds = {layer.kind for layer in layers}
-    grads = {
-        name: frozen(np.zeros(tuple(p.shape)) if p.grad is None else array(p.grad))
-        for name, p in module.named_parameters()
-    }
-    norms = np.stack(
-        [[np.linalg.norm(gradient(h).astype(np.float64), axis=-1).mean() for h in each.states[1:]] for each in layers]
-    )
-    with np.errstate(divide="ignore"):
-        log10 = np.log10(norms)
-    inputs, outputs = array(x), array(out)
+    kinds, first = {layer.kind for layer in layers}, layers[0]
+    state_dict, grads = _weights(module, layers, kinds)
+    norms = _norms(layers)
+    at = len(first.states) - 1, first.states[1].shape[0], bool(getattr(first.part, "batch_first", False))
+    inputs, targets = _array(x), _array(y)
     inputs = inputs[..., None] if inputs.ndim == 2 else inputs
-    named = {"loss": value, "outputs": out} | {name: p.grad for name, p in module.named_parameters()}
-    first = layers[0]
+    outputs = _array(out) if isinstance(out, torch.Tensor) else np.zeros((0, 0, 0))  # what a loss of one's own reads
+    outputs = outputs.reshape(-1, 1) if outputs.ndim < 2 else outputs
+    outputs = outputs[None] if outputs.ndim == 2 else _by_time(outputs, *at)
+    named = {"loss": value, "outputs": torch.as_tensor(outputs)} | {n: p.grad for n, p in module.named_parameters()}
     return Trace(
         loss=float(value.detach()),
-        inputs=frozen(inputs.swapaxes(0, 1) if first.batch_first else inputs),
-        targets=frozen(array(y)),
-        outputs=frozen(outputs[None] if outputs.ndim == 2 else outputs),
+        inputs=frozen(_by_time(inputs, *at)),
+        targets=frozen(targets if len(outputs) == 1 else _by_time(targets, *at)),
+        outputs=frozen(outputs),
         hidden=stacked([layer.states for layer in layers]),
         cell=stacked([layer.memory for layer in layers]) if kinds == {"lstm"} else None,
         gates={name: stacked([layer.gates[name] for layer in layers]) for name in first.gates}
-        if len(kinds) == 1
+        if len(kinds) == 1 and all(layer.gates.keys() == first.gates.keys() for layer in layers)
         else {},
         grad_norms=frozen(norms),
-        log10_grad_norms=frozen(log10),
-        log10_flow_norms=frozen(log10),
+        log10_grad_norms=_log10(norms),
+        log10_flow_norms=_log10(norms)
+        if outputs.ndim == 3 and len(outputs) == 1
+        else frozen(np.full(norms.shape, np.nan)),
         grads=grads,
-        state_dict={name: frozen(array(p)) for name, p in module.named_parameters()},
+        state_dict=state_dict,
         grad_norm=float(np.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in grads.values()))),
         non_finite=next((name for name, t in named.items() if t is not None and not torch.isfinite(t).all()), None),
         truncation=None,
         omega=None,
-        kind=first.kind,
-        nonlinearity=next(
-            (p.nonlinearity for p in module.modules() if isinstance(p, (torch.nn.RNN, torch.nn.RNNCell))), "tanh"
-        ),
+        kind=", ".join(dict.fromkeys(layer.kind for layer in layers)),
+        nonlinearity=next((layer.part.nonlinearity for layer in layers if layer.kind == "rnn"), "tanh"),
     )

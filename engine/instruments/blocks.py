@@ -17,9 +17,11 @@ Array = np.ndarray
 class Block:
     """Some of the n weights that stand in one row, in the order of a state dict."""
 
-    name: str  # "W_hh", of one gate where there are several; "W_ih", "b" (both biases), "W_out", "b_out", "E"
+    name: (
+        str  # "W_hh", of one gate where there are several; "W_ih", "b" (both biases), "W_out", "b_out", "E", or its own
+    )
     gate: str  # "" for none
-    layer: int | None  # 0-based; None for head and embedding
+    layer: int | None  # 0-based; None for head, embedding and whatever else there is
     parts: tuple[slice, ...]
 
     def of(self, flat: Array) -> Array:
@@ -28,29 +30,29 @@ class Block:
 
 
 def blocks(kind: str, tensors: Mapping[str, Array]) -> tuple[Block, ...]:
-    """All blocks of a cell's state dict (or gradient), which has every weight once."""
+    """All blocks of a state dict (or gradient) with every weight once; a tensor of another name is one by itself."""
     gates, start = KINDS[kind].gates or ("",), 0
     found: dict[tuple[str, str], Block] = {}
     for name, tensor in tensors.items():
         size, end = tensor.size, start + tensor.size
-        if name in WHOLE:
-            found[name, ""] = Block(WHOLE[name], "", None, (slice(start, end),))
+        what, _l, layer = name.rpartition("_l")
+        if what not in TENSORS or not layer.isdecimal():
+            found[name, ""] = Block(WHOLE.get(name, name), "", None, (slice(start, end),))
+        elif what == "weight_hh":
+            each = size // len(gates)
+            for k, gate in enumerate(gates):
+                rows = slice(start + k * each, start + (k + 1) * each)
+                found[name, gate] = Block("W_hh", gate, int(layer), (rows,))
+        elif what == "weight_ih":
+            found[name, ""] = Block("W_ih", "", int(layer), (slice(start, end),))
         else:
-            what, layer = name.rsplit("_l", 1)
-            if what == "weight_hh":
-                each = size // len(gates)
-                for k, gate in enumerate(gates):
-                    rows = slice(start + k * each, start + (k + 1) * each)
-                    found[name, gate] = Block("W_hh", gate, int(layer), (rows,))
-            elif what == "weight_ih":
-                found[name, ""] = Block("W_ih", "", int(layer), (slice(start, end),))
-            else:
-                both = found.get(("b", layer), Block("b", "", int(layer), ()))
-                found["b", layer] = Block("b", "", int(layer), (*both.parts, slice(start, end)))
+            both = found.get(("b", layer), Block("b", "", int(layer), ()))
+            found["b", layer] = Block("b", "", int(layer), (*both.parts, slice(start, end)))
         start = end
     return tuple(found.values())
 
 
+TENSORS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 WHOLE = {"embedding.weight": "E", "head.weight": "W_out", "head.bias": "b_out"}
 
 

@@ -1,6 +1,7 @@
 """Noise for a network of any size: something to run it on where no task fits."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
 
@@ -11,7 +12,24 @@ from engine.tasks.task import Task, at_any_length
 
 MOST = 4096  # inputs, and outputs
 LOSSES = ("mse", "cross_entropy")
+Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, np.ndarray]]
 NAME = re.compile(rf"{PREFIX}noise-([0-9]{{1,4}})-([0-9]{{1,4}})-({'|'.join(LOSSES)})(-symbols)?")
+
+
+def _draw(input_size: int, output_size: int, loss: str, symbols: bool) -> Draw:
+    def draw(rng: np.random.Generator, seq_length: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+        """inputs (T, B, I); targets (B, O), or classes (B,), at the last timestep."""
+        if symbols:
+            inputs = np.zeros((seq_length, batch_size, input_size))
+            drawn = rng.integers(0, input_size, (seq_length, batch_size, 1))
+            np.put_along_axis(inputs, drawn, 1.0, axis=2)
+        else:
+            inputs = rng.standard_normal((seq_length, batch_size, input_size))
+        if loss == "mse":
+            return inputs, rng.standard_normal((batch_size, output_size))
+        return inputs, rng.integers(0, output_size, batch_size)
+
+    return draw
 
 
 @dataclass(frozen=True)
@@ -32,18 +50,6 @@ class Noise:
     def recipe(self) -> str:
         return f'engine.noise({self.input_size}, {self.output_size}, "{self.loss}", {self.symbols})'
 
-    def draw(self, rng: np.random.Generator, seq_length: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-        """inputs (T, B, I); targets (B, O), or classes (B,), at the last timestep."""
-        if self.symbols:
-            inputs = np.zeros((seq_length, batch_size, self.input_size))
-            drawn = rng.integers(0, self.input_size, (seq_length, batch_size, 1))
-            np.put_along_axis(inputs, drawn, 1.0, axis=2)
-        else:
-            inputs = rng.standard_normal((seq_length, batch_size, self.input_size))
-        if self.loss == "mse":
-            return inputs, rng.standard_normal((batch_size, self.output_size))
-        return inputs, rng.integers(0, self.output_size, batch_size)
-
     def task(self) -> Task:
         classes, each = self.output_size, 1 / self.output_size
         losses = {"mse": 1.0} if self.loss == "mse" else {"cross_entropy": log(classes), "mse": each * (1 - each)}
@@ -55,7 +61,7 @@ class Noise:
             output_size=self.output_size,
             loss=self.loss,
             every_step=False,
-            draw=self.draw,
+            draw=_draw(self.input_size, self.output_size, self.loss, self.symbols),
             trivial_loss={loss: at_any_length(value) for loss, value in losses.items()},
             baseline_label="guessing the mean",
             symbols=tuple(str(k) for k in range(self.input_size)) if self.symbols else (),

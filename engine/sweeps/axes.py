@@ -49,8 +49,14 @@ def _valid(base: Experiment, name: str, value: Any) -> Any:
     except ValidationError as wrong:
         for error in wrong.errors():
             if error["loc"][:1] == (name,):  # not: a value that does not go with the rest, which is a point's error
-                raise ValueError(f"axes[{name}]: {value!r:.80}; allowed: {error['msg']}") from None
+                raise ValueError(f"axes[{name}]: {value!r:.80}{said(error['msg'])}") from None
     return value
+
+
+def said(message: str) -> str:
+    """One of pydantic's messages, to stand behind a value."""
+    allowed = message.removeprefix("Input should be ")
+    return f": {message}" if allowed == message else f"; allowed: {allowed}"
 
 
 def named(values: tuple[Any, ...]) -> bool:

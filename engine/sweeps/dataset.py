@@ -10,7 +10,7 @@ import numpy as np
 from engine._jit import sources_hash
 from engine.experiment import Experiment
 from engine.sweeps import axes as axis
-from engine.sweeps.measures import LAYER, MEASURES, VALIDATE_EVERY
+from engine.sweeps.measures import LAYER, MEASURES, VALIDATE_EVERY, Measure
 from engine.sweeps.plan import Plan
 
 if TYPE_CHECKING:
@@ -24,15 +24,16 @@ def dataset(
 ) -> "xarray.Dataset":
     """What is known of a plan's points: key -> {measure: value}, and key -> why a point raised. The rest is NaN.
 
-    Dimensions: the axes in their order, then "seed". Each measure has a variable of its name, and over the seeds that
-    are done <measure>_median, _q1 and _q3, and _share where it is 0 or 1. `done` says which points are, `error` why one
-    is none. In the quartiles a seed without a loss (it diverged) or that never beat the baseline counts as infinitely
-    bad, so that they do not speak of the lucky ones alone: infinity means so many seeds. In all other measures a seed
-    without a value is left out; `diverged` says how many there are.
+    Dimensions: the axes in their order, then "seed" (or "fold"). Each measure has a variable of its name, and over the
+    seeds that are done <measure>_median, _q1 and _q3, and _share where it is 0 or 1 (over folds: _mean and _se, NaN
+    where one of them has no value). `done` says which points are, `error` why one is none. In the quartiles a seed
+    without a loss (it diverged), or that never beat the baseline, counts as infinitely bad, so that they do not speak
+    of the lucky ones alone: infinity means so many seeds. In all other measures a seed without a value is left out;
+    `diverged` says how many there are.
     """
     import xarray
 
-    dims = (*plan.axes, "seed")
+    dims, summaries = (*plan.axes, plan.repeat), _over_seeds if plan.folds is None else _over_folds
     found = {name: np.full(plan.shape, np.nan) for name in plan.measures}
     done, error = np.zeros(plan.shape, bool), np.full(plan.shape, "", object)
     for point in plan.points:
@@ -48,16 +49,13 @@ def dataset(
         row = MEASURES[name]
         about = {"units": row.unit or "1", "long_name": row.label, "description": row.meaning}
         data[name] = dims, array, about
-        for suffix, (quantile, word) in QUARTILES.items():
-            said = about | {"long_name": f"{row.label}, {word} over seeds"}
-            data[f"{name}_{suffix}"] = dims[:-1], _quantile(array, done, quantile, row.worst), said
-        if row.share:
-            said = about | {"long_name": f"{row.label}, share of seeds"}
-            data[f"{name}_share"] = dims[:-1], _mean(array, done), said
+        for suffix, (word, summary) in summaries(array, done, row).items():
+            data[f"{name}_{suffix}"] = dims[:-1], summary, about | {"long_name": f"{row.label}, {word}"}
     data["done"] = dims, done.astype(np.int8), {"units": "1", "long_name": "1 where the point is done"}
     data["error"] = dims, error.astype(str), {"long_name": "Why the point has no values"}
     coordinates = {name: _coordinate(name, values) for name, values in plan.axes.items()}
-    coordinates["seed"] = "seed", np.array(plan.seeds), {"units": "1", "long_name": "Seed"}
+    repeats = np.array(plan.seeds) if plan.folds is None else np.arange(plan.folds) + 1
+    coordinates[plan.repeat] = plan.repeat, repeats, {"units": "1", "long_name": plan.repeat.capitalize()}
     return xarray.Dataset(data, coordinates, _attributes(plan))
 
 
@@ -86,25 +84,40 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
+def _over_seeds(values: np.ndarray, done: np.ndarray, row: Measure) -> dict[str, tuple[str, np.ndarray]]:
+    """Suffix -> in words, and over the last axis: quartiles, of 0 and 1 the share too."""
+    found = {
+        suffix: (f"{word} over seeds", _quantile(values, done, quantile, row.worst))
+        for suffix, (quantile, word) in QUARTILES.items()
+    }
+    return found | ({"share": ("share of seeds", _mean(values, done)[0])} if row.share else {})
+
+
+def _over_folds(values: np.ndarray, done: np.ndarray, row: Measure) -> dict[str, tuple[str, np.ndarray]]:
+    """The same for cross-validation: mean, and standard error as if the folds were independent."""
+    mean, count = _mean(values, done)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        squares = np.where(done, (values - mean[..., None]) ** 2, 0.0).sum(axis=-1)
+        error = np.where(count > 1, np.sqrt(squares / (count - 1) / count), np.nan)
+    return {"mean": ("mean over folds", mean), "se": ("standard error of the mean over folds", error)}
+
+
 def _quantile(values: np.ndarray, done: np.ndarray, quantile: float, worst: float) -> np.ndarray:
     """Over the last axis, linear between two seeds; what is not done or NaN is left out, NaN where nothing is left."""
-    values = np.where(done & np.isnan(values), worst, values)
-    ordered = np.sort(values, axis=-1)  # infinity comes after all numbers, NaN after it
-    count = (~np.isnan(values)).sum(axis=-1)
-    place = quantile * np.maximum(count - 1, 0)
-    below = np.floor(place).astype(int)
+    ordered = np.sort(np.where(done & np.isnan(values), worst, values), axis=-1)  # infinity after numbers, then NaN
+    place = quantile * np.maximum((~np.isnan(ordered)).sum(axis=-1) - 1, 0)
     low, high = (
-        np.take_along_axis(ordered, index[..., None], -1)[..., 0] for index in (below, np.ceil(place).astype(int))
+        np.take_along_axis(ordered, whole(place).astype(int)[..., None], -1)[..., 0] for whole in (np.floor, np.ceil)
     )
     with np.errstate(invalid="ignore"):
-        return np.where(low == high, low, low + (place - below) * (high - low))
+        return np.where(low == high, low, low + (place - np.floor(place)) * (high - low))
 
 
-def _mean(values: np.ndarray, done: np.ndarray) -> np.ndarray:
-    """Over the last axis, of the seeds that are done and have a value; NaN where there is none."""
-    counted = done & ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        return np.where(counted, values, 0.0).sum(axis=-1) / counted.sum(axis=-1)
+def _mean(values: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Over the last axis, of the points that are done, and how many they are; NaN where one of them is, or none is."""
+    count = done.sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(done, values, 0.0).sum(axis=-1) / count, count
 
 
 def write_csv(found: "xarray.Dataset", path: str | Path) -> None:

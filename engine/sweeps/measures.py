@@ -16,14 +16,19 @@ from engine.instruments.pieces import Pieces, finish, part
 from engine.instruments.verdict import Verdict, verdict
 from engine.passes import run_pass
 from engine.probe import network_of
+from engine.sweeps.folds import Fold
 from engine.tasks import TASKS
 from engine.trace import History
 from engine.trainer import Trainer
 
 VALIDATE_EVERY = 10  # steps between two validations, where something asks for them
 LAYER = 0  # the lowest: what arrives there has come the longest way
-LYAPUNOV_STEPS = 400  # timesteps that count, of each of 4 trajectories
-LYAPUNOV_COST = 20  # training steps that take as long, about: for the share that is done
+LYAPUNOV_STEPS = 200  # timesteps that count, of each of 4 trajectories
+LYAPUNOV_COST = 10  # training steps that take as long, about: for the share that is done
+BEATEN = (
+    0.8  # of the baseline: a network that learned nothing is below it for every second seed, by chance, and its loss
+)
+# on 256 sequences of the adding task is off by 7 %; so far below it is one of 300
 ENOUGH = 1e-6  # of its norm a gradient has to lose to count as clipped
 
 
@@ -65,7 +70,17 @@ class Run:
 
     @cached_property
     def validation_loss(self) -> float:
-        return self.trained.validation_loss()
+        fold = getattr(self.experiment.task, "data", None)
+        return self._of_part(fold) if isinstance(fold, Fold) else self.trained.validation_loss()
+
+    def _of_part(self, fold: Fold) -> float:
+        """The mean over all of a fold's validation part; a trainer's own draws from it."""
+        total, weights = 0.0, self.trained.state_dict
+        for inputs, targets in fold.validation():
+            network, x, y = network_of(self.experiment, weights, inputs, targets)
+            network.forward(x)
+            total += x.shape[1] * network.loss(self.experiment.loss_name, y)[0]
+        return total / len(fold.held)
 
     @property
     def trained(self) -> Trainer:
@@ -78,8 +93,9 @@ class Run:
         return not self.seen.finite or (self.trainer is not None and self.trainer.diverged)
 
     @property
-    def baseline(self) -> float:
-        return TASKS[self.experiment.task].baseline(self.experiment)
+    def to_beat(self) -> float:
+        """The validation loss that is clearly below the task's baseline."""
+        return BEATEN * TASKS[self.experiment.task].baseline(self.experiment)
 
 
 def _clipped_share(run: Run) -> float:
@@ -93,10 +109,10 @@ def _clipped_share(run: Run) -> float:
 
 
 def _steps_to_baseline(run: Run) -> float:
-    below = np.flatnonzero(run.history.validation_loss < run.baseline)
+    below = np.flatnonzero(run.history.validation_loss <= run.to_beat)
     if below.size:
         return float(run.history.at[below[0]])
-    return float(run.trained.step) if run.validation_loss < run.baseline else nan
+    return float(run.trained.step) if run.validation_loss <= run.to_beat else nan
 
 
 @dataclass(frozen=True)
@@ -173,15 +189,15 @@ MEASURES: dict[str, Measure] = {
     "beats_baseline": Measure(
         "Seeds that beat the baseline",
         "share",
-        "1 where the validation loss after the last step is below the task's baseline, else 0.",
-        lambda run: float(run.validation_loss < run.baseline),
+        "1 where the validation loss after the last step is a fifth or more below the task's baseline, else 0.",
+        lambda run: float(run.validation_loss <= run.to_beat),
         trains=True,
         share=True,
     ),
     "steps_to_baseline": Measure(
-        "Steps to the baseline",
+        "Steps to beat the baseline",
         "training steps",
-        "The first training step, of every tenth and the last, with a validation loss below the task's baseline.",
+        "The first training step, of every tenth and the last, whose validation loss is a fifth below the baseline.",
         _steps_to_baseline,
         trains=True,
         worst=np.inf,

@@ -1,4 +1,4 @@
-"""Which runs a sweep is made of: every combination of its axes' values, once a seed, in the order that shows most."""
+"""Which runs a sweep is made of: all combinations of its axes' values, once a seed, in the order that shows most."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -13,10 +13,12 @@ from pydantic import ValidationError
 from engine._jit import sources_hash
 from engine.experiment import Experiment, check_experiment
 from engine.sweeps import axes as axis
+from engine.sweeps.folds import fold
 from engine.sweeps.measures import check_names
 
 MOST_POINTS = 100_000
 MOST_STEPS = 1_000_000_000
+MOST_FOLDS = 1000
 DEFAULT_MEASURES = ("decades_per_step",)
 
 
@@ -41,14 +43,17 @@ class Plan:
     seeds: tuple[int, ...]
     measures: tuple[str, ...]  # names in MEASURES
     steps: int  # of training; 0: the fresh network
+    folds: int | None = None  # of cross-validation, which take the place of the seeds; None: none
     most_points: int = field(default=MOST_POINTS, compare=False)
 
     def __post_init__(self) -> None:
         check_experiment(self.base)
         steps = _whole("steps", self.steps, 0, MOST_STEPS)
+        folds = None if self.folds is None else _whole("folds", self.folds, 2, MOST_FOLDS)
         clean = {
             "axes": MappingProxyType(axis.checked(self.base, self.axes)),
-            "seeds": _seeds(self.base, self.seeds),
+            "seeds": _seeds(self.base, self.seeds) if folds is None else (self.base.seed,),
+            "folds": folds,
             "measures": _measures(self.measures, steps),
             "steps": steps,
         }
@@ -56,7 +61,9 @@ class Plan:
             object.__setattr__(self, name, value)
         if self.size > self.most_points:
             counts = " × ".join(map(str, self.shape))
-            raise ValueError(f"axes × seeds: {counts} are {self.size} points; allowed: up to {self.most_points}")
+            raise ValueError(
+                f"axes × {self.repeat}s: {counts} are {self.size} points; allowed: up to {self.most_points}"
+            )
         error = ""
         for index in np.ndindex(self.shape[:-1]):
             found, said = self._experiment(index, 0)
@@ -66,15 +73,22 @@ class Plan:
         raise ValueError(f"axes: no combination of these values is a valid experiment; the first: {error}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Plan, (self.base, dict(self.axes), self.seeds, self.measures, self.steps, self.most_points)
+        return Plan, (
+            self.base, dict(self.axes), self.seeds, self.measures, self.steps, self.folds, self.most_points
+        )  # fmt: skip
 
     def __hash__(self) -> int:
-        return hash((self.base, tuple(self.axes.items()), self.seeds, self.measures, self.steps))
+        return hash((self.base, tuple(self.axes.items()), self.seeds, self.measures, self.steps, self.folds))
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """How many values each axis has, and how many seeds there are."""
-        return (*(len(values) for values in self.axes.values()), len(self.seeds))
+        """How many values each axis has, and how many seeds (or folds) there are."""
+        return (*(len(values) for values in self.axes.values()), self.folds or len(self.seeds))
+
+    @property
+    def repeat(self) -> str:
+        """What a point is repeated for: "seed" or "fold"."""
+        return "seed" if self.folds is None else "fold"
 
     @property
     def size(self) -> int:
@@ -99,7 +113,7 @@ class Plan:
         places.sort()
         return tuple(
             Point(index, seed, *self._experiment(index, seed), level)
-            for seed in range(len(self.seeds))
+            for seed in range(self.shape[-1])
             for level, _, index in places
         )
 
@@ -107,9 +121,13 @@ class Plan:
         """The experiment of a point, or None and why there is none."""
         values = {name: values[k] for (name, values), k in zip(self.axes.items(), index, strict=True)}
         try:
+            if self.folds is not None:
+                return fold(self.base.replace(**values), self.folds, seed), ""
             return self.base.replace(**values, seed=self.seeds[seed]), ""
         except ValidationError as wrong:
             return None, "; ".join(_sentence(error) for error in wrong.errors())
+        except ValueError as wrong:
+            return None, str(wrong)
 
     def key(self, point: Point) -> str:
         """What a point's values are stored under: a hash of its experiment, the steps and the engine's version."""
@@ -123,13 +141,16 @@ class Plan:
 
 def plan(
     base: Experiment, axes: Mapping[str, Iterable[Any]], seeds: int | Iterable[int] = 5,
-    measures: str | Iterable[str] = DEFAULT_MEASURES, steps: int = 0, *, most_points: int = MOST_POINTS,
+    measures: str | Iterable[str] = DEFAULT_MEASURES, steps: int = 0, folds: int | None = None, *,
+    most_points: int = MOST_POINTS,
 ) -> Plan:  # fmt: skip
     """A sweep: every combination of the axes' values, once a seed.
 
     base: what all points share; axes: one to three fields of Experiment (not the seed) with their values, numbers or
     names; seeds: how many (base.seed, base.seed + 1, …), or which; measures: names in MEASURES; steps: of training, 0
-    for the fresh network. A combination that is no valid experiment is a point with an error, unless all are.
+    for the fresh network. folds: cross-validation in place of seeds, all with base.seed: the base's training set of
+    `train_size` sequences is cut into so many parts, and a point of fold k trains on the others and is validated on
+    part k. A combination that is no valid experiment is a point with an error, unless all are. At most `most_points`.
     Raises ValueError that names the field, the value and what is allowed.
 
     >>> import engine
@@ -137,7 +158,7 @@ def plan(
     >>> p.size, p.points[0].experiment.gain, p.points[0].experiment.cell
     (12, 0.5, 'rnn')
     """
-    return Plan(base, axes, seeds, measures, steps, most_points)  # type: ignore[arg-type]
+    return Plan(base, axes, seeds, measures, steps, folds, most_points)  # type: ignore[arg-type]
 
 
 def _whole(name: str, value: Any, least: int, most: int) -> int:
@@ -167,4 +188,4 @@ def _measures(measures: Any, steps: int) -> tuple[str, ...]:
 def _sentence(error: Any) -> str:
     """One of pydantic's errors. A rule about one field does not name it, one about several does."""
     place = ".".join(map(str, error["loc"]))
-    return f"{place}={error['input']!r:.80}: {error['msg']}" if place else str(error["msg"])
+    return f"{place}: {error['input']!r:.80}{axis.said(error['msg'])}" if place else str(error["msg"])

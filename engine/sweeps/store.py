@@ -25,8 +25,8 @@ class Store:
 
     Threads may share a Store, and any number of processes a file. Every `put` is a transaction: after a kill at any
     moment all that was put is there, and nothing by halves. Keys hold the engine's version (`Plan.key`): rows of
-    another one are never found. NaN is a value. Where the file cannot be opened, is none of these, or has another schema, and
-    where reading or writing fails, a ValueError says so.
+    another one are never found. NaN is a value. Where the file cannot be opened, is none of these or has another
+    schema, and where reading or writing fails, a ValueError says so.
 
     >>> with Store(":memory:") as store:
     ...     store.put("k", {"chi": 0.81})

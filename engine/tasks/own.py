@@ -57,10 +57,12 @@ def own_task(data: Data) -> OwnTask:
 
 def held(name: str) -> OwnTask | None:
     """The name that holds the data, or None where they are not here and the name does not say all about them."""
-    found = _HELD.get(name)
-    if found is None and name.startswith(PREFIX):
-        found = next(filter(None, (described(name) for described in DESCRIBED)), None)
-    return found
+    return _HELD.get(name) or described(name)
+
+
+def described(name: str) -> OwnTask | None:
+    """The task of a name that says all about its data; None of any other."""
+    return next(filter(None, (known(name) for known in DESCRIBED)), None) if name.startswith(PREFIX) else None
 
 
 class Tasks(dict[str, Task]):

@@ -1,0 +1,69 @@
+"""How many connections the server keeps open, of all browsers and of one network: so that one script cannot take every
+place. No Streamlit in here.
+
+A whole class may sit behind one address: its share is most of all places, and what is left is for the others.
+"""
+
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import NamedTuple
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.limits import LIMITS
+
+
+class Places(NamedTuple):
+    """Open sockets of one kind, by the first part of their path."""
+
+    all: int
+    network: int  # of them, at most, of one network
+
+
+PLACES = {
+    "_stcore": Places(4 * LIMITS.runs, 3 * LIMITS.runs),  # the pages
+    "live": Places(2 * LIMITS.runs, 3 * LIMITS.runs // 4),  # pictures: they hold runs, of which others need a part
+    "room": Places(LIMITS.rooms * LIMITS.watchers, 3 * LIMITS.rooms * LIMITS.watchers // 4),
+}
+
+
+def network(address: str | None) -> str:
+    """What one visitor may have: an IPv4 address, or the network of an IPv6 address. "": nobody can tell, as of this
+    machine's own address, behind which a proxy may have all visitors."""
+    try:
+        found = ip_address((address or "").split("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(found, IPv6Address):
+        found = found.ipv4_mapped or found
+    if found.is_loopback:
+        return ""
+    return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else str(found)
+
+
+class Doors:
+    """Refuses the sockets that are too many. Lives on the event loop."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.open: dict[tuple[str, str], int] = {}  # (kind, network; "": all) -> sockets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["path"].split("/")[1] if scope["type"] == "websocket" else ""
+        places = PLACES.get(kind)
+        if places is None:
+            await self.app(scope, receive, send)
+            return
+        who = network((scope.get("client") or ("",))[0])
+        counted = {(kind, ""): places.all} | ({(kind, who): places.network} if who else {})
+        if any(self.open.get(key, 0) >= most for key, most in counted.items()):
+            await send({"type": "websocket.close", "code": 1013})  # before it is accepted: an answer 403
+            return
+        for key in counted:
+            self.open[key] = self.open.get(key, 0) + 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            for key in counted:
+                self.open[key] -= 1
+                if not self.open[key]:
+                    del self.open[key]

@@ -1,0 +1,209 @@
+"""A map in numbers: what is known of each cell, over the seeds or folds that are done; which larger cell stands for one
+that is not; and where it crosses an edge."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+import engine
+from app.figures.maps_measures import LOOKS, Look
+from app.words import _
+from engine.sweeps.axes import levels
+from engine.sweeps.measures import MEASURES
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """An axis: a field of the experiment and its values. `log`: they lie by equal factors; `written`: each in words."""
+
+    field: str
+    values: tuple[Any, ...]
+    log: bool
+    written: tuple[str, ...]
+
+    @property
+    def names(self) -> bool:
+        return isinstance(self.values[0], str)
+
+    @cached_property
+    def at(self) -> np.ndarray:
+        """Where the values lie, (n,): themselves, their log10, or their places."""
+        if self.names:
+            return np.arange(len(self.values), dtype=float)
+        found = np.array(self.values, float)
+        return np.log10(found) if self.log else found
+
+    @cached_property
+    def levels(self) -> np.ndarray:
+        """The first level that shows each value (see engine.sweeps)."""
+        return np.array(levels(self.values))
+
+    @property
+    def title(self) -> str:
+        return _(engine.Experiment.model_fields[self.field].title or self.field)
+
+    @property
+    def label(self) -> str:
+        """The field with its unit."""
+        extra: Any = engine.Experiment.model_fields[self.field].json_schema_extra
+        unit = extra["unit"]
+        return self.title if unit in ("", "name") else _("{name} ({unit})").format(name=self.title, unit=_(unit))
+
+    def says(self, value: float) -> str:
+        """A place between the values, as a number in words."""
+        number = 10**value if self.log else value
+        return f"{number:.3g}"
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """What is known of a map of one or two sides.
+
+    values, diverged, done: (across, samples) or (across, up, samples), NaN where there is no value; samples are seeds,
+    or folds. theory: lines where χ = 1, each (K, 2) of values; baseline: the loss of guessing, NaN where there is not
+    one for all cells.
+    """
+
+    experiment: engine.Experiment
+    across: Side
+    up: Side | None
+    measure: str
+    steps: int
+    folds: bool
+    values: np.ndarray
+    diverged: np.ndarray
+    done: np.ndarray
+    errors: np.ndarray  # texts: why there is no such network
+    theory: tuple[np.ndarray, ...] = ()
+    baseline: float = np.nan
+
+    @property
+    def look(self) -> Look:
+        return LOOKS[self.measure]
+
+    @property
+    def edge(self) -> float | None:
+        """The value that parts two regions; None: there is none."""
+        if self.measure == "val_loss":
+            return None if np.isnan(self.baseline) else float(self.baseline)
+        return self.look.edge
+
+    @cached_property
+    def count(self) -> np.ndarray:
+        """Of samples that are done, a cell."""
+        return self.done.sum(axis=-1)
+
+    @cached_property
+    def lost(self) -> np.ndarray:
+        """How many of them diverged, a cell."""
+        return (self.diverged & self.done).sum(axis=-1)
+
+    @cached_property
+    def quartiles(self) -> np.ndarray:
+        """(3, across[, up]): lower quartile, median and upper quartile over what is done. A seed without a loss counts
+        as infinitely bad. Of shares three times the mean; of folds the mean, and one standard error to both sides."""
+        worst = MEASURES[self.measure].worst
+        known = np.where(self.done, np.where(np.isnan(self.values), worst, self.values), np.nan)
+        known[self.errors != ""] = np.nan
+        counted = (~np.isnan(known)).sum(axis=-1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(np.isnan(known), 0.0, known).sum(axis=-1) / counted
+            if MEASURES[self.measure].share:
+                return np.stack([mean, mean, mean])
+            if self.folds:
+                off = np.where(np.isnan(known), 0.0, known - mean[..., None])
+                error = np.sqrt((off**2).sum(axis=-1) / np.maximum(counted - 1, 1) / np.maximum(counted, 1))
+                error = np.where(np.isfinite(mean), error, 0.0)
+                return np.stack([mean - error, mean, mean + error])
+            ordered = np.sort(known, axis=-1)  # infinity after all numbers, NaN after it
+            return np.stack([_between(ordered, share * np.maximum(counted - 1, 0)) for share in (0.25, 0.5, 0.75)])
+
+    @property
+    def middle(self) -> np.ndarray:
+        return self.quartiles[1]
+
+    @cached_property
+    def level(self) -> int:
+        """The finest level of which every cell is known; −1: not even the coarsest."""
+        found = -1
+        for level in range(int(self._finest) + 1):
+            if not (self.count[self._lattice(level)] > 0).all():
+                break
+            found = level
+        return found
+
+    def known(self) -> tuple[np.ndarray, ...]:
+        """The places of the finest level that is known, one array a side, and the middles there; nothing before."""
+        if self.level < 0:
+            return ()
+        at = self._lattice(self.level)
+        return *(np.ravel(part) for part in at), self.middle[at]
+
+    def shown(self) -> np.ndarray:
+        """(across[, up]) of places, flat: which cell stands for each until it is done itself; −1: none yet.
+
+        A larger cell of a coarser level stands for those that it covers.
+        """
+        flat = np.arange(self.count.size).reshape(self.count.shape)
+        found = np.where(self.count > 0, flat, -1)
+        for level in range(int(self._finest), -1, -1):
+            nearest = np.ix_(*(_nearest(side, level) for side in self._sides))
+            there = self.count[nearest] > 0
+            found = np.where((found < 0) & there, flat[nearest], found)
+        return found
+
+    @property
+    def _sides(self) -> tuple[Side, ...]:
+        return (self.across,) if self.up is None else (self.across, self.up)
+
+    @property
+    def _finest(self) -> int:
+        return max(int(side.levels.max()) for side in self._sides)
+
+    def _lattice(self, level: int) -> tuple[np.ndarray, ...]:
+        return np.ix_(*(np.flatnonzero(side.levels <= level) for side in self._sides))
+
+    def crossings(self) -> list[tuple[float, float]]:
+        """Where the value passes the edge on the way across: (place up, place across), of each row the first."""
+        edge, found = self.edge, self.known()
+        if edge is None or not found or self.across.names:
+            return []
+        x = self.across.at[found[0]]
+        rows = found[-1].T if self.up is not None else found[-1][None]
+        heights = self.up.at[found[1]] if self.up is not None else np.zeros(1)
+        scale = np.log10 if self.look.scale in ("log", "ratio") else _as_it_is
+        with np.errstate(divide="ignore", invalid="ignore"):
+            above = scale(np.where(rows > 0, rows, 1e-300)) if scale is np.log10 else rows
+            above = above - (np.log10(edge) if scale is np.log10 else edge)
+        return [(float(y), at) for y, row in zip(heights, above, strict=True) if (at := _first(x, row)) is not None]
+
+
+def _as_it_is(values: np.ndarray) -> np.ndarray:
+    return values
+
+
+def _first(x: np.ndarray, off: np.ndarray) -> float | None:
+    """The first place where `off` changes its sign."""
+    for k in range(len(x) - 1):
+        a, b = off[k], off[k + 1]
+        if np.isnan(a) or np.isnan(b) or (a > 0) == (b > 0):
+            continue
+        if np.isinf(a) or np.isinf(b):
+            return float((x[k] + x[k + 1]) / 2)
+        return float(x[k] + (x[k + 1] - x[k]) * a / (a - b))
+    return None
+
+
+def _between(ordered: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Of sorted samples along the last axis, at a place between two of them."""
+    below, above = np.floor(place).astype(int), np.ceil(place).astype(int)
+    low, high = (np.take_along_axis(ordered, at[..., None], -1)[..., 0] for at in (below, above))
+    return np.where(low == high, low, low + (place - below) * (high - low))
+
+
+def _nearest(side: Side, level: int) -> np.ndarray:
+    """(n,): of each value the place of the nearest one that this level shows."""
+    there = np.flatnonzero(side.levels <= level)
+    return there[np.abs(np.arange(len(side.values))[:, None] - there[None]).argmin(axis=1)]

@@ -1,0 +1,154 @@
+"""What a map says in numbers: the sentences over it, of each cell, and for those who hear the page."""
+
+import numpy as np
+
+from app.figures.maps_cells import Cells, Side
+from app.figures.maps_measures import named, written
+from app.figures.numbers import minus, short
+from app.words import _, listed, sentences
+from engine.sweeps.measures import MEASURES
+
+
+def question(c: Cells) -> str:
+    if c.folds:
+        return _("Which {field} does cross-validation choose?").format(field=c.across.title.lower())
+    return _(c.look.question)
+
+
+def answer(c: Cells) -> str:
+    """What the map shows so far."""
+    if c.level < 0:
+        return _("The first cells are being computed.")
+    return sentences(*filter(None, (_finding(c), _theory(c), _lost(c))))
+
+
+def _finding(c: Cells) -> str:
+    if c.folds:
+        return _chosen(c)
+    if c.measure in ("val_loss", "beats_baseline", "diverged"):
+        return sentences(_share(c), _extremes(c) if c.measure == "val_loss" else "")
+    if c.edge is not None:
+        crossings = c.crossings()
+        if not crossings:
+            return sentences(_("It does so nowhere here."), _extremes(c)) if c.up else _extremes(c)
+        return _(c.look.said).format(place=_places(c.across, [x for _y, x in crossings]))
+    return _extremes(c)
+
+
+def _places(side: Side, at: list[float]) -> str:
+    """One place, or from which to which."""
+    low, high = side.says(min(at)), side.says(max(at))
+    if low == high:
+        return minus(f"{side.title} {low}")
+    return minus(_("{field} {low} to {high}").format(field=side.title, low=low, high=high))
+
+
+def _theory(c: Cells) -> str:
+    """Where theory has its edge, beside a measured one."""
+    if not c.theory or c.edge is None:
+        return ""
+    at = np.concatenate([line[:, 0] for line in c.theory])
+    ends = [float(np.log10(v)) if c.across.log else float(v) for v in (at.min(), at.max())]
+    return _("Theory (χ = 1, dashed): {place}.").format(place=_places(c.across, ends))
+
+
+def _share(c: Cells) -> str:
+    """How many of the cells that are known lie on the good side of the edge."""
+    middle, edge = c.known()[-1], c.edge
+    if edge is None:
+        return ""
+    n = int((middle < edge).sum()) if c.measure == "val_loss" else int((middle >= edge).sum())
+    said = {
+        "val_loss": _("Better than guessing ({edge}) in {n} of {all} cells."),
+        "beats_baseline": _("At least half of the seeds beat guessing in {n} of {all} cells."),
+        "diverged": _("At least half of the seeds diverge in {n} of {all} cells."),
+    }[c.measure]
+    return said.format(n=n, all=middle.size, edge=short(edge))
+
+
+def _extremes(c: Cells) -> str:
+    """The least and the greatest value, and where they are."""
+    *places, middle = c.known()
+    finite = np.isfinite(middle)
+    if not finite.any():
+        return _("No cell has a value.")
+
+    def where(value: float) -> str:
+        index = np.argwhere(finite & (middle == value))[0]
+        sides = (c.across,) if c.up is None else (c.across, c.up)
+        spots = [f"{s.title} {s.written[at[k]]}" for s, at, k in zip(sides, places, index, strict=True)]
+        return f"{written(c.look, value)} ({listed(spots)})"
+
+    low, high = float(middle[finite].min()), float(middle[finite].max())
+    if c.look.loss:
+        return _("The least: {least}.").format(least=where(low))
+    return _("From {least} to {most}.").format(least=where(low), most=where(high))
+
+
+def _chosen(c: Cells) -> str:
+    """The least mean over the folds, and the first value within one standard error of it."""
+    middle, high = c.middle, c.quartiles[2]
+    there = np.isfinite(middle) & (c.count > 0)
+    if not there.any():
+        return _("No value has a result yet.")
+    best = int(np.where(there, middle, np.inf).argmin())
+    spare = int(np.flatnonzero(there & (middle <= high[best]))[0])
+    values = {
+        "best": c.across.written[best], "loss": short(float(middle[best])), "spare": c.across.written[spare],
+        "error": short(float(high[best] - middle[best]), 2),
+    }  # fmt: skip
+    if spare == best:
+        return _("The least mean loss, {loss} ± {error}, is at {best}, and no earlier value comes near.").format(
+            **values
+        )
+    said = _("The least mean loss, {loss} ± {error}, is at {best}; {spare} is within one standard error of it.")
+    return said.format(**values)
+
+
+def _lost(c: Cells) -> str:
+    known = c.count > 0
+    if not (n := int((known & _gone(c)).sum())):
+        return ""
+    return _("× diverged: {n} of {all} cells.").format(n=n, all=int(known.sum()))
+
+
+def _gone(c: Cells) -> np.ndarray:
+    """Cells of which half of the samples or more diverged."""
+    return (c.lost > 0) & (2 * c.lost >= c.count)
+
+
+def gone(c: Cells) -> np.ndarray:
+    return _gone(c) if c.measure != "diverged" else np.zeros(c.count.shape, bool)
+
+
+def of_cell(c: Cells, index: tuple[int, ...]) -> str:
+    """A cell in numbers (html), where it is known."""
+    sides = (c.across,) if c.up is None else (c.across, c.up)
+    place = listed(f"{s.title} {s.written[k]}" for s, k in zip(sides, index, strict=True))
+    if error := str(c.errors[index]):
+        return _("{place}<br>there is no such network: {why}").format(place=place, why=error.replace("<", "&lt;"))
+    n, low, middle, high = int(c.count[index]), *(float(part[index]) for part in c.quartiles)
+    said = [place, f"<b>{written(c.look, middle)}</b> · {named(c.measure)}"]
+    if c.folds:
+        said.append(_("± {error} standard error, {n} folds").format(error=short(high - middle, 2), n=n))
+    elif n > 1 and not MEASURES[c.measure].share:
+        text = _("half of {n} seeds from {low} to {high}")
+        said.append(text.format(n=n, low=written(c.look, low), high=written(c.look, high)))
+    elif n > 1:
+        said.append(_("{n} seeds").format(n=n))
+    if lost := int(c.lost[index]):
+        said.append(_("diverged: {n} of {all}").format(n=lost, all=n))
+    return "<br>".join(said)
+
+
+def heard(c: Cells) -> str:
+    """The map for those who hear the page."""
+    if c.level < 0:
+        return ""
+    if c.up is None:
+        text = _("{measure} over {across}, {n} values.")
+        return text.format(measure=named(c.measure), across=c.across.label, n=len(c.across.values))
+    text = _("{measure} by colour, over {across} and {up}, {n} cells. {values}")
+    return text.format(
+        measure=named(c.measure), across=c.across.label, up=c.up.label, n=c.count.size, values=_extremes(c)
+    )

@@ -1,0 +1,260 @@
+"""The Maps page: two knobs and a measure as a map that fills in from coarse to fine; each cell leads to its run."""
+
+import html
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+import engine
+from app import maps, session, settings
+from app.controls import written
+from app.figures.maps_cells import Cells, Side
+from app.figures.numbers import minus
+from app.mapping import Map, plan_of
+from app.maps import Axis, Choice
+from app.maps_ready import MAPS, matching
+from app.registry import RUNS
+from app.runs import Run
+from app.views import maps_chooser, maps_picture, maps_take
+from app.views.explore import notice
+from app.views.why import keep
+from app.words import _, sentences
+
+OFTEN = 1.0  # seconds between two looks at what is computed
+FIRST = 1.0  # seconds to wait for a picture: most of what is known by then is shown at once
+AT_ONCE = 60.0  # seconds of work, about, that begin without being asked
+
+
+def page() -> None:
+    notice()
+    choice, values = _choice(), _values()
+    with st.container(key="maps"):
+        _ready(values, choice)
+        maps_chooser.draw(choice, values)
+        if why := maps.refusal(choice, values):
+            st.html(f"<p class='state'>{html.escape(why)}</p>")
+            return
+        run = session.run()
+        found = _map(run, choice)
+        if found is None:
+            _ask(choice, values)
+            return
+        _every(lambda: _shown(choice), None if found.done.is_set() else OFTEN)
+        keep()
+
+
+def arrive() -> None:
+    """Whoever comes back from the run of a cell, and has changed nothing there, finds the map's own controls."""
+    left = st.session_state.pop("map_left", None)
+    if left is not None:
+        preset, before, opened = left
+        if st.session_state.history.now.values == opened:
+            session.begin(preset, before)
+
+
+def _values() -> dict[str, Any]:
+    """What the controls say; where that is refused, what is shown instead."""
+    state = st.session_state
+    chosen: dict[str, Any] = {field: state[field] for field in settings.FIELDS}
+    return chosen if state.refusal is None else state.experiment.model_dump()
+
+
+def _choice() -> Choice:
+    """What the address shows; where it makes no sense a sentence says so, and it is put right."""
+    said = {name: session.extra(name) for name in maps.WORDS}
+    choice, complaints = maps.read(said, _values())
+    if said != maps.write(choice):
+        for sentence in complaints:
+            session.complain(sentence)
+        choose(choice)
+        st.rerun()
+    return choice
+
+
+def choose(choice: Choice) -> None:
+    """Show this one. For callbacks."""
+    for name, text in maps.write(choice).items():
+        session.set_extra(name, text)
+
+
+# Ready maps
+
+
+def _ready(values: dict[str, Any], choice: Choice) -> None:
+    state, now = st.session_state, matching(values, choice)
+    state.maps_ready = now or None
+    st.pills(
+        _("Ready maps"), list(MAPS), format_func=lambda name: _(MAPS[name].label), key="maps_ready", on_change=_begin,
+        label_visibility="collapsed",
+    )  # fmt: skip
+    if now:
+        see = sentences(_(MAPS[now].see), _("({source})").format(source=_(MAPS[now].source)))
+    else:
+        see = _("The experiment of the sidebar, with two of its knobs turned. Click a cell to open its run in Explore.")
+    st.html(f"<p class='see'>{html.escape(see)}</p>")
+
+
+def _begin() -> None:
+    name = st.session_state.maps_ready
+    if name in MAPS:
+        session.begin("", MAPS[name].controls)
+        choose(MAPS[name].choice)
+    else:
+        session.command()
+
+
+# The map at work
+
+
+def _key(choice: Choice) -> tuple[engine.Experiment, Choice]:
+    """What a map depends on: the controls of its own knobs do not count."""
+    e: engine.Experiment = st.session_state.experiment
+    with suppress(ValueError):  # such a cell does not exist
+        e = e.replace(**{axis.field: axis.values[0] for axis in choice.axes})
+    return e, choice
+
+
+def _map(run: Run, choice: Choice) -> Map | None:
+    """The map of this choice, that there is or that begins now; None: it is large, and nobody has asked for it."""
+    state, key = st.session_state, _key(choice)
+    held = run.held if isinstance(run.held, Map) else None
+    if held is not None and state.get("maps_key") == key:
+        held.want()
+        return held
+    if held is not None:
+        held.cancel()
+    run.held = None
+    if maps.work(choice, state.experiment.model_dump()) > AT_ONCE and state.get("maps_asked") != key:
+        return None
+    e, axes = key[0], {axis.field: axis.values for axis in choice.axes}
+    plan = plan_of(e, axes, choice.measure, choice.seeds, choice.folds, choice.steps)
+    run.held, state.maps_key = Map(plan, RUNS.pool, RUNS.compiler).start(), key
+    return run.held
+
+
+def _ask(choice: Choice, values: dict[str, Any]) -> None:
+    """What it will cost, and the button that begins it."""
+    said = _("{n} networks, about {time} of work: start when you are sure.")
+    text = said.format(n=f"{choice.points:,}", time=_time(maps.work(choice, values)))
+    with st.container(key="maps_state", horizontal=True, vertical_alignment="center"):
+        st.html(f"<p class='state'>{text}</p>")
+        st.button(_("Start"), key="maps_start", type="primary", on_click=_start, args=(choice,))
+
+
+def _start(choice: Choice) -> None:
+    session.command()
+    st.session_state.maps_asked = _key(choice)
+
+
+def _every(what: Callable[[], None], seconds: float | None) -> None:
+    again: Any = st.fragment(what, run_every=seconds)
+    again()
+
+
+def _shown(choice: Choice) -> None:
+    """How far it is, and what is known. (What is drawn again and again holds no run and no map.)"""
+    run = RUNS.get(st.session_state.get("token"))
+    found = run.held if run is not None and isinstance(run.held, Map) else None
+    if found is None:  # the run was freed meanwhile
+        st.rerun()
+        return
+    found.want()
+    if found.news < 2:
+        _wait(found)
+    over = found.done.is_set()
+    cells = cells_of(found, choice)
+    with st.container(key="maps_state", horizontal=True, vertical_alignment="center"):
+        _progress(found)
+        maps_take.draw(found, choice, cells)
+    maps_picture.draw(cells, choice)
+    if over and st.session_state.get("maps_over") != id(found):
+        st.session_state.maps_over = id(found)
+        st.rerun()
+
+
+def _wait(found: Map) -> None:
+    """For the first cells: mostly they are there by then."""
+    end = time.monotonic() + FIRST
+    while time.monotonic() < end and not found.done.is_set() and not found.count.any():
+        time.sleep(0.02)
+
+
+def _progress(found: Map) -> None:
+    n, all = int(found.count.sum()), found.count.size
+    if found.done.is_set():
+        text = _("{n} networks.") if n == all else _("Stopped: {n} of {all} networks.")
+        said = [text.format(n=f"{n:,}", all=f"{all:,}")]
+        if found.failed:
+            said.append(_("{n} of them failed.").format(n=found.failed))
+        st.html(f"<p class='state'>{sentences(*said)}</p>")
+        if found.cancelled:
+            st.button(_("Go on"), key="maps_again", on_click=_again)
+        return
+    left = found.seconds_left
+    text = _("{n} of {all} networks") if left is None else _("{n} of {all} networks, about {time} left")
+    st.progress(found.share, text.format(n=f"{n:,}", all=f"{all:,}", time="" if left is None else _time(left)))
+    st.button(_("Cancel"), key="maps_cancel", on_click=_cancel)
+
+
+def _held() -> Map | None:
+    run = RUNS.get(st.session_state.get("token"))
+    return run.held if run is not None and isinstance(run.held, Map) else None
+
+
+def _cancel() -> None:
+    session.command()
+    if (found := _held()) is not None:
+        found.cancel()
+
+
+def _again() -> None:
+    """The same map once more: what it had is known."""
+    session.command()
+    state, found = st.session_state, _held()
+    if found is not None:
+        state.maps_asked, state.maps_key = state.get("maps_key"), None
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return _("{n} s").format(n=max(1, round(seconds)))
+    return _("{n} min").format(n=round(seconds / 60))
+
+
+def cells_of(found: Map, choice: Choice) -> Cells:
+    """What is known of it by now."""
+    plan, measure = found.plan, choice.measure
+    done = found.count.copy()
+    values = found.values[measure].copy()
+    diverged = values > 0 if measure == "diverged" else found.values["diverged"] > 0
+    return Cells(
+        plan.base, side(choice.across), None if choice.up is None else side(choice.up), measure, choice.steps,
+        bool(choice.folds), values, diverged, done, np.where(done.any(axis=-1), found.errors, ""),
+        baseline=_baseline(plan.base, choice),
+    )  # fmt: skip
+
+
+def side(axis: Axis) -> Side:
+    names = tuple(minus(written(axis.field, value)) for value in axis.values)
+    return Side(axis.field, axis.values, axis.log, names)
+
+
+def _baseline(e: engine.Experiment, choice: Choice) -> float:
+    """The loss of guessing, where it is one for all cells."""
+    if choice.folds:
+        return float("nan")
+    found = set()
+    for values in maps.largest(choice, e.model_dump()):
+        try:
+            cell = e.replace(**{axis.field: values[axis.field] for axis in choice.axes})
+            found.add(round(engine.TASKS[cell.task].baseline(cell), 9))
+        except ValueError:
+            continue
+    return found.pop() if len(found) == 1 else float("nan")
+
+
+__all__ = ["arrive", "cells_of", "choose", "page", "side"]
