@@ -83,6 +83,13 @@ class Comparison(Run):
     def _trained(self, e: Any, start: Any) -> Any:
         return Lockstep(e, self.network if e.field not in DRAWN else None)
 
+    def _change(self, e: Any, setting: int) -> None:
+        """One that joins catches up at once, whether or not the run plays."""
+        super()._change(e, setting)
+        with self._lock:
+            if isinstance(self._training, Lockstep) and self._training.behind and not self._playing:
+                self._goal = max(self._goal or 0, self._training.front)
+
     def _compiling(self, e: Any) -> bool:
         """One after the other, those that are not compiled yet."""
         missing = next((one for one in e.experiments if not engine.is_compiled(one)), None)

@@ -35,7 +35,7 @@ def curves_of(trainer: engine.Trainer, trace: engine.Trace | None, validation: f
     parts = [h.loss, h.validation_loss, h.grad_norm, h.clipped, h.lr, h.examples]
     rows, at = h.log10_grad_norms, h.grad_norms_at
     if trace is not None:
-        now = trace.loss, validation, trace.grad_norm, _clipped(trainer.experiment, trace), trainer.lr, nan
+        now = trace.loss, validation, trace.grad_norm, clipped_norm(trainer.experiment, trace), trainer.lr, nan
         parts = [np.append(part, value) for part, value in zip(parts, now, strict=True)]
         rows, at = np.concatenate([rows, trace.log10_grad_norms[None]]), np.append(at, trainer.step)
     elif h.diverged_at is not None:  # updates may have gone on after the pass that was not finite
@@ -48,7 +48,7 @@ def curves_of(trainer: engine.Trainer, trace: engine.Trace | None, validation: f
     return Curves(loss, validation_loss, grad_norm, clipped, lr, examples, rows, at, diverged, h.changes)
 
 
-def _clipped(e: engine.Experiment, trace: engine.Trace) -> float:
+def clipped_norm(e: engine.Experiment, trace: engine.Trace) -> float:
     """The norm of the gradient that the next update will use."""
     clip = engine.CLIPS[e.clip].apply
     if clip is None:

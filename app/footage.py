@@ -16,7 +16,7 @@ from engine.instruments import gradient_flow
 from engine.instruments.pieces import Pieces
 
 Footage = Generator[None, None, Film]
-ROOM = 0.5  # decades of air above and below a curve
+ROOM = 0.25  # decades of air above and below a curve
 
 
 def trained(e: engine.Experiment, steps: int, frames: int) -> Generator[engine.Trainer | None, None, None]:
@@ -37,7 +37,9 @@ def flow(e: engine.Experiment, steps: int) -> Footage:
             curves.append(trainer.trace().log10_flow_norms[-1])
             at.append(trainer.step)
         yield
-    return _curves([curves, [curves[0]]], at, "step", ("gradient", "ghost"), widths=(2.5, 1.5))
+    return _curves(
+        [curves, [curves[0]]], at, "step", ("gradient", "ghost"), widths=(2.5, 1.5), keys=[("ghost", "", "start")]
+    )
 
 
 def over(field: str, values: Sequence[float], e: engine.Experiment) -> Footage:
@@ -63,19 +65,21 @@ def back(*experiments: engine.Experiment) -> Footage:
 
 def _curves(
     curves: Sequence[Sequence[np.ndarray]], at: Sequence[float], word: str, tones: Sequence[str],
-    dashes: Sequence[str] | None = None, widths: Sequence[float] = (),
+    dashes: Sequence[str] | None = None, widths: Sequence[float] = (), keys: Sequence[Sequence[str]] = (),
 ) -> Film:  # fmt: skip
     """Of each line its frames, (T,)."""
     values = np.concatenate([np.array(frames) for frames in curves])
     finite = values[np.isfinite(values)]
     steps = values.shape[-1]
     looks = zip(curves, tones, dashes or ("",) * len(curves), widths, strict=False)
-    box = (1.0, float(steps), float(finite.min()) - ROOM, max(0.0, float(finite.max())) + ROOM)
+    low, high = np.floor(finite.min()), max(0.0, np.ceil(finite.max()))
+    box = (1.0, float(steps), float(low), float(high))
     t = np.arange(1, steps + 1)
     lines = [thumb.across(0.0, box, "faint")]
     for frames, tone, dash, width in reversed(list(looks)):
         lines.append(thumb.line(t, frames, box, tone, dash=dash, width=width))
-    return thumb.film(at, word, lines=lines)
+    axes = {"x": thumb.axis("t", 1, steps), "y": thumb.decades("gradient", low, high)}
+    return thumb.film(at, word, lines=lines, axes=axes, keys=keys)
 
 
 def flow_map(e: engine.Experiment, steps: int) -> Footage:
@@ -89,7 +93,8 @@ def flow_map(e: engine.Experiment, steps: int) -> Footage:
     whole = np.array(columns).T[::2]
     whole -= whole[-1]  # against the gradient at the end
     drawn = thumb.image([whole], (-8.0, 0.5), "magnitude") | {"grows": True}
-    return thumb.film(at[1::2], "step", image=drawn)
+    axes = {"x": thumb.axis("step", 0, steps), "y": thumb.axis("t", 1, len(columns[0]))}
+    return thumb.film(at[1::2], "step", image=drawn, axes=axes | {"colour": thumb.decades("gradient", -8, 0)})
 
 
 def speech(e: engine.Experiment, steps: int, letters: int) -> Footage:
@@ -121,7 +126,8 @@ def forecast(e: engine.Experiment, steps: int) -> Footage:
     box = (0.0, float(len(truth) - 1), float(truth.min()) - reach, float(truth.max()) + reach)
     t = np.arange(len(truth))
     lines = [thumb.line(t, [truth], box, "state", width=2.0), thumb.line(t, frames, box, "loss")]
-    return thumb.film(at, "step", lines=lines)
+    axes = {"x": thumb.axis("t", 1, e.seq_length), "y": thumb.axis("value", round(box[2], 1), round(box[3], 1))}
+    return thumb.film(at, "step", lines=lines, axes=axes, keys=[("loss", "", "alone")])
 
 
 def losses(steps: int, *experiments: engine.Experiment) -> Footage:
@@ -135,12 +141,14 @@ def losses(steps: int, *experiments: engine.Experiment) -> Footage:
     with np.errstate(divide="ignore"):
         drawn = [(at[there], np.log10(y[there])) for at, y in curves if (there := np.isfinite(y)).any()]
     seen = np.concatenate([y for _at, y in drawn])
-    box = (0.0, float(steps), float(seen.min()) - ROOM / 2, float(seen.max()) + ROOM / 2)
+    box = (0.0, float(steps), float(seen.min()) - ROOM, float(seen.max()) + ROOM)
     ends = np.linspace(0, steps, FRAMES).round().astype(int)
     lines = [thumb.across(float(np.log10(engine.TASKS[experiments[0].task].baseline(experiments[0]))), box, "ink")]
     for (at, y), dash in zip(drawn, ("", "5 4"), strict=False):
         lines.append(thumb.line(at, [np.where(at <= end, y, np.nan) for end in ends], box, "loss", dash=dash))
-    return thumb.film([int(n) for n in ends], "step", lines=lines)
+    axes = {"x": thumb.axis("step", 0, steps), "y": thumb.decades("loss", *box[2:])}
+    keys = [("loss", "", "adam"), ("loss", "5 4", "sgd")]
+    return thumb.film([int(n) for n in ends], "step", lines=lines, axes=axes, keys=keys)
 
 
 def cliff() -> Footage:
@@ -157,7 +165,9 @@ def cliff() -> Footage:
         lines.append({"tone": tone, "width": 2.2, "dash": "", "x": x, "frames": frames})
     surface = thumb.image([walk.surface.error[::3, ::3]], (0.0, 0.35), "losses")
     start = thumb.dots([np.array([[walk.free.w[0], walk.free.b[0]]])], box, "ink", 7)
-    return thumb.film([int(n) for n in at], "step", lines=lines, image=surface, dots=[start])
+    axes = {"x": thumb.axis("w", *W_SPAN), "y": thumb.axis("b", *B_SPAN), "colour": thumb.axis("error", 0, 0.35)}
+    keys = [("threshold", "", "clipped")]
+    return thumb.film([int(n) for n in at], "step", lines=lines, image=surface, dots=[start], axes=axes, keys=keys)
 
 
 def two_units() -> Footage:
@@ -174,7 +184,8 @@ def two_units() -> Footage:
     x, y = thumb.scaled(ways[:, 0], -reach, reach), thumb.scaled(ways[:, 1], -reach, reach)
     trails = {"tone": "state", "width": 0.8, "dash": "", "x": x, "frames": [y]}
     parts = [thumb.dots(flights, box, "state", 4), thumb.dots([stable], box, "ink", 8)]
-    return thumb.film(range(len(flights)), "t", lines=[trails], image=basins, dots=parts, rest=4)
+    axes = {"x": thumb.axis("unit_1", *np.round(box[:2], 1)), "y": thumb.axis("unit_2", *np.round(box[2:], 1))}
+    return thumb.film(range(len(flights)), "t", lines=[trails], image=basins, dots=parts, rest=4, axes=axes)
 
 
 def credit(e: engine.Experiment, steps: int) -> Footage:
@@ -187,7 +198,9 @@ def credit(e: engine.Experiment, steps: int) -> Footage:
             at.append(trainer.step)
         yield
     top = max(float(frame.max()) for frame in frames)
-    return thumb.film(at, "step", image=thumb.image(frames, (top - 6, top), "magnitude"))
+    axes = {"x": thumb.axis("felt", 1, e.seq_length), "y": thumb.axis("loss_at", 1, e.seq_length)}
+    axes["colour"] = thumb.decades("gradient", top - 6, top)
+    return thumb.film(at, "step", image=thumb.image(frames, (top - 6, top), "magnitude"), axes=axes)
 
 
 def _quiet(pieces: Pieces[engine.GradientFlow]) -> Generator[None, None, engine.GradientFlow]:

@@ -37,7 +37,7 @@ class Limits:
     sockets: int = _limit(8, 1, 10_000, "open pictures of one run")
     rooms: int = _limit(20, 1, 1000, "open rooms on this server")
     watchers: int = _limit(200, 1, 5000, "watchers of one room")
-    own_file: int = _limit(20, 1, 200, "megabytes of a file of one's own data")
+    own_data: int = _limit(20, 1, 200, "megabytes of a file of one's own data")
     upload: int = _limit(100, 1, 10_000, "megabytes that one page may hand in")
     uploads: int = _limit(1000, 1, 100_000, "megabytes that all open pages together may have handed in")
     map_points: int = _limit(4000, 9, 100_000, "networks of one map: its cells times its seeds")

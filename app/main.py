@@ -34,9 +34,10 @@ from app.gallery import FILMS  # noqa: E402
 from app.handout import handout  # noqa: E402
 from app.headers import Headers  # noqa: E402
 from app.live import live  # noqa: E402
+from app.memory import give_back  # noqa: E402
 from app.registry import RUNS  # noqa: E402
 from app.rooms import ROOMS  # noqa: E402
-from app.uploads import Uploads  # noqa: E402
+from app.uploads import Uploads, forget_closed_pages  # noqa: E402
 
 
 class Files(StaticFiles):
@@ -48,11 +49,17 @@ class Files(StaticFiles):
         return response
 
 
-class Preload:
-    """Tells the browser with the page itself what the stage will ask for: it is there when Streamlit has started."""
+STAGE = b"</plotly/plotly.min.js>; rel=preload; as=script, </assets/stage/stage.js>; rel=modulepreload"
+GALLERY = (
+    b"</assets/stage/gallery.js>; rel=modulepreload, </assets/stage/page.js>; rel=modulepreload, "
+    b"</assets/stage/text.js>; rel=modulepreload, </assets/stage/gallery.css>; rel=preload; as=style, "
+    b"</films?known=0>; rel=preload; as=fetch; crossorigin"
+)
+LINKS = {"/": GALLERY, "/gallery": GALLERY, "/explore": STAGE, "/lessons": STAGE, "/compare": STAGE}
 
-    PATHS = ("/explore", "/lessons", "/compare")
-    LINKS = b"</plotly/plotly.min.js>; rel=preload; as=script, </assets/stage/stage.js>; rel=modulepreload"
+
+class Preload:
+    """Tells the browser with the page itself what will be asked for: it is there when Streamlit has started."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -60,10 +67,10 @@ class Preload:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def linked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"link", self.LINKS)]
+                message["headers"] = [*message["headers"], (b"link", LINKS[scope["path"]])]
             await send(message)
 
-        is_page = scope["type"] == "http" and scope["path"] in self.PATHS
+        is_page = scope["type"] == "http" and scope["path"] in LINKS
         await self.app(scope, receive, linked if is_page else send)
 
 
@@ -107,6 +114,8 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
 async def _sweep() -> None:
     while True:
         await asyncio.sleep(10)
+        if forget_closed_pages():
+            await asyncio.to_thread(give_back)
         await asyncio.to_thread(ROOMS.sweep)
         await asyncio.to_thread(RUNS.sweep)
 

@@ -13,8 +13,9 @@ import numpy as np
 import engine
 from app.compiler import Compiler
 from app.limits import LIMITS, seconds
-from app.pool import Pool
+from app.pool import Job, Pool
 from engine.sweeps import Plan, Point, measure_in_pieces
+from engine.sweeps.boundary import in_pieces
 
 SLICE = 0.025  # seconds of work before others have their turn
 GRACE = 5.0  # seconds that it works on when nobody waits for it any more
@@ -57,8 +58,11 @@ KNOWN = Known()
 class Map:
     """The points of a plan, measured. Made, watched and cancelled from any thread; the work is the pool's."""
 
-    def __init__(self, plan: Plan, pool: Pool, compiler: Compiler, known: Known = KNOWN) -> None:
-        self.plan = plan
+    def __init__(
+        self, plan: Plan, pool: Pool, compiler: Compiler, known: Known = KNOWN, baseline: float = float("nan")
+    ) -> None:
+        self.plan, self.baseline = plan, baseline
+        self.theory: np.ndarray | None = None  # where χ = 1, (K, 2); see engine.sweeps.boundary
         self.values = {name: np.full(plan.shape, np.nan) for name in plan.measures}
         self.count = np.zeros(plan.shape, bool)  # done
         self.errors = np.full(plan.shape[:-1], "", object)
@@ -76,6 +80,7 @@ class Map:
         self._since: float | None = None  # when it began or went on
         self._wanted = time.monotonic()
         self._hands = [_Hand(self, first=k == 0) for k in range(HANDS)]
+        self._theory = _Theory(self)
 
     def start(self) -> "Map":
         self.want()
@@ -85,8 +90,9 @@ class Map:
         """Somebody waits for it: it goes on. Where nobody does, it rests."""
         self._wanted = time.monotonic()
         if not self.done.is_set():
-            for hand in self._hands:
-                self._pool.wake(hand, self._wanted)
+            jobs: tuple[Job, ...] = (*self._hands, self._theory)
+            for job in jobs:
+                self._pool.wake(job, self._wanted)
 
     def cancel(self) -> None:
         """No more work; what was found stays."""
@@ -137,8 +143,6 @@ class Map:
                 self._all += self.cost(point)
         with self._lock:
             self._left, self._open = iter(left), 0
-        if not left:
-            self.done.set()
         self.news += 1
         self.recalled.set()
 
@@ -184,10 +188,10 @@ class Map:
         self.news += 1
 
     def finish(self) -> None:
-        """A hand has nothing left to do."""
+        """A job has nothing left to do."""
         with self._lock:
             over = self._open == 0
-        if over:
+        if over and self._theory.ended:
             self.done.set()
 
     def rest(self) -> None:
@@ -262,6 +266,44 @@ class _Hand:
             log.exception("a point of a map failed")
         point, self._point, self._pieces = self._point, None, None
         self._map.found(point, measured)
+
+
+class _Theory:
+    """The job that finds where theory has its boundary."""
+
+    takes = SLICE
+
+    def __init__(self, of: Map) -> None:
+        self._map, self.ended = of, False
+        self._pieces = _boundary(of.plan)
+
+    def work(self) -> float | None:
+        begin = time.monotonic()
+        while not (self.ended or self._map.cancelled) and time.monotonic() - begin < SLICE:
+            try:
+                next(self._pieces)
+            except StopIteration as done:
+                self._map.theory, self.ended = done.value, True
+            except Exception:
+                log.exception("a map has no boundary")
+                self.ended = True
+        if not self.ended:
+            return None if self._map.resting or self._map.cancelled else time.monotonic()
+        self._map.news += 1
+        if self._map.recalled.is_set():
+            self._map.finish()
+        return None
+
+
+def _boundary(plan: Plan) -> Generator[float, None, np.ndarray | None]:
+    """Of a map of one axis, too."""
+    names = list(plan.axes)
+    if len(names) == 1 and names != ["cell"]:
+        plan = Plan(plan.base, {**plan.axes, "cell": (plan.base.cell,)}, plan.seeds, ("chi",), 0)
+        names.append("cell")
+    if plan.base.cell == "rnn" or "cell" in names:
+        return (yield from in_pieces(plan, names[0], names[1])) if len(names) == 2 else None
+    return None
 
 
 def plan_of(

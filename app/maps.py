@@ -51,14 +51,19 @@ class Axis:
 
     @cached_property
     def values(self) -> tuple[Any, ...]:
-        """As the experiment has them, each once: whole numbers of a whole field, else four digits and a little."""
+        """As the experiment has them, each once: whole numbers of a whole field, else as few digits as tell them."""
         if self.names:
             return self.names
         at = np.geomspace(self.low, self.high, self.count) if self.log else np.linspace(
             self.low, self.high, self.count
         )  # fmt: skip
         whole = RANGES[self.field].whole
-        return tuple(dict.fromkeys(round(float(v)) if whole else float(f"{v:.5g}") for v in at))
+        if whole:
+            return tuple(dict.fromkeys(round(float(v)) for v in at))
+        near = 0.02 * np.diff(at, append=2 * at[-1] - at[-2])  # of the way to the next one
+        written = [[float(f"{v:.{digits}g}") for v in at] for digits in range(3, 17)]
+        digits = next((3 + k for k, row in enumerate(written) if (np.abs(row - at) <= near).all()), 16)
+        return tuple(dict.fromkeys(float(f"{v:.{digits}g}") for v in at))
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def default(values: Mapping[str, Any]) -> Choice:
     """Something telling at once about these values: of fresh networks, which takes a moment."""
     across = suggest("forget_bias" if settings.applies("forget_bias", values) else "gain")
     up = suggest("seq_length" if settings.applies("seq_length", values) else "hidden_size")
-    return Choice(across, up, "decades_per_step")
+    return Choice(across, up, "decades_per_step", seeds=3)
 
 
 SUGGESTED: dict[str, Axis] = {
@@ -139,7 +144,8 @@ def write(c: Choice) -> dict[str, str]:
 def _write_axis(axis: Axis) -> str:
     if axis.names:
         return f"{axis.field}:{','.join(axis.names)}"
-    ends = f"{axis.field}:{axis.low:.15g}:{axis.high:.15g}:{axis.count}"
+    low, high = (f"{end:g}" if float(f"{end:g}") == end else str(end) for end in (axis.low, axis.high))
+    ends = f"{axis.field}:{low}:{high}:{axis.count}"
     return ends + ":log" if axis.log else ends
 
 
@@ -160,7 +166,7 @@ def read(words: Mapping[str, str], values: Mapping[str, Any]) -> tuple[Choice, l
     if measure not in LOOKS:
         complaints.append(_named("measure", measure, LOOKS))
         measure = usual.measure
-    seeds, folds = _read_samples(words.get("samples", ""), complaints)
+    seeds, folds = _read_samples(words.get("samples", ""), usual.seeds if not words.get("measure") else 1, complaints)
     least = USUAL if trains(measure) else 0
     steps = _read_steps(words.get("train", ""), least, complaints)
     if trains(measure) and steps == 0:
@@ -221,17 +227,17 @@ def check(axis: Axis) -> Axis:
         raise ValueError(_("Allowed for {field}: {allowed}.").format(field=axis.field, allowed=str(inside)))
     if not 2 <= axis.count <= MOST:
         raise ValueError(_("An axis has from 2 to {most} values.").format(most=MOST))
-    if not axis.low < axis.high or len(axis.values) < 2:
-        raise ValueError(_("The axis has to end above its beginning."))
     if axis.log and axis.low <= 0:
         raise ValueError(_("Equal factors need a beginning above 0."))
+    if not axis.low < axis.high or len(axis.values) < 2:
+        raise ValueError(_("The axis has to end above its beginning."))
     return axis
 
 
-def _read_samples(text: str, complaints: list[str]) -> tuple[int, int]:
+def _read_samples(text: str, usual: int, complaints: list[str]) -> tuple[int, int]:
     """(seeds, folds)"""
     if not text:
-        return 1, 0
+        return usual, 0
     found = re.fullmatch(r"([0-9]{1,3})(folds)?", text)
     n = int(found[1]) if found else 0
     most = max(FOLDS) if found and found[2] else max(SEEDS)

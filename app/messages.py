@@ -8,6 +8,7 @@ message is put there untranslated, and tests/test_languages.py asks for it.
 import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
@@ -63,12 +64,17 @@ def _written() -> Iterator[tuple[str, str]]:
 
 def _of_tables() -> Iterator[tuple[str, str]]:
     for choice in engine.Experiment.model_fields.values():
-        yield from (("engine/experiment.py", text or "") for text in (choice.title, choice.description))
+        about: Any = choice.json_schema_extra
+        yield from (("engine/experiment.py", text or "") for text in (choice.title, choice.description, about["unit"]))
+    for measure in engine.MEASURES.values():
+        yield from (("engine/sweeps", text) for text in (measure.label, measure.unit, measure.meaning))
     for field, table in ROWS.items():
         for row in table.values():
             yield from ((f"engine/{field}", text) for text in (row.label, row.meaning, row.source))
     for preset in engine.PRESETS.values():
         yield "engine/preset", preset.group
+    for measure in engine.MEASURES.values():
+        yield from (("engine/sweeps", text) for text in (measure.label, measure.unit, measure.meaning))
     place = "engine/instruments/mean_field.py"
     yield from ((place, reason) for reason in NO_THEORY)
     yield from ((place, f"not for {name}") for name in engine.ACTIVATIONS if name not in SLOPES)

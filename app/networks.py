@@ -6,7 +6,7 @@ No Streamlit in here.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -105,17 +105,15 @@ def network(
         digest.update(name.encode(errors="replace") + str(array.dtype).encode() + array.tobytes())
     found = Network(digest.hexdigest()[:24], shown(file), loaded, options, {})
     kept = {**values, **its}
-    if values["task"] in engine.TASKS or str(values["task"]).startswith("own:"):
-        e = _fitting(kept)
-        if e is not None and found.has_shape(e):
-            loaded = engine.load_weights(arrays, task=e.task, **options)
-            return Network(found.key, found.file, loaded, options, kept)
-    kept |= {"task": loaded.experiment.task, "loss": None}
+    e = _fitting(kept)
+    if e is not None and found.has_shape(e):
+        return replace(found, values=kept)
+    kept |= {"task": str(loaded.experiment.task), "loss": None}
     first = (kept["seq_length"], kept["batch_size"])
     for length, batch in (first, *(pair for pair in SMALLER if pair[0] <= first[0] and pair[1] <= first[1])):
         tried = kept | {"seq_length": length, "batch_size": batch}
         if _fitting(tried) is not None:
-            return Network(found.key, found.file, loaded, options, tried)
+            return replace(found, values=tried)
     link.experiment(kept)  # which says why
     raise ValueError(_("These settings do not go together."))
 
@@ -154,7 +152,9 @@ def found(n: Network) -> list[str]:
         said.append(
             _("A file does not say the activation of a plain RNN: tanh is assumed, and the control changes it.")
         )
-    said += [_(note.message).format(**_named(note.values)) for note in n.loaded.notes]
+    for note in n.loaded.notes:
+        if "inputs" not in note.values or n.values["task"] == e.task:  # not of another task than it has here
+            said.append(_(note.message).format(**_named(note.values)))
     if not all(np.isfinite(value).all() for value in n.state_dict.values()):
         names = [name for name, value in n.state_dict.items() if not np.isfinite(value).all()]
         said.append(_("Not all of its numbers are finite: {names}.").format(names=listed(names[:4])))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import engine
+from app.curves import clipped_norm
 from app.shown import Shown, shown_of
 from app.snapshot import Snapshot
 from engine.foreign.torch_gradients import Named
@@ -141,7 +142,8 @@ def snapshot(
         loss=_curve(h, "loss", end, nan if t is None else t.loss),
         validation=_curve(h, "validation_loss", end, nan, gaps=True),
         grad_norm=_curve(h, "grad_norm", end, nan if t is None else t.grad_norm),
-        clipped=_curve(h, "clipped", end, nan), lr=_curve(h, "lr", end, nan), rows=rows, rows_at=np.concatenate(at),
+        clipped=_curve(h, "clipped", end, nan if t is None else clipped_norm(e, t)), lr=_curve(h, "lr", end, nan),
+        rows=rows, rows_at=np.concatenate(at),
         changes=() if h is None else h.changes, stopped=None, examples=0, seconds=0.0, shown=shown,
         shown_span=shown.span, radii=(), radii_at=end, truncation=None if t is None else t.truncation, theory=theory,
         theory_note=note, baseline=baseline, baseline_label=task.baseline_label,

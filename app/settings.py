@@ -17,7 +17,6 @@ from app import own
 from app.limits import LIMITS
 from app.words import _, listed
 from engine.experiment import CHOICES, SWITCHES
-from engine.tasks.own import described
 
 Values = Mapping[str, Any]
 DEFAULT = engine.Experiment()
@@ -174,8 +173,6 @@ def write(value: Any) -> str:
 def read(field: str, text: str) -> Any:
     """The value that a text of the link stands for. Raises ValueError where there is none."""
     value: Any = text
-    if field == "task":
-        value = described(text) or text
     if field in OPTIONAL and text == "none":
         return None
     if field in SWITCHES:

@@ -1,6 +1,5 @@
 """What may be handed in. Streamlit takes a file from any open page, whether or not it has asked for one, as many as it
-likes, and keeps them in memory until the page closes: here are the bounds, before a body is read. No Streamlit in here
-but for the files that it keeps.
+likes, and keeps them in memory until the page has closed: here are the bounds, before a body is read.
 """
 
 import asyncio
@@ -66,3 +65,14 @@ def files() -> dict[str, list[int]]:
     """The sizes of all files that Streamlit keeps, by page."""
     manager: Any = get_instance().uploaded_file_mgr
     return {page: [len(file.data) for file in list(kept.values())] for page, kept in list(manager.file_storage.items())}
+
+
+def forget_closed_pages() -> bool:
+    """Streamlit keeps a closed page for two minutes, for it may come back, and lets go of it when somebody else comes
+    or goes: on a server where nobody does, all that it held would stay, uploads too. On the event loop alone. Returns
+    whether there were any."""
+    runtime: Any = get_instance()
+    gone = runtime._session_mgr._session_storage._cache.expire()
+    for _name, kept in gone:
+        kept.session.shutdown()
+    return bool(gone)

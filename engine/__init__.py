@@ -30,7 +30,7 @@ from engine.own import OwnTask, noise, sequences, series, text
 from engine.presets import PRESETS
 from engine.probe import probe
 from engine.schedules import SCHEDULES
-from engine.sweeps import MEASURES, Plan, measure, plan
+from engine.sweeps import MEASURES, Plan, measure, plan, sweep
 from engine.tasks import TASKS
 from engine.trace import Change, History, Trace
 from engine.trainer import LIVE, Trainer, train
@@ -46,6 +46,6 @@ __all__ = [
     "floats", "gates", "generate", "gradient_flow", "is_compiled", "jacobian_spectrum", "landscape",
     "load_checkpoint", "load_weights", "lyapunov", "mean_field", "measure", "noise", "one_unit",
     "one_unit_branches", "plan", "probe", "radii", "recurrent_weights", "save_weights", "sequences", "series",
-    "sigma_max", "spectral_radius", "text", "torch_gradients", "train", "two_units", "unrolled", "update", "verdict",
-    "warm_up", "weight_gradient_by_step",
+    "sigma_max", "spectral_radius", "sweep", "text", "torch_gradients", "train", "two_units", "unrolled", "update",
+    "verdict", "warm_up", "weight_gradient_by_step",
 ]  # fmt: skip

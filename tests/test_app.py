@@ -26,9 +26,9 @@ def runs_end() -> Iterator[None]:
         run.close()
 
 
-def page(**query: Any) -> AppTest:
-    at = AppTest.from_file(EXPLORER, default_timeout=30)
-    at._page_hash = calc_hash("explore")
+def page(path: str = "explore", **query: Any) -> AppTest:
+    at = AppTest.from_file(EXPLORER, default_timeout=60)
+    at._page_hash = calc_hash(path)
     at.query_params.update(query)
     at.run()
     assert not at.exception

@@ -246,6 +246,57 @@ def test_another_order_and_live_settings_change_nothing_that_was_learned():
     assert not steps.takes(compared(Knob("clip", ("norm",)), **SMALL, clip="none", lr=0.1, gain=2.0))
 
 
+def test_a_value_that_joins_catches_up_and_the_others_are_not_trained_anew():
+    steps = lockstep(Knob("gain", (0.5,)))
+    for at in range(1, 31):
+        steps.advance(at, lambda: False)
+        steps.record()
+    there = list(steps._sides)
+    more = compared(Knob("gain", (0.5, 1.2)), **SMALL)
+    assert steps.takes(more)
+    steps.change(more)
+    assert steps._sides[:2] == there
+    assert [side.step for side in steps._sides] == [30, 30, 0]
+    assert steps.behind
+    steps.advance(31, lambda: True)  # something else is more urgent
+    assert steps._sides[2].step == 0
+    while steps.behind:
+        steps.advance(30, lambda: False)
+        steps.record()
+        assert [side.step for side in there] == [30, 30]
+    for at in range(31, 41):
+        steps.advance(at, lambda: False)
+        steps.record()
+    assert [side.step for side in steps._sides] == [40] * 3
+    assert steps.seen.steps == tuple(range(41))
+    v = steps.snapshot(None, 0)
+    for run in v.runs:
+        alone = engine.Trainer(run.experiment)
+        alone.advance(40)
+        assert np.array_equal(run.loss[:40], alone.history.loss)
+    fewer = compared(Knob("gain", (1.2,)), **SMALL)
+    steps.change(fewer)
+    assert [side.step for side in steps._sides] == [40, 40]
+    assert not steps.takes(compared(Knob("gain", (1.2, 2.0)), **{**SMALL, "seed": 5}))
+
+
+def test_the_kept_steps_stay_the_same_after_one_has_joined(monkeypatch):
+    monkeypatch.setattr("app.lockstep.BUDGET", 200_000)
+    steps = lockstep(Knob("gain", (0.5,)))
+    for at in range(1, 120):
+        steps.advance(at, lambda: False)
+        steps.record()
+    steps.change(compared(Knob("gain", (0.5, 1.2)), **SMALL))
+    while steps.behind:
+        steps.advance(119, lambda: False)
+    for at in range(120, 300):
+        steps.advance(at, lambda: False)
+        steps.record()
+    kept = [{moment.step for moment in past.kept.moments} for past in steps.seen.pasts]
+    assert len(kept[0]) > 10
+    assert kept[0] == kept[1] == kept[2]
+
+
 def test_the_same_start_is_the_same_weights():
     assert lockstep(Knob("lr", (0.1,))).same_start
     assert not lockstep(Knob("gain", (0.5,))).same_start
@@ -280,6 +331,19 @@ def test_it_plays_steps_shows_and_resets_like_a_run(comparison, registry):
     assert abs(v.step - 5) <= 20
     comparison.reset()
     until(lambda: comparison.head()["run"]["reached"] == 0)
+    watcher.close()
+
+
+def test_a_value_that_joins_while_nothing_plays_catches_up_by_itself(comparison, registry):
+    watcher = comparison.watch(lambda: None)
+    comparison.configure(compared(Knob("gain", (0.5,)), **SMALL))
+    assert comparison.settle(20)
+    comparison.step(12)
+    until(lambda: comparison.head()["run"]["reached"] == 12 and comparison.rests)
+    comparison.configure(compared(Knob("gain", (0.5, 1.2)), **SMALL))
+    until(lambda: [run.reached for run in comparison.picture()[1].runs] == [12, 12, 12])
+    assert comparison.head()["run"]["reached"] == 12
+    until(lambda: not comparison.head()["run"]["playing"])
     watcher.close()
 
 

@@ -205,6 +205,13 @@ def test_a_click_opens_what_the_card_shows(name):
         assert at.session_state["why_said"][f"why_{card.panel}"] is True
 
 
+def test_in_another_tab_a_card_speaks_the_language_that_was_chosen():
+    for card in CARDS.values():
+        assert "lang" not in parse_qs(urlsplit(card.address()).query)
+        told = parse_qs(urlsplit(card.address("zh")).query)
+        assert told == parse_qs(urlsplit(card.href).query) | {"lang": ["zh"]}
+
+
 def clicked(at: AppTest, name: str) -> AppTest:
     """What the browser's click does: a callback before the script runs."""
     first: list[bool] = []
@@ -306,3 +313,23 @@ def test_films_are_made_once_in_the_pool_and_told_as_they_come():
     assert list(json.loads(films.json(known=1))["films"]) == ["c"]
     pool.close()
     compiler.close()
+
+
+@pytest.mark.parametrize("name", CHEAP)
+def test_a_film_says_what_goes_right_and_what_goes_up(name):
+    found = film(name)
+    assert set(found["axes"]) >= {"x", "y"}
+    assert ("colour" in found["axes"]) == (found["image"] is not None and name != "two")  # there colours are places
+    for axis, low, high in found["axes"].values():
+        assert axis in thumb.AXES
+        assert low != high
+    assert all(tone in thumb.TONES and key in thumb.KEYS for tone, _dash, key in found["keys"])
+
+
+def test_the_ends_of_an_axis_are_those_of_the_curve():
+    curve = engine.probe(engine.Experiment()).log10_flow_norms[-1]
+    line = next(part for part in film("vanish")["lines"] if part["tone"] == "gradient")
+    name, low, high = film("vanish")["axes"]["y"]
+    assert (name, high) == ("gradient", "1")
+    bottom = int(low.removeprefix("10<sup>−").removesuffix("</sup>"))
+    assert line["frames"][0][-1] / thumb.SIDE * bottom - bottom == pytest.approx(curve[-1], abs=bottom / thumb.SIDE)

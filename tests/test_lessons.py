@@ -1,7 +1,7 @@
 """Lessons: every number they say is the engine's, every check can be met and is not given away; and the page."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -16,12 +16,11 @@ from app.controls import BY_FIELD
 from app.figures import FIGURES
 from app.lessons import LESSONS, Tex
 from app.lessons.readings import learns
-from app.registry import RUNS
-from app.runs import Run
 from app.snapshot import Snapshot
 from app.training import Training
+from tests.test_app import page as any_page
+from tests.test_app import press, run_of, runs_end  # noqa: F401  (a fixture)
 
-EXPLORER = str(pytest.importorskip("app").__path__[0]) + "/explorer.py"
 PLAYED = 120  # training steps that the start of a lesson is played for without meeting its check
 SLOW = {"copy", "clip"}  # whose solutions train for seconds
 
@@ -326,27 +325,8 @@ def test_sayings_of_long_runs():
 # --- the page
 
 
-@pytest.fixture(autouse=True)
-def runs_end() -> Iterator[None]:
-    """No server sweeps here: a test that ends frees its runs."""
-    yield
-    for run in RUNS.clear():
-        run.close()
-
-
 def page(path: str = "lessons", **query: str) -> AppTest:
-    at = AppTest.from_file(EXPLORER, default_timeout=60)
-    at._page_hash = calc_hash(path)
-    at.query_params.update(query)
-    at.run()
-    assert not at.exception
-    return at
-
-
-def press(at: AppTest, key: str) -> AppTest:
-    at.button(key=key).click().run()
-    assert not at.exception
-    return at
+    return any_page(path, **query)
 
 
 def turn(at: AppTest, path: str) -> AppTest:
@@ -356,13 +336,6 @@ def turn(at: AppTest, path: str) -> AppTest:
     at.run()
     assert not at.exception
     return at
-
-
-def run_of(at: AppTest) -> Run:
-    run = RUNS.get(at.session_state["token"])
-    assert run is not None
-    assert run.settle(60)
-    return run
 
 
 def keys(at: AppTest) -> set[str]:

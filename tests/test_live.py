@@ -1,53 +1,35 @@
 """The socket of the live pictures against a real server: who may open it, what it takes, and that it lets go."""
 
-import asyncio
-import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
-import uvicorn
-from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
 import app.live
 import engine
 from app.figures import FIGURES
-from app.frames import decode
 from app.registry import Registry
 from app.runs import Run
+
+from .sockets import Listener, SocketServer, until
 
 SMALL = engine.Experiment(seq_length=10, hidden_size=4, batch_size=2)
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.005)
-
-
-class Client:
-    """A browser without the pictures: what it holds after every frame."""
-
+class Client(Listener):
     def __init__(self, socket: ClientConnection) -> None:
-        self.socket, self.figures, self.head, self.size = socket, {}, {}, 0
+        super().__init__(socket)
         self.say(do="theme", value="light")
-
-    def say(self, **message: Any) -> None:
-        self.socket.send(json.dumps(message))
 
     def receive(self, draw: bool = True, timeout: float = 20.0) -> dict[str, Any]:
         frame = self.socket.recv(timeout)
-        self.size = len(frame)
-        self.head, self.figures = decode(frame, self.figures)
-        if draw:
-            self.say(do="drawn", frame=self.head["frame"])
+        assert isinstance(frame, bytes)
+        self.take(frame, draw)
         return self.head
 
     def until(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
@@ -57,38 +39,20 @@ class Client:
         return self.head
 
 
-class Place:
-    """A server with nothing but the socket, in a thread, and one run."""
+class Place(SocketServer):
+    """With one run."""
 
     def __init__(self, registry: Registry) -> None:
-        self.errors: list[str] = []
-        self.server = uvicorn.Server(
-            uvicorn.Config(
-                Starlette(routes=[WebSocketRoute("/live/{token}", app.live.live)]),
-                port=0,
-                log_level="warning",
-                ws="websockets-sansio",
-            )
-        )
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve()))
-        self.thread.start()
-        until(lambda: self.server.started)
-        self.host = f"127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+        super().__init__(WebSocketRoute("/live/{token}", app.live.live))
         self.run: Run = registry.open()
         self.run.configure(SMALL)
 
     def connect(self, token: str | None = None, query: str = "", **more: Any) -> ClientConnection:
-        url = f"ws://{self.host}/live/{token or self.run.token}{query}"
-        return connect(url, **{"origin": f"http://{self.host}"} | more)
+        return self.open(f"live/{token or self.run.token}{query}", **more)
 
     @property
     def watched(self) -> int:
         return len(self.run._watching)
-
-    def stop(self) -> None:
-        self.server.should_exit = True
-        self.thread.join(10)
-        assert not self.thread.is_alive()
 
 
 @pytest.fixture

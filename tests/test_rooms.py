@@ -1,8 +1,6 @@
 """Rooms without a browser: who may watch, what they are told, how they vote, and what all that costs a run."""
 
-import asyncio
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,11 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
-from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
 import app.audience
 import app.broadcast
@@ -22,36 +18,25 @@ import app.live
 import app.room
 import engine
 from app import codes, guesses, rooms
-from app.frames import decode
 from app.registry import Registry
 from app.room import Room
 from app.rooms import Rooms
 from app.runs import Run
 
+from .sockets import Listener, SocketServer, until
+from .test_runs import DIVERGES
+
 SMALL = engine.Experiment(seq_length=12, hidden_size=4, batch_size=2)
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.005)
-
-
-class Screen:
+class Screen(Listener):
     """What a student's browser holds."""
 
     def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
-        self.figures: dict[str, Any] = {}
-        self.head: dict[str, Any] = {}
+        super().__init__(socket)
         self.room: dict[str, Any] = {}
         self.you: dict[str, Any] = {}
         self.over = ""
-        self.size = 0
-
-    def say(self, **message: Any) -> None:
-        self.socket.send(json.dumps(message))
 
     def receive(self, draw: bool = True, timeout: float = 10.0) -> None:
         message = self.socket.recv(timeout)
@@ -61,10 +46,7 @@ class Screen:
             for name, value in told.items():
                 setattr(self, name, value)
             return
-        self.size = len(message)
-        self.head, self.figures = decode(message, self.figures)
-        if draw:
-            self.say(do="drawn", frame=self.head["frame"])
+        self.take(message, draw)
 
     def until(self, condition: Callable[["Screen"], object]) -> None:
         end = time.monotonic() + 20
@@ -82,30 +64,20 @@ class Screen:
         return self.room.get("question") or {}
 
 
-class Place:
-    """A server with the sockets alone, a run and its room."""
+class Place(SocketServer):
+    """With a run and its room."""
 
     def __init__(self, registry: Registry, all_rooms: Rooms) -> None:
-        routes = [WebSocketRoute("/room/{token}", app.audience.room), WebSocketRoute("/live/{token}", app.live.live)]
-        config = uvicorn.Config(Starlette(routes=routes), port=0, log_level="warning", ws="websockets-sansio")
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve()))
-        self.thread.start()
-        until(lambda: self.server.started)
-        self.host = f"127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+        super().__init__(
+            WebSocketRoute("/room/{token}", app.audience.room), WebSocketRoute("/live/{token}", app.live.live)
+        )
         self.rooms, self.run = all_rooms, registry.open()
         self.run.configure(SMALL)
         assert self.run.settle(60)
         self.room: Room = all_rooms.open(self.run)
 
     def connect(self, token: str | None = None, route: str = "room", query: str = "", **more: Any) -> ClientConnection:
-        address = f"ws://{self.host}/{route}/{token or self.room.ticket()}{query}"
-        return connect(address, **{"origin": f"http://{self.host}", "max_size": 2**24} | more)
-
-    def stop(self) -> None:
-        self.server.should_exit = True
-        self.thread.join(10)
-        assert not self.thread.is_alive()
+        return self.open(f"{route}/{token or self.room.ticket()}{query}", **more)
 
 
 @pytest.fixture
@@ -445,6 +417,20 @@ def test_the_run_answers_whether_it_learns(place):
     right = 0 if min(means) < 0.8 * after.baseline else 1
     assert screen.question["right"] == host.question["right"] == right
     assert screen.question["said"]
+
+
+def test_a_run_that_diverges_leaves_its_room_and_can_begin_anew(place):
+    with place.connect() as socket:
+        screen = Screen(socket)
+        screen.until(lambda s: s.head)
+        place.run.configure(DIVERGES)
+        place.run.speed(0)
+        place.run.play()
+        screen.until(lambda s: s.head["run"]["diverged"] is not None)
+        place.run.configure(SMALL)
+        place.run.reset()
+        screen.until(lambda s: s.head["run"]["diverged"] is None and s.head.get("verdict"))
+        assert place.room.watching == 1
 
 
 def test_rooms_are_few_and_one_for_each_run(registry, monkeypatch):

@@ -2,16 +2,18 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from math import isnan, log, log10
 
 import numpy as np
 import pytest
 
 import engine
-from engine.data import validation_batches
+from engine.data import batches, validation_batches
 from engine.sweeps import MEASURES, measure_in_pieces
 from engine.sweeps.folds import fold
 from engine.sweeps.measures import BEATEN, VALIDATE_EVERY
+from tests import torch_reference
 
 BASE = engine.Experiment(hidden_size=6, seq_length=15, batch_size=5)
 FRESH = [name for name, row in MEASURES.items() if not row.trains]
@@ -203,6 +205,33 @@ def test_the_validation_loss_of_a_fold_is_the_mean_over_all_of_its_part():
     assert x.shape[1] == 10
     truth = naive_loss(e, trainer.state_dict, x, y)
     assert engine.measure(e, "val_loss", 9)["val_loss"] == pytest.approx(truth, rel=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+def test_the_choice_of_article_001s_size_by_cross_validation_is_torchs(optimizer):
+    """Its network (tanh, softmax, cross-entropy at every step) and its three optimizers, on parts cut by hand."""
+    e = engine.PRESETS["a001_adam"].experiment.replace(
+        hidden_size=6, seq_length=10, train_size=22, batch_size=4, optimizer=optimizer, lr=0.02
+    )
+    x, y = next(batches(e.replace(batching="full")))
+    parts = np.array_split(np.arange(22), 3)
+    steps = 10  # two epochs of 5, of 15 or 14 sequences by fours: the last batch of an epoch is smaller
+    p = engine.plan(e, {"hidden_size": [3, 6]}, measures=["val_loss"], steps=steps, folds=3)
+    for point in p.points:
+        part = point.experiment
+        fed = list(islice(batches(part), steps))
+        rest = np.delete(x, parts[point.seed_index], axis=1)
+        for epoch in (fed[: part.steps_per_epoch], fed[part.steps_per_epoch : 2 * part.steps_per_epoch]):
+            seen = np.concatenate([inputs for inputs, _ in epoch], axis=1)
+            assert sorted(sequences_of(seen)) == sorted(sequences_of(rest)), "each of the other parts, once an epoch"
+        weights = torch_reference.train(part, engine.probe(part).state_dict, fed).state_dict
+        held = parts[point.seed_index]
+        expected = engine.probe(part, weights, x[:, held], y[:, held]).loss
+        assert engine.measure(part, p.measures, steps)["val_loss"] == pytest.approx(expected, rel=1e-9)
+
+
+def sequences_of(x: np.ndarray) -> list[bytes]:
+    return [x[:, b].tobytes() for b in range(x.shape[1])]
 
 
 def naive_loss(e: engine.Experiment, weights, x: np.ndarray, y: np.ndarray) -> float:

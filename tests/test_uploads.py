@@ -1,10 +1,13 @@
 """What a stranger may hand in: how much, how slowly, how many files, and how long a directory."""
 
 import asyncio
+import inspect
 import io
 import struct
+import time
 import zipfile
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,13 +17,17 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from streamlit.runtime.memory_session_storage import MemorySessionStorage
+from streamlit.runtime.runtime import Runtime
+from streamlit.runtime.session_manager import SessionInfo
+from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
 
 import app.main
 import app.uploads
 import engine
 from app.handout import taken_up
 from app.limits import Limits
-from app.uploads import PATH, Uploads
+from app.uploads import PATH, Uploads, forget_closed_pages
 from engine.foreign.zips import END, check_directory
 from tests.running import run_async
 
@@ -123,6 +130,22 @@ def test_one_that_does_not_come_is_given_up(kept, monkeypatch):
 def test_the_server_has_these_bounds_and_writes_no_upload_to_a_disk():
     assert any(row.cls is Uploads for row in app.main.app._user_middleware)
     assert MultiPartParser.spool_max_size > 1000 * MB
+
+
+def test_closed_pages_are_let_go_where_nobody_else_comes(monkeypatch):
+    """It goes through three private names of Streamlit's: an update that renames one fails here."""
+    manager = WebsocketSessionManager(MemorySessionStorage(ttl_seconds=60), None, None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(app.uploads, "get_instance", lambda: SimpleNamespace(_session_mgr=manager))
+    assert "self._session_mgr = " in inspect.getsource(Runtime.__init__)
+    ended: list[str] = []
+    page = SimpleNamespace(id="a", shutdown=lambda: ended.append("a"))
+    manager._session_storage.save(SessionInfo(client=None, session=page))  # type: ignore[arg-type]
+    assert not forget_closed_pages()
+    later = time.monotonic() + 61
+    manager._session_storage._cache._timer = lambda: later  # type: ignore[attr-defined]
+    assert forget_closed_pages()
+    assert ended == ["a"]
+    assert manager._session_storage.list() == []
 
 
 # A directory of a zip

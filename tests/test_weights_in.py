@@ -1,15 +1,25 @@
 """Training from given weights, and the whole circle: out of torch or Keras, trained here, back there with the loss."""
 
+import io
+import json
 import os
+import pickle
+import struct
+import zipfile
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import engine
+from engine.foreign import Ambiguous, Misfit, read_arrays
+from engine.foreign.files import FROM_KERAS, packed
 from tests import cases
 
 T, B, I, O, H = 12, 4, 3, 2, 6
@@ -114,3 +124,265 @@ def test_50_steps_from_a_torch_modules_weights_are_torchs_own(name):
     cases.assert_same_tensors(
         found.export(trainer.state_dict), {name: t.numpy() for name, t in module.state_dict().items()}, 1e-8
     )
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("suffix", ["safetensors", "npz"])
+def test_the_circle_through_a_file_of_torch(tmp_path, name, suffix):
+    torch.manual_seed(5)
+    module, file = Net(LAYERS[name]()).double(), tmp_path / f"model.{suffix}"
+    engine.save_weights(file, {key: value.numpy() for key, value in module.state_dict().items()})
+    found = engine.load_weights(file, nonlinearity="relu" if name == "relu" else "tanh", seq_length=T, batch_size=B)
+    trainer = engine.Trainer(found.experiment, state_dict=found.state_dict)
+    trainer.advance(20)
+    if name == "no bias":  # which training has given some
+        with pytest.raises(ValueError, match="bias_ih_l0: not 0"):
+            found.export(trainer.state_dict)
+        return
+    out = tmp_path / f"out.{suffix}"
+    engine.save_weights(out, found.export(trainer.state_dict))
+    arrays = load_file(out) if suffix == "safetensors" else {k: torch.tensor(v) for k, v in np.load(out).items()}
+    module.load_state_dict(arrays, strict=True)
+    trace = trainer.trace()
+    outputs, classes = module(torch.tensor(trace.inputs)), torch.tensor(trace.targets)
+    loss = nn.functional.cross_entropy(outputs, classes)
+    np.testing.assert_allclose(trace.loss, loss.item(), rtol=1e-10)
+
+
+KERAS = {
+    "rnn": ("SimpleRNN", {}), "lstm": ("LSTM", {}), "gru": ("GRU", {}), "gru before": ("GRU", {"reset_after": False}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def keras():
+    import keras
+
+    keras.utils.set_random_seed(1)
+    return keras
+
+
+def saved_by_keras(model, file) -> None:
+    """The line that the page tells its readers."""
+    exec(FROM_KERAS.replace("'model.npz'", "file"), {"numpy": np, "model": model, "file": file})
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+@pytest.mark.parametrize("name", KERAS)
+def test_the_circle_through_a_file_of_keras(keras, tmp_path, name, embedded):
+    layer, options = KERAS[name]
+    make, layers = getattr(keras.layers, layer), keras.layers
+    first = [keras.Input((T,)), layers.Embedding(7, I)] if embedded else [keras.Input((T, I))]
+    low, high = make(H, return_sequences=True, name="low", **options), make(H, name="high", **options)
+    model = keras.Sequential([*first, low, high, layers.Dense(O, name="answer")])
+    saved_by_keras(model, tmp_path / "model.npz")
+    with pytest.raises(Ambiguous, match="several recurrent layers") as several:
+        engine.load_weights(tmp_path / "model.npz")
+    assert [option.rpartition("/")[2] for option in several.value.options] == ["low", "high"]
+    found = engine.load_weights(
+        tmp_path / "model.npz", recurrent=several.value.options, seq_length=T, batch_size=B, loss="mse"
+    )
+    assert (found.source, found.experiment.kind) == ("Keras", "gru_before" if "before" in name else name)
+    assert (found.experiment.embedding_dim == I) == embedded
+    trainer = engine.Trainer(found.experiment, state_dict=found.state_dict)
+    trainer.advance(20)
+    engine.save_weights(tmp_path / "out.npz", found.export(trainer.state_dict))
+    with np.load(tmp_path / "out.npz") as out:
+        assert set(out.files) == {w.path for w in model.weights}
+        for w in model.weights:
+            w.assign(out[w.path])
+    trace = trainer.trace()
+    x = trace.inputs.argmax(axis=2).T if embedded else trace.inputs.transpose(1, 0, 2)
+    loss = np.mean((np.asarray(model.predict(x, verbose=0)) - trace.targets) ** 2)
+    np.testing.assert_allclose(trace.loss, loss, rtol=1e-5)
+
+
+def zeros(**tensors: tuple[int, ...]) -> dict[str, np.ndarray]:
+    return {f"m/{name.replace('__', '/')}": np.zeros(shape, np.float32) for name, shape in tensors.items()}
+
+
+BOTH_WAYS = {
+    f"m/b/{way}_lstm/lstm_cell/{tensor}": np.zeros((rows, 4 * H))
+    for way in ("forward", "backward")
+    for tensor, rows in (("kernel", I), ("recurrent_kernel", H))
+}
+OF_KERAS = zeros(lstm__lstm_cell__kernel=(I, 4 * H), lstm__lstm_cell__recurrent_kernel=(H, 4 * H))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "said"),
+    [
+        ({"m/lstm/lstm_cell/recurrent_kernel": np.zeros((H, 4 * H))}, {}, "kernel is missing"),
+        (OF_KERAS | zeros(lstm__lstm_cell__recurrent_kernel=(H, 2 * H)), {}, r"allowed: \(H, H\)"),
+        (OF_KERAS | zeros(lstm__lstm_cell__kernel=(I, 3)), {}, r"kernel: shape \(3, 3\)"),
+        (OF_KERAS | zeros(lstm__lstm_cell__bias=(3,)), {}, "bias: shape"),
+        (OF_KERAS | zeros(dense__kernel=(H, 2), dense__bias=(3,)), {}, "dense/bias: shape"),
+        (OF_KERAS | zeros(a__kernel=(H, 2), b__kernel=(H, 1)), {}, "several linear layers"),
+        (OF_KERAS, {"head": "fc"}, "head: 'fc'"),
+        (OF_KERAS, {"recurrent": "gru"}, "recurrent: 'gru'"),
+        (BOTH_WAYS, {"recurrent": "m/b/backward_lstm"}, "bidirectional"),
+    ],
+)  # fmt: skip
+def test_what_of_keras_does_not_fit_is_named(arrays, options, said):
+    with pytest.raises(ValueError, match=said):
+        engine.load_weights(arrays, **options)
+
+
+def test_of_several_modules_those_that_fit_are_offered():
+    tensors = {
+        f"{name}.{tensor}_l0{end}": np.zeros((4 * H, width))
+        for name, ends in (("both", ("", "_reverse")), ("low", ("",)), ("high", ("",)))
+        for end in ends
+        for tensor, width in (("weight_ih", I), ("weight_hh", H))
+    }
+    with pytest.raises(Ambiguous) as several:
+        engine.load_weights(tensors)
+    assert several.value.options == ("low", "high")
+    with pytest.raises(ValueError, match=r"both\.weight_ih_l0_reverse: a bidirectional"):
+        engine.load_weights(tensors, recurrent="both")
+    assert engine.load_weights(tensors, recurrent="low").experiment.cell == "lstm"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_the_type_of_a_file_is_kept_where_numpy_has_it(tmp_path, dtype):
+    kind, file = getattr(torch, dtype), tmp_path / "m.safetensors"
+    module = Net(nn.LSTM(I, H)).to(kind)
+    save_file(module.state_dict(), file)
+    found = engine.load_weights(file)
+    assert found.experiment.dtype == ("float64" if dtype == "float64" else "float32")
+    for name in ("weight_hh_l0", "bias_ih_l0"):
+        expected = module.state_dict()[f"layer.{name}"].double().numpy()
+        np.testing.assert_array_equal(found.state_dict[name], expected)
+    out = found.export(found.state_dict)
+    assert {str(value.dtype) for value in out.values()} == {"float32" if dtype == "bfloat16" else dtype}
+
+
+def test_a_network_gets_a_task_of_its_inputs_and_outputs():
+    def task(inputs: int, outputs: int, **fields: str) -> str:
+        arrays = {"weight_ih_l0": np.zeros((H, inputs)), "weight_hh_l0": np.zeros((H, H)),
+                  "fc.weight": np.zeros((outputs, H)), "fc.bias": np.zeros(outputs)}  # fmt: skip
+        return engine.load_weights(arrays, **fields).experiment.task
+
+    assert task(2, 1) == "adding"
+    assert task(8, 10) == "digits_rows"
+    assert task(5, 1) == "own:noise-5-1-mse"
+    assert task(5, 3) == "own:noise-5-3-cross_entropy"
+    assert task(5, 3, loss="mse") == "own:noise-5-3-mse"
+    mine = engine.sequences(np.zeros((20, 4, 5)), np.zeros(20))
+    assert task(5, 1, task=mine) is mine
+
+
+# Files that are none
+
+
+def renamed(raw: bytes, folder, suffix: str = "npz"):
+    file = folder / f"model.{suffix}"
+    file.write_bytes(raw)
+    return file
+
+
+def zipped(**entries: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        for name, raw in entries.items():
+            packed.writestr(name.replace("__", "."), raw)
+    return file.getvalue()
+
+
+def npy(array: np.ndarray, **says: object) -> bytes:
+    """An array whose header says something else."""
+    file = io.BytesIO()
+    head = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape} | says
+    np.lib.format.write_array_header_1_0(file, head)
+    return file.getvalue() + array.tobytes()
+
+
+def header(said: object, body: bytes = b"", length: int | None = None) -> bytes:
+    raw = said if isinstance(said, bytes) else json.dumps(said).encode()
+    return struct.pack("<Q", len(raw) if length is None else length) + raw + body
+
+
+def tensor(shape: list[int], begin: int, end: int, dtype: str = "F32") -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def torch_pickle() -> bytes:
+    file = io.BytesIO()
+    torch.save(nn.LSTM(I, H).state_dict(), file)
+    return file.getvalue()
+
+
+NOT_FILES = {
+    "nothing": (b"", "an empty file"),
+    "a pickle": (pickle.dumps({"weight_hh_l0": 1}), "a pickle.*save_file"),
+    "of torch.save": (torch_pickle(), "a pickle.*save_file"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "of Keras.*savez"),
+    "a model of Keras": (zipped(config__json=b"{}", model__weights__h5=b""), "of Keras"),
+    "objects": (zipped(a__npy=npy(np.zeros(1), descr="|O")), "a pickle holds"),
+    "a lie about its shape": (zipped(a__npy=npy(np.zeros(3), shape=(1 << 40, 1 << 20))), "its header says shape"),
+    "a negative shape": (zipped(a__npy=npy(np.zeros(4), shape=(-2, -2))), "without pickle"),
+    "a huge header": (header(b"{}", length=1 << 60), "header of"),
+    "a header past the end": (header(b"{}", length=1 << 20), "header of"),
+    "no JSON": (header(b"{" * 500), "without pickle"),
+    "deep JSON": (header(b'{"a":' * 5000), "without pickle"),
+    "offsets past the end": (header({"a": tensor([1 << 30], 0, 1 << 32)}), "without pickle"),
+    "a shape that overflows": (header({"a": tensor([1 << 33, 1 << 33], 0, 4)}, bytes(4)), "without pickle"),
+    "parts that overlap": (header({"a": tensor([1], 0, 4), "b": tensor([1], 0, 4)}, bytes(4)), "without pickle"),
+    "another length": (header({"a": tensor([2], 0, 4)}, bytes(4)), "without pickle"),
+    "a type of its own": (header({"a": tensor([1], 0, 1, "F8_E4M3")}, b"a"), "has the type F8_E4M3"),
+    "many arrays": (zipped(**{f"a{n}__npy": b"" for n in range(10_001)}), "10,001 arrays"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "npz"])
+@pytest.mark.parametrize("name", NOT_FILES)
+def test_a_file_that_is_none_is_refused_in_a_sentence(tmp_path, name, suffix):
+    raw, said = NOT_FILES[name]
+    with pytest.raises(ValueError, match=said):
+        engine.load_weights(renamed(raw, tmp_path, suffix))
+    with pytest.raises(ValueError, match=said):
+        read_arrays(io.BytesIO(raw))
+
+
+def test_a_bomb_is_not_unpacked():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a.npy", bytes(3 << 20))
+    with pytest.raises(ValueError, match="3,145,728 bytes; allowed: 1,048,576"):
+        read_arrays(io.BytesIO(file.getvalue()), 1 << 20)
+    with pytest.raises(ValueError, match="allowed: 10"):
+        read_arrays(io.BytesIO(bytes(11)), 10)
+
+
+def good(suffix: str) -> bytes:
+    shapes = {"weight_ih_l0": (H, I), "weight_hh_l0": (H, H), "fc.weight": (1, H), "fc.bias": (1,)}
+    return packed({name: np.ones(shape, np.float32) for name, shape in shapes.items()}, f".{suffix}")
+
+
+@given(st.one_of(st.binary(max_size=300), st.binary(max_size=60).map(lambda raw: b"PK\x03\x04" + raw)))
+def test_any_bytes_are_arrays_or_a_sentence(raw):
+    try:
+        assert isinstance(read_arrays(io.BytesIO(raw)), dict)
+    except ValueError as refused:
+        assert len(str(refused)) > 10  # noqa: PT017 - either is right
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(["safetensors", "npz"]), st.data())
+def test_a_damaged_file_is_arrays_or_a_sentence(suffix, data):
+    raw = bytearray(good(suffix))
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    raw = raw[: data.draw(st.integers(0, len(raw)))]
+    try:
+        engine.load_weights(read_arrays(io.BytesIO(bytes(raw))))
+    except ValueError as refused:
+        assert len(str(refused)) > 10  # noqa: PT017 - either is right
+
+
+def test_what_is_said_can_be_said_in_another_language():
+    with pytest.raises(Misfit) as refused:
+        engine.load_weights({"gru.weight_hh_l0_reverse": np.zeros((3 * H, H))})
+    assert refused.value.message.format(**refused.value.values) == str(refused.value)
+    note = engine.load_weights(nn.GRUCell(I, H)).notes[0]
+    assert note.message.format(**note.values) == note

@@ -6,6 +6,7 @@ from app.figures.asked import even_axis
 from app.figures.maps_cells import Cells, Side
 from app.figures.maps_measures import drawn, named, span, stops, ticks
 from app.figures.maps_words import answer, gone, heard, of_cell, question
+from app.figures.numbers import short
 from app.figures.palette import Palette
 from app.figures.scales import Ticks, decades
 from app.figures.template import Part, across, axis, dots, label, layout, line, upright
@@ -25,7 +26,8 @@ def heat(c: Cells, p: Palette) -> Part:
     look, shown = c.look, c.shown()
     z = drawn(look, c.middle)
     edge = None if c.edge is None else float(drawn(look, np.array([c.edge]))[0])
-    low, high = span(look, z, edge)
+    most = None if c.most is None else float(drawn(look, np.array([c.most]))[0])
+    low, high = span(look, z, edge, most)
     z = np.where(np.isinf(z), np.float32(high), z)  # endless, but not of a run that was lost
     z[gone(c)] = np.nan
     flat = np.where(shown >= 0, z.ravel()[shown], np.float32(np.nan)).astype(np.float32)
@@ -40,15 +42,18 @@ def heat(c: Cells, p: Palette) -> Part:
     labels: list[Part] = []
     if edge is not None:
         data += _edge(c, p, edge)
-        if (at := c.crossings()) and c.look.named:
-            labels.append(_named(_(c.look.named), p.ink, at, y, LOW))
-    if c.theory and not c.across.names and not c.up.names:
-        for part in c.theory:
-            data.append(_theory(c, p, part))
-        points = [(float(b), float(a)) for k in range(-len(c.theory), 0) for a, b in zip(
-            data[k]["x"], data[k]["y"], strict=True)]  # fmt: skip
+        if (passed := c.crossings()) and c.look.named:
+            labels.append(_named(_(c.look.named), p.ink, passed, y, LOW))
+    theory = c.theory_at
+    if np.isfinite(theory).any():
+        tx, ty = theory.T.astype(np.float32)
+        data += [line(tx, ty, p.paper, 5), line(tx, ty, p.ink, 2.5, dash=DASH)]
+        points = [(float(b), float(a)) for a, b in theory if np.isfinite(a)]
         labels.append(_named(_("theory: χ = 1"), p.ink, points, y, HIGH))
     marks = ticks(look, low, high)
+    if most == high:  # all above it is as dark
+        below = [tick for tick in zip(*marks, strict=True) if high - tick[0] > 0.08 * (high - low)]
+        marks = ([v for v, _text in below] + [high], [text for _v, text in below] + [f"≥ {short(10**high)}"])
     meta = {
         "question": question(c), "answer": answer(c), "alt": heard(c), "x": c.across.label, "y": c.up.label,
         "labels": labels, "ticks": {"x": _kind(c.across), "y": _kind(c.up)},
@@ -98,12 +103,6 @@ def _edge(c: Cells, p: Palette, edge: float) -> list[Part]:
             for w, colour in ((5, p.paper), (2.5, p.ink))]  # fmt: skip
 
 
-def _theory(c: Cells, p: Palette, points: np.ndarray) -> Part:
-    assert c.up is not None
-    x, y = (np.log10(v) if side.log else v for side, v in ((c.across, points[:, 0]), (c.up, points[:, 1])))
-    return line(x.astype(np.float32), y.astype(np.float32), p.ink, 2.5, dash=DASH, name=_("theory"))
-
-
 def _named(text: str, colour: str, points: list[tuple[float, float]], y: np.ndarray, height: float) -> Part:
     """The name of a line of (up, across), beside the point that is nearest to this share of the height."""
     wanted = y[0] + height * (y[-1] - y[0])
@@ -140,7 +139,8 @@ def curve(c: Cells, p: Palette) -> Part:
     low, middle, high = (np.where(known, drawn(look, part), np.float32(np.nan)) for part in c.quartiles)
     edge = None if c.edge is None else float(drawn(look, np.array([c.edge]))[0])
     seen = np.concatenate([low[np.isfinite(low)], middle[np.isfinite(middle)], high[np.isfinite(high)]])
-    bottom, top = span(look, seen, edge)
+    most = None if c.most is None else float(drawn(look, np.array([c.most]))[0])
+    bottom, top = span(look, seen, edge, most)
     finite = [np.where(np.isinf(part), np.float32(np.nan), part) for part in (low, middle, high)]
     x = c.across.at.astype(np.float32)
     said = [of_cell(c, (k,)) if known[k] else _("not computed yet") for k in range(len(x))]
@@ -173,9 +173,8 @@ def curve(c: Cells, p: Palette) -> Part:
     if edge is not None:
         shapes.append(across(edge, p.ink, x_axis["range"][1], x_axis["range"][0]))
         labels.append(label("edge", _(c.look.named), p.ink, [], "at", at=[x_axis["range"][1], edge]))
-    if c.theory and not c.across.names:
-        at = float(c.theory[0][0, 0])
-        at = float(np.log10(at)) if c.across.log else at
+    if len(c.theory_at) and np.isfinite(c.theory_at[0, 0]):
+        at = float(c.theory_at[0, 0])
         shapes.append(upright(at, p.theory, dash=DASH, width=2))
         labels.append(label("theory", _("theory: χ = 1"), p.theory, [], "at", at=[at, top], box=True))
     y_axis = axis(p, (bottom, top), ticks(look, bottom, top), grid=True)

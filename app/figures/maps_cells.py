@@ -3,12 +3,14 @@ that is not; and where it crosses an edge."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil, log10
 from typing import Any
 
 import numpy as np
 
 import engine
 from app.figures.maps_measures import LOOKS, Look
+from app.figures.words import LEARNS
 from app.words import _
 from engine.sweeps.axes import levels
 from engine.sweeps.measures import MEASURES
@@ -34,6 +36,10 @@ class Side:
             return np.arange(len(self.values), dtype=float)
         found = np.array(self.values, float)
         return np.log10(found) if self.log else found
+
+    def place(self, values: np.ndarray) -> np.ndarray:
+        """Where values lie that may be between those of the axis."""
+        return np.log10(values) if self.log else np.asarray(values, float)
 
     @cached_property
     def levels(self) -> np.ndarray:
@@ -62,8 +68,8 @@ class Cells:
     """What is known of a map of one or two sides.
 
     values, diverged, done: (across, samples) or (across, up, samples), NaN where there is no value; samples are seeds,
-    or folds. theory: lines where χ = 1, each (K, 2) of values; baseline: the loss of guessing, NaN where there is not
-    one for all cells.
+    or folds. theory: where χ = 1, (K, 2) of values, or of places of names; baseline: the loss of guessing, NaN where
+    there is not one for all cells.
     """
 
     experiment: engine.Experiment
@@ -76,8 +82,16 @@ class Cells:
     diverged: np.ndarray
     done: np.ndarray
     errors: np.ndarray  # texts: why there is no such network
-    theory: tuple[np.ndarray, ...] = ()
+    theory: np.ndarray | None = None
     baseline: float = np.nan
+
+    @property
+    def theory_at(self) -> np.ndarray:
+        """Where the line of theory lies on the axes, (K, 2), with NaN where it is interrupted; (0, 2) without one."""
+        if self.theory is None:
+            return np.empty((0, 2))
+        ends = [side.place(self.theory[:, k]) for k, side in enumerate((self.across, self.up)) if side is not None]
+        return np.stack(ends if self.up is not None else [ends[0], np.zeros(len(ends[0]))], axis=1)
 
     @property
     def look(self) -> Look:
@@ -87,8 +101,13 @@ class Cells:
     def edge(self) -> float | None:
         """The value that parts two regions; None: there is none."""
         if self.measure == "val_loss":
-            return None if np.isnan(self.baseline) else float(self.baseline)
+            return LEARNS * self.baseline if self.baseline > 0 and not self.folds else None
         return self.look.edge
+
+    @property
+    def most(self) -> float | None:
+        """The value above which colours are one: a loss may be anything, and all of that is lost."""
+        return 10.0 ** ceil(log10(10 * self.baseline)) if self.look.loss and self.baseline > 0 else None
 
     @cached_property
     def count(self) -> np.ndarray:

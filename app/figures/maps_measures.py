@@ -50,8 +50,7 @@ LOOKS: dict[str, Look] = {
     "clipped_share": Look(N_("How often is the gradient clipped?"), "share"),
     "train_loss": Look(N_("How far does the training loss come down?"), "log", loss=True),
     "val_loss": Look(
-        N_("Where does training work at all?"), "log", None, N_("It begins to beat guessing at {place}."),
-        N_("guessing"), loss=True, validation=True,
+        N_("Where does training work at all?"), "log", named=N_("0.8 × guessing"), loss=True, validation=True,
     ),
     "beats_baseline": Look(
         N_("Where does training work at all?"), "share", 0.5, N_("Half of the seeds beat guessing at {place}."),
@@ -85,8 +84,8 @@ def drawn(look: Look, values: np.ndarray) -> np.ndarray:
         return np.asarray(values, np.float32)
 
 
-def span(look: Look, z: np.ndarray, also: float | None = None) -> tuple[float, float]:
-    """Between which drawn values the scale runs; `also` lies in it."""
+def span(look: Look, z: np.ndarray, also: float | None = None, most: float | None = None) -> tuple[float, float]:
+    """Between which drawn values the scale runs; `also` lies in it, and it ends at `most` at the latest."""
     seen = z[np.isfinite(z)]
     seen = seen if also is None else np.append(seen, also)
     if look.scale == "share":
@@ -98,6 +97,7 @@ def span(look: Look, z: np.ndarray, also: float | None = None) -> tuple[float, f
         return -1.0, 0.0
     low, high = float(seen.min()), float(seen.max())
     low, high = (floor(low), ceil(high)) if high - low > 1.5 else (floor(10 * low) / 10, ceil(10 * high) / 10)
+    high = high if most is None else max(min(high, most), low + 0.1)
     return max(low, high - DEEP), high if high > low else low + 0.1
 
 
@@ -110,7 +110,11 @@ def ticks(look: Look, low: float, high: float) -> Ticks:
         return at, [minus(f"{v:+.3g}") if v else "0" for v in at]
     if high - low >= 2:
         return decades(low, high, 5)
-    if look.scale == "ratio" or high - low < 0.3:
+    if high - low < 0.8:
+        step = round_up((10**high - 10**low) / 5)
+        values = [n * step for n in range(ceil(10**low / step - 1e-9), floor(10**high / step + 1e-9) + 1)]
+        return [float(np.log10(v)) for v in values], [short(v) for v in values]
+    if look.scale == "ratio":
         at = [low, (low + high) / 2, high]
         return at, [short(10**v) for v in at]
     inside = [e + float(np.log10(n)) for e in range(floor(low), ceil(high) + 1) for n in (1, 2, 5)]

@@ -30,7 +30,7 @@ def _finding(c: Cells) -> str:
     if c.edge is not None:
         crossings = c.crossings()
         if not crossings:
-            return sentences(_("It does so nowhere here."), _extremes(c)) if c.up else _extremes(c)
+            return _extremes(c)
         return _(c.look.said).format(place=_places(c.across, [x for _y, x in crossings]))
     return _extremes(c)
 
@@ -45,11 +45,11 @@ def _places(side: Side, at: list[float]) -> str:
 
 def _theory(c: Cells) -> str:
     """Where theory has its edge, beside a measured one."""
-    if not c.theory or c.edge is None:
+    at = c.theory_at[:, 0]
+    at = at[np.isfinite(at)]
+    if not at.size or c.edge is None or c.across.names:
         return ""
-    at = np.concatenate([line[:, 0] for line in c.theory])
-    ends = [float(np.log10(v)) if c.across.log else float(v) for v in (at.min(), at.max())]
-    return _("Theory (χ = 1, dashed): {place}.").format(place=_places(c.across, ends))
+    return _("Theory (χ = 1, dashed): {place}.").format(place=_places(c.across, at.tolist()))
 
 
 def _share(c: Cells) -> str:
@@ -59,7 +59,7 @@ def _share(c: Cells) -> str:
         return ""
     n = int((middle < edge).sum()) if c.measure == "val_loss" else int((middle >= edge).sum())
     said = {
-        "val_loss": _("Better than guessing ({edge}) in {n} of {all} cells."),
+        "val_loss": _("Training works in {n} of {all} cells: a loss below {edge}, 0.8 × that of guessing."),
         "beats_baseline": _("At least half of the seeds beat guessing in {n} of {all} cells."),
         "diverged": _("At least half of the seeds diverge in {n} of {all} cells."),
     }[c.measure]

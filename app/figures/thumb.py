@@ -9,6 +9,9 @@ upwards; null is a gap. Colours are named by their meaning (a field of Palette),
              `grows`, its one frame is uncovered from the left
   text       one string for each frame
   rest       the frame that is shown when it does not play
+  axes       what goes right, what goes up and what the colours are: {"x" | "y" | "colour": [a name in AXES, low,
+             high]}, the ends as texts with sup
+  keys       what lines mean: [tone, dash, a name in KEYS]
 """
 
 import base64
@@ -17,13 +20,24 @@ from typing import Any
 
 import numpy as np
 
+from app.figures.numbers import decade, short
 from app.figures.palette import Palette
+from app.words import N_
 
 SIDE = 1000
 POINTS = 60  # of a line: it is a few hundred pixels wide
 FRAMES = 24  # of a film, at most
 MAPS = ("magnitude", "losses", "signed")
 TONES = ("ink", "soft", "faint", "gradient", "loss", "state", "threshold", "ghost", "paper", "panel")
+AXES = {
+    "t": N_("timestep t"), "gradient": N_("gradient"), "step": N_("training step"), "loss": N_("loss"),
+    "loss_at": N_("loss at t"), "felt": N_("past step"), "w": N_("weight w"), "b": N_("bias b"),
+    "error": N_("error"), "unit_1": N_("unit 1"), "unit_2": N_("unit 2"), "value": N_("value"),
+}  # fmt: skip
+KEYS = {
+    "start": N_("at the start"), "adam": "Adam", "sgd": "SGD", "alone": N_("it goes on alone"),
+    "clipped": N_("clipped"),
+}  # fmt: skip
 Film = dict[str, Any]
 
 
@@ -74,7 +88,18 @@ def image(frames: Sequence[np.ndarray], span: tuple[float, float], colours: str)
 
 
 def film(at: Sequence[float] = (), word: str = "", **parts: Any) -> Film:
-    return {"at": list(at), "word": word, "lines": [], "dots": [], "image": None, "text": None, "rest": -1} | parts
+    empty: Film = {"lines": [], "dots": [], "image": None, "text": None, "rest": -1, "axes": {}, "keys": []}
+    return {"at": list(at), "word": word} | empty | parts
+
+
+def axis(name: str, low: float, high: float) -> list[str]:
+    """An axis from one number to another."""
+    return [name, short(low), short(high)]
+
+
+def decades(name: str, low: float, high: float) -> list[str]:
+    """A logarithmic axis between powers of ten, the nearest whole ones."""
+    return [name, decade(round(low)), decade(round(high))]
 
 
 def walking_back(y: np.ndarray, frames: int) -> list[np.ndarray]:

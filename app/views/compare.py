@@ -71,6 +71,8 @@ def _knob(values: dict[str, Any]) -> Knob:
     if knob is None:
         snapshot = session.run().picture()[1]
         kind = "" if snapshot is None else _kind(snapshot)
+        if session.network() is not None:  # nothing is drawn: another cell or bias would be another network
+            kind = "exploding"
         knob = duplicate.last_changed() or versus.default(values, kind)
     elif text == state.get("versus_written") and knob.field == state.versus_base[0]:
         before, now = state.versus_base[1], values[knob.field]
@@ -79,7 +81,7 @@ def _knob(values: dict[str, Any]) -> Knob:
     state.versus_base, state.versus_written = (knob.field, values[knob.field]), versus.write(knob)
     if text != state.versus_written:
         for sentence in complaints:
-            session.complain(sentence)
+            session.complain(sentence, lambda: versus.read(text)[1])
         session.set_extra("versus", state.versus_written)
         st.rerun()
     return knob

@@ -30,14 +30,21 @@ _component = st.components.v2.component(
 def page() -> None:
     FILMS.begin(RUNS.pool, RUNS.compiler)
     notice()
+    lang = session.extra("lang")  # whoever opens a card in another tab goes on reading this language
     cards = [
-        {"name": name, "title": _(card.title), "claim": _(card.claim), "kind": _(KINDS[card.page]), "href": card.href}
+        {
+            "name": name, "title": _(card.title), "claim": _(card.claim), "kind": _(KINDS[card.page]),
+            "href": card.address(lang),
+        }
         for name, card in CARDS.items()
-    ]
+    ]  # fmt: skip
     words = {
         "title": _("See what gradients do inside a recurrent network"),
         "lead": _("Open a picture, press Play (or the space bar), and change what you like: every number is live."),
         "step": _("step {n}"), "gain": _("gain {n}"), "t": "t = {n}", "coming": _("being computed"),
+        "up": _("↑ {name} {low} … {high}"), "right": _("{name} {low} … {high} →"),
+        "axes": {name: _(text) for name, text in thumb.AXES.items()},
+        "keys": {name: _(text) for name, text in thumb.KEYS.items()},
     }  # fmt: skip
     colours = {name: thumb.colours(palette) for name, palette in PALETTES.items()}
     data = {"cards": cards, "words": words, "colours": colours}

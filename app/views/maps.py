@@ -26,6 +26,7 @@ from app.words import _, sentences
 
 OFTEN = 1.0  # seconds between two looks at what is computed
 FIRST = 1.0  # seconds to wait for a picture: most of what is known by then is shown at once
+SOON = 0.5  # … and to wait for the rest of them
 AT_ONCE = 60.0  # seconds of work, about, that begin without being asked
 
 
@@ -69,7 +70,7 @@ def _choice() -> Choice:
     choice, complaints = maps.read(said, _values())
     if said != maps.write(choice):
         for sentence in complaints:
-            session.complain(sentence)
+            session.complain(sentence, lambda: maps.read(said, _values())[1])
         choose(choice)
         st.rerun()
     return choice
@@ -94,7 +95,7 @@ def _ready(values: dict[str, Any], choice: Choice) -> None:
     if now:
         see = sentences(_(MAPS[now].see), _("({source})").format(source=_(MAPS[now].source)))
     else:
-        see = _("The experiment of the sidebar, with two of its knobs turned. Click a cell to open its run in Explore.")
+        see = _("The experiment of the sidebar, with the knobs turned that are chosen here.")
     st.html(f"<p class='see'>{html.escape(see)}</p>")
 
 
@@ -132,8 +133,9 @@ def _map(run: Run, choice: Choice) -> Map | None:
         return None
     e, axes = key[0], {axis.field: axis.values for axis in choice.axes}
     plan = plan_of(e, axes, choice.measure, choice.seeds, choice.folds, choice.steps)
-    run.held, state.maps_key = Map(plan, RUNS.pool, RUNS.compiler).start(), key
-    return run.held
+    found = Map(plan, RUNS.pool, RUNS.compiler, baseline=_baseline(e, choice)).start()
+    run.held, state.maps_key = found, key
+    return found
 
 
 def _ask(choice: Choice, values: dict[str, Any]) -> None:
@@ -157,9 +159,8 @@ def _every(what: Callable[[], None], seconds: float | None) -> None:
 
 def _shown(choice: Choice) -> None:
     """How far it is, and what is known. (What is drawn again and again holds no run and no map.)"""
-    run = RUNS.get(st.session_state.get("token"))
-    found = run.held if run is not None and isinstance(run.held, Map) else None
-    if found is None:  # the run was freed meanwhile
+    found = _held()
+    if found is None or st.session_state.get("going"):  # the run was freed meanwhile; a cell was opened
         st.rerun()
         return
     found.want()
@@ -168,7 +169,7 @@ def _shown(choice: Choice) -> None:
     over = found.done.is_set()
     cells = cells_of(found, choice)
     with st.container(key="maps_state", horizontal=True, vertical_alignment="center"):
-        _progress(found)
+        _progress(found, over)
         maps_take.draw(found, choice, cells)
     maps_picture.draw(cells, choice)
     if over and st.session_state.get("maps_over") != id(found):
@@ -177,17 +178,17 @@ def _shown(choice: Choice) -> None:
 
 
 def _wait(found: Map) -> None:
-    """For the first cells: mostly they are there by then."""
-    end = time.monotonic() + FIRST
-    while time.monotonic() < end and not found.done.is_set() and not found.count.any():
+    """For the first cells: mostly they are there by then, and of a quick map all of them."""
+    begin = time.monotonic()
+    while not found.done.is_set() and time.monotonic() - begin < (SOON if found.count.any() else FIRST):
         time.sleep(0.02)
 
 
-def _progress(found: Map) -> None:
+def _progress(found: Map, over: bool) -> None:
     n, all = int(found.count.sum()), found.count.size
-    if found.done.is_set():
+    if over:
         text = _("{n} networks.") if n == all else _("Stopped: {n} of {all} networks.")
-        said = [text.format(n=f"{n:,}", all=f"{all:,}")]
+        said = [text.format(n=f"{n:,}", all=f"{all:,}"), _("Click a cell to open its run in Explore.")]
         if found.failed:
             said.append(_("{n} of them failed.").format(n=found.failed))
         st.html(f"<p class='state'>{sentences(*said)}</p>")
@@ -234,7 +235,7 @@ def cells_of(found: Map, choice: Choice) -> Cells:
     return Cells(
         plan.base, side(choice.across), None if choice.up is None else side(choice.up), measure, choice.steps,
         bool(choice.folds), values, diverged, done, np.where(done.any(axis=-1), found.errors, ""),
-        baseline=_baseline(plan.base, choice),
+        theory=found.theory, baseline=found.baseline,
     )  # fmt: skip
 
 

@@ -60,25 +60,23 @@ def _samples(chosen: tuple[int, int]) -> str:
 def _knob(word: str, axis: Axis | None, choice: Choice, values: dict[str, Any], optional: bool) -> None:
     key = f"maps_{word}"
     other = choice.up if word == "across" else choice.across
-    fields: list[str | None] = [
-        field for field in KNOBS if settings.applies(field, values) and (other is None or field != other.field)
-    ]
-    now = None if axis is None else axis.field
-    if now not in fields and now is not None:
+    fields = [field for field in KNOBS if settings.applies(field, values) and (other is None or field != other.field)]
+    now = "" if axis is None else axis.field
+    if now and now not in fields:
         fields.append(now)
     if optional:
-        fields.insert(0, None)
+        fields.insert(0, "")
     st.session_state[key] = now
     st.selectbox(
         _("Across") if word == "across" else _("Up"), fields, key=key, on_change=_turn, args=(word,),
-        format_func=lambda field: _("nothing: a curve") if field is None else title(field),
+        format_func=lambda field: title(field) if field else _("nothing: a curve"),
     )  # fmt: skip
 
 
 def _range(word: str, axis: Axis) -> None:
     """From where to where, in how many values; or which names."""
     state = st.session_state
-    st.html(f"<h4>{title(axis.field)}</h4>")
+    st.html(f"<p class='menu'><b>{title(axis.field)}</b></p>")
     if axis.names:
         key = f"maps_{word}_names"
         state[key] = list(axis.names)
@@ -119,7 +117,7 @@ def _turn(word: str) -> None:
     state = st.session_state
     now: Choice = state.maps_now
     field = state[f"maps_{word}"]
-    axis = None if field is None else maps.suggest(field)
+    axis = maps.suggest(field) if field else None
     _choose(replace(now, across=axis) if word == "across" and axis else replace(now, up=axis))
 
 

@@ -52,7 +52,7 @@ def source_of(cells: Cells, choice: Choice) -> Part:
     return source | {
         "said": _("{experiment}; turned: {knobs}").format(experiment=source["said"], knobs=knobs),
         "file": f"{source['file']}_{'_'.join(axis.field for axis in choice.axes)}", "picture": "map",
-        "link": urlencode({**link.write(cells.experiment), **maps.write(choice)}),
+        "link": urlencode({**link.write(cells.experiment), **maps.write(choice)}, safe=":,"),
         "y": cells.up.label if cells.up is not None else named(cells.measure), "value": named(cells.measure),
     }  # fmt: skip
 

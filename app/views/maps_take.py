@@ -20,7 +20,7 @@ def draw(found: Map, choice: Choice, cells: Cells) -> None:
     """A menu beside the map."""
     name = f"map_{'_'.join(axis.field for axis in choice.axes)}_{stem(cells.experiment)}"
     with st.popover(_("Take away"), icon=":material/download:", key="maps_take"):
-        st.html(f"<p class='state'>{_('All values of all seeds, also where it is not finished.')}</p>")
+        st.html(f"<p class='menu'>{_('All values of all seeds, also where it is not finished.')}</p>")
         with st.container(horizontal=True):
             st.download_button(
                 _("NetCDF, for xarray"), partial(netcdf, found), f"{name}.nc", "application/x-netcdf",
@@ -30,9 +30,9 @@ def draw(found: Map, choice: Choice, cells: Cells) -> None:
                 _("CSV, a row a run"), partial(csv, found), f"{name}.csv", "text/csv", key="maps_csv",
                 on_click="ignore",
             )  # fmt: skip
-        st.html(f"<p class='state'>{_('The same map in Python, on this machine or a cluster:')}</p>")
+        st.html(f"<p class='menu'>{_('The same map in Python, on this machine or a cluster:')}</p>")
         st.code(python(cells.experiment, choice), language="python")
-        st.html(f"<p class='state'>{_('Or from a shell:')}</p>")
+        st.html(f"<p class='menu'>{_('Or from a shell:')}</p>")
         st.code(shell(cells.experiment, choice), language="bash")
 
 

@@ -25,7 +25,7 @@ def button() -> None:
     if st.button(
         _plain(label), key="network_open", type="tertiary", icon=":material/neurology:", on_click=_opens, help=about
     ):
-        st.dialog(_("Your network"), width="large")(_contents)()
+        st.dialog(_("Your network"), width="large", on_dismiss=_close)(_contents)()
 
 
 def _plain(text: str) -> str:
@@ -34,6 +34,12 @@ def _plain(text: str) -> str:
 
 
 def _opens() -> None:
+    session.command()
+    st.session_state.network_loaded = False
+
+
+def _close() -> None:
+    """What the panel had in hand is gone with it."""
     session.command()
     st.session_state.network_refused, st.session_state.network_asks = "", None
 

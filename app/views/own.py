@@ -102,7 +102,7 @@ def _bring() -> None:
         f"<p>{_('A table of numbers, a row a timestep, or a text: the network learns to say what comes next.')}</p>"
     )
     st.file_uploader(
-        _("A table (CSV) or a text"), type=list(SUFFIXES), key=key, max_upload_size=LIMITS.own_file, on_change=_take,
+        _("A table (CSV) or a text"), type=list(SUFFIXES), key=key, max_upload_size=LIMITS.own_data, on_change=_take,
         args=(key,), help=_("It stays in the memory of this session, and goes with it. No other visitor can reach it."),
     )  # fmt: skip
     if state.get("own_refused"):
@@ -144,7 +144,7 @@ def _example(name: str) -> None:
 def _read(name: str, data: bytes) -> None:
     state = st.session_state
     try:
-        read = content(data, label=name, most=LIMITS.own_file << 20)
+        read = content(data, label=name, most=LIMITS.own_data << 20)
     except Refused as refused:
         state.own_refused = said(refused.said)
         return

@@ -2,7 +2,7 @@
 // is pointed at or has the focus; where motion is not wanted, its last frame stands. Streamlit calls mount at every rerun.
 
 import { themeOf } from './page.js'
-import { fill } from './text.js'
+import { fill, html } from './text.js'
 
 const FRAME = 110 // ms
 const ASK = 700 // ms between two questions for films that are still to come
@@ -42,9 +42,11 @@ class Film {
     this.count = Math.max(1, film.at.length, film.text?.length ?? 0, film.image?.frames.length ?? 0, ...[...film.lines, ...film.dots].map((part) => part.frames.length))
     this.root.classList.remove('coming')
     this.root.replaceChildren()
-    if (film.image) this.canvas = this.root.appendChild(make('canvas', { width: film.image.columns, height: film.image.rows }))
+    const field = this.root.appendChild(make('div', { className: 'field' }))
+    this.#frameOf(film)
+    if (film.image) this.canvas = field.appendChild(make('canvas', { width: film.image.columns, height: film.image.rows }))
     if (film.lines.length || film.dots.length) {
-      const svg = this.root.appendChild(document.createElementNS(SVG, 'svg'))
+      const svg = field.appendChild(document.createElementNS(SVG, 'svg'))
       svg.setAttribute('viewBox', '0 0 1000 1000')
       svg.setAttribute('preserveAspectRatio', 'none')
       const path = (part, width) => {
@@ -56,15 +58,41 @@ class Film {
       this.lines = film.lines.map((part) => path(part, part.width))
       this.dots = film.dots.map((part) => path(part, part.size))
     }
-    if (film.text) this.said = this.root.appendChild(make('div', { className: 'said' }))
-    this.root.append(this.caption)
+    if (film.text) this.said = field.appendChild(make('div', { className: 'said' }))
     this.rest()
     if (this.seen) this.play()
+  }
+
+  /** What goes up, what goes right and what colours and lines mean: above and below the picture. */
+  #frameOf({ axes, keys }) {
+    const { words } = this.gallery, above = make('div', { className: 'above' }), below = make('div', { className: 'below' })
+    const say = (to, text, [name, low, high]) => html(to.appendChild(make('span')), fill(text, { name: words.axes[name], low, high }))
+    if (axes.y) say(above, words.up, axes.y)
+    for (const [tone, dash, name] of keys) {
+      const sample = document.createElementNS(SVG, 'svg'), line = sample.appendChild(document.createElementNS(SVG, 'path'))
+      for (const [key, value] of Object.entries({ viewBox: '0 0 18 6', class: 'sample' })) sample.setAttribute(key, value)
+      for (const [key, value] of Object.entries({ d: 'M1 3H17', 'stroke-width': 2.5, 'stroke-dasharray': dash })) line.setAttribute(key, value)
+      line.style.stroke = `var(--${tone})`
+      above.append(make('span', { className: 'key' }, sample, words.keys[name]))
+    }
+    above.append(this.caption)
+    if (axes.colour) {
+      const [name, low, high] = axes.colour, bar = make('span', { className: 'bar' }), of = make('span', { className: 'colours' })
+      this.bar = bar
+      html(of.appendChild(make('span')), `${words.axes[name]} ${low}`)
+      of.append(bar)
+      html(of.appendChild(make('span')), high)
+      below.append(of)
+    }
+    if (axes.x) say(below, words.right, axes.x)
+    this.root.append(above, below)
+    this.root.classList.toggle('bare', !axes.x)
   }
 
   draw(frame) {
     const { film } = this, { colours } = this.gallery, of = (frames) => frames[Math.min(frame, frames.length - 1)]
     this.#frame = frame
+    if (this.bar) this.bar.style.background = `linear-gradient(90deg, ${colours[film.image.map]})`
     film.lines.forEach((part, i) => {
       let d = '', pen = 'M'
       of(part.frames).forEach((y, k) => {

@@ -3,7 +3,7 @@
 
 import { Frames, fromBase64 } from './frames.js'
 import { Keys } from './lecture.js'
-import { lookOf, plotly, styled, themeOf } from './page.js'
+import { lookOf, plotly, styled, themeOf, wideNames } from './page.js'
 import { Picture } from './picture.js'
 import { spoken } from './text.js'
 
@@ -36,6 +36,7 @@ class CellMap {
     const frames = new Frames()
     frames.apply(fromBase64(frame))
     this.map = frames.figures.map
+    this.#look()
     this.figure.querySelector('.whole').textContent = words.whole
     if (!this.picture) this.#begin()
     this.picture.show(this.map, true)
@@ -46,12 +47,12 @@ class CellMap {
     clearInterval(this.watch)
     this.size.disconnect()
     this.keys.close()
+    if (this.release) removeEventListener('pointerup', this.release)
     this.picture?.close()
     maps.delete(this.root)
   }
 
   #begin() {
-    this.#look()
     this.picture = new Picture(this.figure, this.library, this.words, this.look)
     const { plot } = this.picture
     this.box = plot.appendChild(Object.assign(document.createElement('i'), { className: 'cell', hidden: true }))
@@ -62,13 +63,13 @@ class CellMap {
     this.live = this.figure.appendChild(Object.assign(document.createElement('div'), { className: 'heard' }))
     this.live.setAttribute('aria-live', 'polite')
     let down = null
-    plot.addEventListener('pointerdown', (e) => { down = [e.clientX, e.clientY] })
-    plot.addEventListener('pointerup', (e) => {
-      const still = down && Math.hypot(e.clientX - down[0], e.clientY - down[1]) < STILL && e.button === 0
+    plot.addEventListener('pointerdown', (e) => { down = e.button === 0 && !e.target.closest('button') ? e : null })
+    this.release = (e) => { // anywhere: Plotly lays a sheet over the page while a button is down
+      const at = down && Math.hypot(e.clientX - down.clientX, e.clientY - down.clientY) < STILL && this.#cell(e)
       down = null
-      const at = still && !e.target.closest('button') && this.#cell(e)
       if (at) this.#open(at)
-    })
+    }
+    addEventListener('pointerup', this.release)
     plot.addEventListener('pointermove', (e) => { if (e.pointerType !== 'touch') this.#to(this.#cell(e), false) })
     plot.addEventListener('pointerleave', () => { if (document.activeElement !== this.said) this.#to(null, false) })
     this.said.addEventListener('keydown', (e) => this.#key(e))
@@ -124,7 +125,8 @@ class CellMap {
 
   #look() {
     const { fs, family, margin } = lookOf(this.root.querySelector('p'))
-    Object.assign(this.look, { fs, family, margin: { ...margin, t: Math.round(fs * 2.1), b: Math.round(fs * 3.3), l: Math.round(fs * 4.6) } })
+    const l = this.map ? wideNames(this.map, fs, family) : 0
+    Object.assign(this.look, { fs, family, margin: { ...margin, t: Math.round(fs * (this.root.clientWidth < 520 ? 3.3 : 2.1)), b: Math.round(fs * 3.3), l: Math.max(margin.l, l) } })
   }
 
   #measure() {

@@ -42,6 +42,13 @@ export function themeOf(root) {
   return r + g + b < 384 ? 'dark' : 'light'
 }
 
+/** Pixels that the names at the y axis take; 0 where it has numbers. */
+export function wideNames({ layout: { meta, yaxis } }, fs, family) {
+  if (meta.ticks?.y !== 'names') return 0
+  pen.font = `400 ${fs}px ${family}`
+  return Math.ceil(Math.max(...yaxis.ticktext.map((text) => pen.measureText(text.replace(/<[^>]*>/g, '')).width)) + fs)
+}
+
 /** Size and family of a paragraph's type, and the margins of a picture that go with it. */
 export function lookOf(paragraph) {
   const css = getComputedStyle(paragraph), fs = parseFloat(css.fontSize)

@@ -220,8 +220,14 @@ export class Picture {
 
   /** Plotly would take every number at an axis away and set it anew at each drawing. */
   #ticks(px, py, put, fs) {
-    const { w, h } = this.box
-    this.ticks.x.forEach(([value, text], i) => { if (inside(px(value), w)) put('x' + i, text, px(value), -fs * 1.02, { dx: -50 }) })
+    const { w, h } = this.box, crowded = Boolean(this.#figure.layout.meta.y) // an axis of given values may have more than there is room for
+    let end = -Infinity
+    this.ticks.x.forEach(([value, text], i) => {
+      const x = px(value), wide = this.#width(text, fs)
+      if (!inside(x, w) || (crowded && x - wide / 2 < end)) return
+      end = x + wide / 2 + 0.4 * fs
+      put('x' + i, text, x, -fs * 1.02, { dx: -50 })
+    })
     this.ticks.y.forEach(([value, text], i) => { if (inside(py(value), h)) put('y' + i, text, -fs * 0.5, py(value), { dx: -100 }) })
   }
 
@@ -273,7 +279,10 @@ export class Picture {
     const stops = this.#figure.data[0].colorscale.map(([at, color]) => `${color} ${100 * at}%`).join(', ')
     const style = `left:${l + w + 8}px;top:${t}px;height:${h}px;background:linear-gradient(to top, ${stops})`
     if (strip.said !== style) strip.style.cssText = strip.said = style
-    if (bar.name) put('barname', bar.name, w + this.look.margin.r - 2, h + fs * 1.1, { dx: -100 })
+    if (bar.name) { // over the name of the y axis, where there is no room beside it
+      const full = this.#width(bar.name, fs) + this.#width(this.#figure.layout.meta.y, fs) + fs > w + this.look.margin.r
+      put('barname', bar.name, w + this.look.margin.r - 2, h + fs * (full ? 2.4 : 1.1), { dx: -100 })
+    }
     bar.ticks.forEach(([value, text], i) => {
       const y = ((value - low) / (high - low)) * h
       put('tick' + i, text, w + 22, Math.min(Math.max(y, fs * 0.6), h - fs * 0.6))

@@ -1,6 +1,7 @@
 // The figure of a picture as one that stands on its own: with title, answer, names of lines and axes, and whose it is.
 // The same code places its words as on the page: a second picture is dressed for this size, and its words are taken over.
 
+import { wideNames } from './page.js'
 import { Picture } from './picture.js'
 import { bare } from './text.js'
 
@@ -12,7 +13,7 @@ export function standing(picture) {
   const { figure, zoom, hidden, camera } = picture.copy(), { meta } = figure.layout, { root, look } = picture
   const css = getComputedStyle(root), colour = (name) => css.getPropertyValue(name).trim()
   const family = look.family, fs = SIZE, named = meta.y ? 1.5 * fs : 0 // room for the names of the axes
-  const margin = { l: Math.round(fs * 4 + named / 2), r: Math.round(fs * 6.2), t: Math.round(fs * 0.7 + named), b: Math.round(fs * 1.8 + named) }
+  const margin = { l: Math.max(Math.round(fs * 4), wideNames(figure, fs, family)), r: Math.round(fs * 6.2), t: Math.round(fs * 0.7 + named), b: Math.round(fs * 1.8 + named) }
   const shape = Math.min(0.75, Math.max(0.42, (picture.height || 3) / (picture.width || 5))), high = Math.round(WIDTH * shape)
   const made = figure.layout.scene ? { ...figure, layout: { ...figure.layout, scene: { ...figure.layout.scene, ...camera }, margin: { l: 0, r: 0, t: 0, b: 0 } }, annotations: legend(meta.labels, fs) }
     : dressed(figure, { fs, family, margin, width: WIDTH, height: high, zoom, hidden })

@@ -100,7 +100,8 @@ def of_arrays(
         and (name.removesuffix(".weight") in embeddings if embeddings is not None else name not in with_bias)
     ]  # fmt: skip
     table = tables[0] if len(tables) == 1 else None
-    if others := sorted(set(rest) - {found_head, table}):
+    unused = {match["prefix"].removesuffix(".") for name in set(arrays) - used if (match := NAME.fullmatch(name))}
+    if others := sorted(unused | set(rest) - {found_head, table}):
         notes.append(note(LEFT_OUT, names=", ".join(others)))
     head_bias = f"{found_head.removesuffix('weight')}bias" if found_head else ""
     for name in filter(None, (found_head, head_bias, table)):

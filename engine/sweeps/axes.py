@@ -1,6 +1,7 @@
 """An axis of a sweep: a field of the experiment and its values, checked; and which of them show the map first."""
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, get_args
 
 import numpy as np
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from engine.experiment import Experiment
 
 MOST_AXES = 3
+MOST_VALUES = 10_000
 NOT_AN_AXIS = {"seed": "seeds=… says which"}
 
 
@@ -26,9 +28,10 @@ def _values(base: Experiment, name: Any, values: Any) -> tuple[Any, ...]:
         raise ValueError(f"axes: {name!r:.80} is no axis{why}; allowed: {', '.join(fields)}")
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise ValueError(f"axes[{name}]: {values!r:.80}; allowed: a list of values")
-    found = tuple(_valid(base, name, value) for value in values)
-    if not found:
-        raise ValueError(f"axes[{name}]: no values; allowed: at least one")
+    found = tuple(_valid(base, name, value) for value in islice(values, MOST_VALUES + 1))
+    if not 1 <= len(found) <= MOST_VALUES:
+        how_many = f"more than {MOST_VALUES}" if found else "no"
+        raise ValueError(f"axes[{name}]: {how_many} values; allowed: 1 to {MOST_VALUES}")
     for k, value in enumerate(found):
         if value in found[:k]:
             raise ValueError(f"axes[{name}]: {value!r:.80} twice; allowed: each value once")
@@ -36,16 +39,16 @@ def _values(base: Experiment, name: Any, values: Any) -> tuple[Any, ...]:
 
 
 def _valid(base: Experiment, name: str, value: Any) -> Any:
-    """The value as the experiment has it: a whole 10.0 is 10 where a whole number is asked for, a 1 is 1.0."""
+    """The value as the experiment has it: a whole 10.0 is 10 where a whole number is asked for."""
     annotation = Experiment.model_fields[name].annotation
     kinds = {annotation, *get_args(annotation)}
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float) and int in kinds and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and float in kinds:
-        value = float(value)
+    if isinstance(value, str) and str not in kinds:
+        raise ValueError(f"axes[{name}]: {value!r:.80}; allowed: numbers")
     try:
-        base.replace(**{name: value})
+        return getattr(base.replace(**{name: value}), name)
     except ValidationError as wrong:
         for error in wrong.errors():
             if error["loc"][:1] == (name,):  # not: a value that does not go with the rest, which is a point's error

@@ -15,14 +15,15 @@ from typing import Any
 
 from engine._jit import sources_hash
 from engine.experiment import Experiment
-from engine.sweeps.cost import Pace, work
+from engine.sweeps.costs import Pace, work
 from engine.sweeps.local import Local
 from engine.sweeps.plan import Plan, Point
 from engine.sweeps.store import Store
 from engine.sweeps.work import Found, asked, group, hold, ready
 from engine.tasks import OwnTask
 
-GROUP = 1.0  # seconds of work in a task: a scheduler's own share, about a millisecond, is nothing beside it
+GROUP = 1.0  # seconds of work in a task: a scheduler's own share, about a millisecond, is nothing beside it…
+TASK = 0.008  # …unless hundreds of workers ask for the next: so many seconds more for each of them
 SHORT = 0.05  # …and at the end, where there is little left to share
 TAIL = 3  # groups that are left for each worker at any time, so that all of them end at about the same moment
 AHEAD = 2  # groups a worker has at a time: one in work, one waiting
@@ -84,6 +85,7 @@ class Farm:
                 while len(self._done) < len(self._keys) and self._look():
                     self._fill()
                     self._wait()
+            self._tell()
         finally:
             with suppress(OSError, RuntimeError):  # the cluster may be what has gone
                 self._client.unsubscribe_topic(TOPIC)
@@ -159,7 +161,7 @@ class Farm:
     def _group(self) -> list[int]:
         """The next points, for about a second, or less where little is left."""
         share = self._seconds(len(self._pending), self._pending_work) / (TAIL * max(1, self._slots))
-        room = min(GROUP, max(SHORT, share)) if self._pace.known else 0.0
+        room = min(max(GROUP, TASK * self._slots), max(SHORT, share)) if self._pace.known else 0.0
         numbers: list[int] = []
         while self._pending:
             n = self._pending[0]

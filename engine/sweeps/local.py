@@ -33,7 +33,7 @@ def local(workers: int) -> Iterator["Local"]:
     scheduler = {"cls": Scheduler, "options": options | {"allowed_failures": 0}}
     with (
         TemporaryDirectory(prefix="sweep-", ignore_cleanup_errors=True) as folder,
-        dask.config.set({"distributed.scheduler.http.routes": []}),
+        dask.config.set({"distributed.scheduler.http.routes": [], "temporary-directory": folder}),
         SpecCluster(scheduler=scheduler, workers={}, silence_logs=logging.CRITICAL) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,7 @@ from engine.sweeps.measures import check_names
 MOST_POINTS = 100_000
 MOST_STEPS = 1_000_000_000
 MOST_FOLDS = 1000
+MOST_SEEDS = 1_000_000  # looked at, of a list without end
 DEFAULT_MEASURES = ("decades_per_step",)
 
 
@@ -169,11 +171,11 @@ def _whole(name: str, value: Any, least: int, most: int) -> int:
 
 def _seeds(base: Experiment, seeds: Any) -> tuple[int, ...]:
     allowed = "a number of them, 1 or more, or a list of different whole numbers, 0 or more"
-    if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool) and 1 <= seeds <= 1_000_000:
+    if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool) and 1 <= seeds <= MOST_SEEDS:
         seeds = range(base.seed, base.seed + int(seeds))
     if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
         raise ValueError(f"seeds: {seeds!r:.80}; allowed: {allowed}")
-    found = tuple(_whole("seeds", seed, 0, 2**63 - 1) for seed in seeds)
+    found = tuple(_whole("seeds", seed, 0, 2**63 - 1) for seed in islice(seeds, MOST_SEEDS))
     if not found or len(set(found)) < len(found):
         raise ValueError(f"seeds: {found!r:.80}; allowed: {allowed}")
     return found

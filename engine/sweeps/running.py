@@ -6,7 +6,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from engine.experiment import Experiment
-from engine.sweeps.cost import split
+from engine.sweeps.costs import split
 from engine.sweeps.dataset import dataset
 from engine.sweeps.farm import Farm, Progress
 from engine.sweeps.local import Local, cores, local
@@ -25,8 +25,9 @@ def sweep(
     measures: str | Iterable[str] = DEFAULT_MEASURES, steps: int = 0,
     store: "Store | str | PathLike[str] | None" = None, scheduler: "str | Client | None" = None,
     progress: Progress | None = None, cancel: Callable[[], bool] | None = None, workers: int | None = None,
+    folds: int | None = None,
 ) -> "xarray.Dataset":  # fmt: skip
-    """Measure every combination of the axes' values, once a seed: see `plan` for the first five arguments.
+    """Measure every combination of the axes' values, once a seed or fold: see `plan` for what they are.
 
     store: a Store or the path of one. What it knows is not computed again, and every point is in it as soon as it is
     found, so that the same call goes on where a killed one was. None: nothing is kept.
@@ -39,7 +40,7 @@ def sweep(
     `error` what it said; so has one of which three workers died.
     Raises ValueError where an argument is wrong, RuntimeError where workers or scheduler cannot work.
     """
-    return run(plan(base, axes, seeds, measures, steps), store, scheduler, progress, cancel, workers)
+    return run(plan(base, axes, seeds, measures, steps, folds=folds), store, scheduler, progress, cancel, workers)
 
 
 def run(
@@ -53,7 +54,7 @@ def run(
         possible, left = split(plan, kept)
         passing: dict[str, str] = {}
         if left:
-            with _connected(scheduler, min(workers or cores(), len(left))) as (client, own):
+            with connected(scheduler, min(workers or cores(), len(left))) as (client, own):
                 passing = Farm(plan, left, kept, client, own, progress, cancel).work()
         elif progress:
             progress(len(possible), len(possible), 0.0)
@@ -74,7 +75,7 @@ def _opened(store: "Store | str | PathLike[str] | None") -> Iterator[Store]:
 
 
 @contextmanager
-def _connected(scheduler: Any, workers: int) -> "Iterator[tuple[Client, Local | None]]":
+def connected(scheduler: Any, workers: int) -> "Iterator[tuple[Client, Local | None]]":
     """A client of the cluster that is meant, and the cluster where it is ours."""
     from distributed import Client
 

@@ -8,13 +8,14 @@ standard input any more.
 import asyncio
 import logging
 import os
+import shutil
 import sys
 from threading import Thread
 
 
 def main() -> None:
     address, folder = sys.argv[1:]
-    Thread(target=_end_with_parent, daemon=True).start()
+    Thread(target=_end_with_parent, args=[folder], daemon=True).start()
     asyncio.run(_work(address, folder))
 
 
@@ -29,8 +30,9 @@ async def _work(address: str, folder: str) -> None:
         await worker.finished()
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(folder: str) -> None:
     sys.stdin.buffer.read()
+    shutil.rmtree(folder, ignore_errors=True)  # which the parent, if it was killed, has not done
     os._exit(0)
 
 
