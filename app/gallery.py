@@ -47,10 +47,14 @@ class Card:
 
     @property
     def href(self) -> str:
-        """Its address, seen from the page at /."""
+        return self.address()
+
+    def address(self, lang: str = "") -> str:
+        """Its address, seen from the page at /; `lang`: the language that was chosen, if any."""
         query = small.write({**small.DEFAULTS, **self.beside}) | dict(self.extra)
         if self.page not in ("small", "lessons"):
             query = link.write(self.experiment, self.preset) | query
+        query |= {"lang": lang} if lang else {}
         return self.page + ("?" + urlencode(query) if query else "")
 
 

@@ -15,7 +15,7 @@ from app.export import stem
 from app.networks import Network, why
 from app.registry import RUNS
 from app.training import LAST_STEP
-from app.words import _
+from app.words import _, speak
 from engine.checkpoint import MOST_ENTRIES
 from engine.foreign.files import packed
 from engine.foreign.zips import check_directory
@@ -102,6 +102,7 @@ async def handout(request: Request) -> Response:
     """The route."""
     global _asked
     name, token = request.path_params["name"], request.path_params["token"]
+    speak(request.query_params.get("lang", ""))
     if name not in FILES or RUNS.get(token) is None:
         return Response(status_code=404)
     if _asked >= AT_ONCE + MOST_WAITING:

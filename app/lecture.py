@@ -82,14 +82,19 @@ def read() -> Lecture | None:
         return None
     texts = tuple(map(session.extra, WORDS))
     if texts != state.get("lecture_said"):
-        now, complaints = understand(*texts[1:]) if texts[0] == "1" else (None, [])
-        if texts[0] not in ("", "1"):
-            complaints = [_unknown(LECTURE, texts[0], ("1",))]
+        now, complaints = _read(texts)
         for sentence in complaints:
-            session.complain(sentence)
+            session.complain(sentence, lambda: _read(texts)[1])
         begin(now)
     found: Lecture | None = state.lecture
     return found
+
+
+def _read(texts: tuple[str, ...]) -> tuple[Lecture | None, list[str]]:
+    """Of all three words of the address."""
+    if texts[0] == "1":
+        return understand(*texts[1:])
+    return None, [_unknown(LECTURE, texts[0], ("1",))] if texts[0] else []
 
 
 def begin(now: Lecture | None) -> None:

@@ -5,7 +5,7 @@ controls decide, and the link follows them. Whatever was chosen, by whatever way
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -66,6 +66,7 @@ def read_link() -> None:
     command()
     _set(found.preset, found.values)
     state.complaints, state.linked = list(found.complaints), query
+    state.complained = [lambda: link.read(query).complaints]
     if "history" not in state:
         state.history = History(Choice(found.preset, found.values))
 
@@ -75,15 +76,20 @@ def read_language() -> None:
     said = extra("lang") if "extra" in st.session_state else st.query_params.get("lang", "")
     browser = (st.context.locale or "")[:2].lower()
     found = said if said in words.LANGUAGES else browser if browser in words.LANGUAGES else "en"
-    if st.session_state.get("language", found) != found:
-        _reword()
+    before = st.session_state.get("language", found)
     st.session_state.language = found
     words.speak(found)
+    if before != found:
+        _reword()
 
 
 def _reword() -> None:
-    """Another language: controls that offer words are sent anew, or the browser would answer with those of before."""
+    """Another language: what was complained of is said anew, and controls that offer words are sent anew, or the
+    browser would answer with those of before."""
     state = st.session_state
+    if state.get("complaints"):
+        again = dict.fromkeys(sentence for said in state.complained for sentence in said())
+        state.complaints = list(again)[: link.MOST_COMPLAINTS + 1]
     for key in [str(key) for key in state if key in FIELDS or key in small.FIELDS or str(key).startswith(WORDED)]:
         state[key] = state[key]
         if key in FIELDS or key in small.FIELDS:
@@ -104,6 +110,7 @@ def read_beside() -> None:
     set_beside(values)
     state.beside, state.linked_beside = values, query
     state.complaints = [*complaints, *state.complaints][: link.MOST_COMPLAINTS + 1]
+    state.complained = [lambda: small.read(query)[1], *state.complained]
 
 
 def _check_beside(now: dict[str, Any]) -> None:
@@ -355,7 +362,7 @@ def going() -> str:
 def dismiss() -> None:
     """The sentences about the link have been read."""
     command()
-    st.session_state.complaints, st.session_state.dropped = [], ""
+    st.session_state.complaints, st.session_state.complained, st.session_state.dropped = [], [], ""
 
 
 def undo(count: int) -> None:
@@ -408,10 +415,11 @@ def set_extra(name: str, text: str) -> None:
     st.session_state.extra = {**st.session_state.get("extra", {}), name: text[:LONGEST]}
 
 
-def complain(sentence: str) -> None:
-    """Show, over the page, what was wrong with the address."""
+def complain(sentence: str, again: Callable[[], Sequence[str]] | None = None) -> None:
+    """Show, over the page, what was wrong with the address; `again` says it anew, in the language of that time."""
     state = st.session_state
     if sentence not in state.complaints:
+        state.complained = [*state.complained, again or (lambda: [sentence])]
         state.complaints = [*state.complaints, sentence][: link.MOST_COMPLAINTS + 1]
 
 

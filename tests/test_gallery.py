@@ -205,6 +205,13 @@ def test_a_click_opens_what_the_card_shows(name):
         assert at.session_state["why_said"][f"why_{card.panel}"] is True
 
 
+def test_in_another_tab_a_card_speaks_the_language_that_was_chosen():
+    for card in CARDS.values():
+        assert "lang" not in parse_qs(urlsplit(card.address()).query)
+        told = parse_qs(urlsplit(card.address("zh")).query)
+        assert told == parse_qs(urlsplit(card.href).query) | {"lang": ["zh"]}
+
+
 def clicked(at: AppTest, name: str) -> AppTest:
     """What the browser's click does: a callback before the script runs."""
     first: list[bool] = []

@@ -473,6 +473,22 @@ def test_the_address_says_the_language(pages_end, text, expected):
     assert drawn("explore", lang=text).button(key="undo").label == expected
 
 
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [("explore", {"gain": "x"}), ("explore", {"lecture": "1", "show": "nonsense"}), ("small", {"w": "x"})],
+)
+def test_what_was_complained_of_is_said_in_the_language_that_is_read_now(pages_end, page, query):
+    at = drawn(page, lang="en", **query)
+    (before,) = at.session_state["complaints"]
+    assert before.startswith("The link says")
+    at.session_state["extra"] = at.session_state["extra"] | {"lang": "zh"}
+    at.session_state["commanded"] = True  # what the switch does
+    at.run()
+    (after,) = at.session_state["complaints"]
+    assert after in [text.value for text in at.text]
+    assert after == drawn(page, lang="zh", **query).session_state["complaints"][0] != before
+
+
 def test_refusals_are_sentences_of_ours(brackets):
     written = {
         "none",

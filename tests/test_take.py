@@ -136,9 +136,11 @@ def test_who_waits_for_a_file_holds_nothing_and_a_long_queue_is_refused(run, mon
                 await asyncio.sleep(60)
             return {"type": "http.disconnect"}
 
-        scope = {"type": "http", "method": "GET", "headers": []}
+        scope = {"type": "http", "method": "GET", "headers": [], "query_string": b"lang=zh"}
         request = Request(scope | {"path_params": {"name": "run.npz", "token": run.token}}, receive)
         response = await handout.handout(request)
+        if response.status_code == 503:
+            assert "太多" in response.body.decode()
         if hasattr(response, "body_iterator"):
             async for _ in response.body_iterator:
                 pass

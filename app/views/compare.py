@@ -81,7 +81,7 @@ def _knob(values: dict[str, Any]) -> Knob:
     state.versus_base, state.versus_written = (knob.field, values[knob.field]), versus.write(knob)
     if text != state.versus_written:
         for sentence in complaints:
-            session.complain(sentence)
+            session.complain(sentence, lambda: versus.read(text)[1])
         session.set_extra("versus", state.versus_written)
         st.rerun()
     return knob

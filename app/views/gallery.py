@@ -30,10 +30,14 @@ _component = st.components.v2.component(
 def page() -> None:
     FILMS.begin(RUNS.pool, RUNS.compiler)
     notice()
+    lang = session.extra("lang")  # whoever opens a card in another tab goes on reading this language
     cards = [
-        {"name": name, "title": _(card.title), "claim": _(card.claim), "kind": _(KINDS[card.page]), "href": card.href}
+        {
+            "name": name, "title": _(card.title), "claim": _(card.claim), "kind": _(KINDS[card.page]),
+            "href": card.address(lang),
+        }
         for name, card in CARDS.items()
-    ]
+    ]  # fmt: skip
     words = {
         "title": _("See what gradients do inside a recurrent network"),
         "lead": _("Open a picture, press Play (or the space bar), and change what you like: every number is live."),

@@ -12,7 +12,7 @@ from app.code import CODES, FEWEST, START
 from app.export import stem
 from app.handout import LARGEST_FILE, outgrown, shown, taken_up
 from app.networks import Network
-from app.words import _, listed
+from app.words import _, language, listed
 
 
 def button() -> None:
@@ -39,14 +39,16 @@ def _contents() -> None:
 
 
 def _run() -> None:
+    lang = f"lang={language()}"  # for what the route may have to say
     state, token = st.session_state, session.run().token
     st.html(
         f"<p>{_('Weights, the optimizer’s memory, the whole history and all settings, at the step that is shown.')}</p>"
-        f'<p class="files"><a href="take/{token}/run.npz" download>{_("Download the run (NPZ)")}</a>'
-        f'<a href="take/{token}/curves.csv" download>{_("Its curves (CSV)")}</a></p>'
+        f'<p class="files"><a href="take/{token}/run.npz?{lang}" download>{_("Download the run (NPZ)")}</a>'
+        f'<a href="take/{token}/curves.csv?{lang}" download>{_("Its curves (CSV)")}</a></p>'
         f"<p>{html.escape(_weights(token))}</p>"
-        f'<p class="files"><a href="take/{token}/weights.safetensors" download>{_("Its weights (safetensors)")}</a>'
-        f'<a href="take/{token}/weights.npz" download>{_("Its weights (NPZ)")}</a></p>'
+        f'<p class="files"><a href="take/{token}/weights.safetensors?{lang}" download>'
+        f"{_('Its weights (safetensors)')}</a>"
+        f'<a href="take/{token}/weights.npz?{lang}" download>{_("Its weights (NPZ)")}</a></p>'
         f"<p class='small'>{_('In Python: {call} gives it back.').format(call='<code>engine.load_checkpoint</code>')}"
         f" {_('A picture’s data are in the menu at its lower right corner.')}</p>"
     )
@@ -119,7 +121,7 @@ def _beside(name: str, e: engine.Experiment, mine: Network | None) -> list[str]:
         return [] if mine is None else [html.escape(mine.file)]
     links = [f'<a href="data/{p.name}" download>{p.name}</a>' for p in code.files(e)]
     if mine is not None:
-        links.append(f'<a href="take/{session.run().token}/{START}" download="{START}">{START}</a>')
+        links.append(f'<a href="take/{session.run().token}/{START}?lang={language()}" download="{START}">{START}</a>')
     return links
 
 
