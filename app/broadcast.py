@@ -52,7 +52,7 @@ class Channel:
         elif snapshot is not None:
             head |= {"verdict": verdict(snapshot), "cost": cost(snapshot), "radii": radii(snapshot)}
             colours = palette(self.theme)
-            source = source_of(snapshot.experiment, snapshot.drawn)
+            source = source_of(snapshot.experiment, snapshot.drawn, snapshot.weights_of)
             figures = {name: signed(name, room.run.figures[name](snapshot, colours), source) for name in self.pictures}
         head["frame"] = self.number + 1
         if not figures:  # whoever comes meanwhile has none: the next ones go whole to all

@@ -53,13 +53,16 @@ COLUMNS: dict[str, Columns] = {  # by page or panel, and picture
 NAMES = {"flow": "gradient-flow", "map": "gradient-map", "state": "hidden-states", "clip": "clipping"}
 SAID = N_("{cell}, {layers} × {units} units, {init} × {gain}; {task}, T = {T}; {optimizer}, lr {lr}; seed {seed}")
 
+SAID_OF = N_("{cell}, {layers} × {units} units, weights of {file}; {task}, T = {T}; {optimizer}, lr {lr}; seed {seed}")
 
-def source_of(e: engine.Experiment, step: int) -> Part:
-    """Of a picture of an experiment at this training step."""
-    said = _(SAID).format(
+
+def source_of(e: engine.Experiment, step: int, file: str = "") -> Part:
+    """Of a picture of an experiment at this training step; `file`: whose weights it has begun with."""
+    said = _(SAID_OF if file else SAID).format(
         cell=engine.CELLS[e.cell].label, layers=e.num_layers, units=e.hidden_size, init=_(engine.INITS[e.init].label),
         gain=f"{e.gain:g}", task=_(engine.TASKS[e.task].label), T=e.steps,
         optimizer=_(engine.OPTIMIZERS[e.optimizer].label), lr=f"{e.lr:g}", seed=e.seed,
+        file=file,
     )  # fmt: skip
     return {
         "said": said, "step": step, "file": stem(e), "experiment": e.model_dump_json(),
@@ -83,7 +86,9 @@ def source_of_shown(snapshot: Any) -> Part | None:
     """Of what a run shows: a run, or several side by side; None for anything else."""
     if isinstance(snapshot, Versus):
         return source_of_runs(snapshot)
-    return source_of(snapshot.experiment, snapshot.drawn) if isinstance(snapshot, Snapshot) else None
+    return (
+        source_of(snapshot.experiment, snapshot.drawn, snapshot.weights_of) if isinstance(snapshot, Snapshot) else None
+    )
 
 
 def source_of_world(part: str, values: Mapping[str, Any]) -> Part:

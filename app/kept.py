@@ -52,6 +52,7 @@ class Weights:
     lr: float | None = None  # of the update that followed; None: that of the experiment
     curves: Curves | None = None  # of the run so far; this and the next are given to those that are shown, not kept
     moments: "Kept[Moment] | None" = None
+    given: str = ""  # the file whose weights the run has begun with; "": drawn ones
 
     @property
     def size(self) -> int:

@@ -48,8 +48,7 @@ class Lockstep:
 
     def _begun(self, e: engine.Experiment) -> Training:
         given = self._network
-        weights = given.state_dict if given is not None and given.has_shape(e) else None
-        return Training(e, lean=True, weights=weights)
+        return Training(e, lean=True, network=given if given is not None and given.has_shape(e) else None)
 
     def _bound(self, side: Training) -> None:
         """As many moments of each, so that all keep the same steps; no weights for closer looks."""

@@ -137,7 +137,7 @@ class Look(WantedJob):
         if self.cancelled:  # meanwhile: it may have been let go
             return
         e = self.weights.experiment
-        self.asked = Asked(e, self.weights.step, sequences(e), found)
+        self.asked = Asked(e, self.weights.step, sequences(e), found, self.weights.given)
 
     def drop(self) -> None:
         self._pieces = self._trace = None

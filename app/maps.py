@@ -60,8 +60,9 @@ class Axis:
         whole = RANGES[self.field].whole
         if whole:
             return tuple(dict.fromkeys(round(float(v)) for v in at))
-        near = 0.02 * float(np.diff(at).min())
-        digits = next(d for d in range(3, 17) if d == 16 or all(abs(float(f"{v:.{d}g}") - v) <= near for v in at))
+        near = 0.02 * np.diff(at, append=2 * at[-1] - at[-2])  # of the way to the next one
+        written = [[float(f"{v:.{digits}g}") for v in at] for digits in range(3, 17)]
+        digits = next((3 + k for k, row in enumerate(written) if (np.abs(row - at) <= near).all()), 16)
         return tuple(dict.fromkeys(float(f"{v:.{digits}g}") for v in at))
 
 

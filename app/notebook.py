@@ -119,11 +119,17 @@ def _parts(
     trace = what if isinstance(what, engine.Trace) else None
     past = what if isinstance(what, engine.History) else None
     if isinstance(of, engine.Experiment):
-        return of, trace, past, None
+        return of if trace is None else _as_long(of, trace), trace, past, None
     data = of if of is not None else trace
     if data is None:
         raise ValueError("of: None; allowed: the Experiment of this History, or a Trace of the same network")
     return experiment_of(data), trace, past, data
+
+
+def _as_long(e: engine.Experiment, t: engine.Trace) -> engine.Experiment:
+    """The experiment with the timesteps of the pass, which may be of data of one's own."""
+    more = t.hidden.shape[1] - 1 - e.steps
+    return e.replace(seq_length=e.seq_length + more) if more and not engine.TASKS[e.task].fixed_steps else e
 
 
 def _check(picture: str, s: Snapshot) -> None:
@@ -145,7 +151,9 @@ def _closer(e: engine.Experiment, t: engine.Trace, panel: str, name: str, step: 
             f"{panel}: it computes with the network once more, which takes one of the engine's; allowed: "
             "engine.probe of what engine.load_weights makes of the module"
         )
-    asked = Asked(e, step, t.hidden.shape[2], finish(INSTRUMENTS[panel](e, t, Weights(step, e, t.state_dict))), layer)
+    asked = Asked(
+        e, step, t.hidden.shape[2], finish(INSTRUMENTS[panel](e, t, Weights(step, e, t.state_dict))), layer=layer
+    )
     pictures = WHY[panel].pictures(asked)
     if name not in pictures:
         listed = ", ".join(f"{panel}_{other}" for other in pictures)

@@ -357,7 +357,7 @@ class Run:
 
     def _trained(self, e: engine.Experiment, start: engine.Checkpoint | None) -> Training:
         network = self.network
-        return Training(e, start, weights=network.state_dict if network is not None and network.has_shape(e) else None)
+        return Training(e, start, network=network if network is not None and network.has_shape(e) else None)
 
     def _change(self, e: engine.Experiment, setting: int) -> None:
         """Go on with other settings; what moves meanwhile is taken up next."""

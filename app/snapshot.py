@@ -61,6 +61,7 @@ class Snapshot:
     diverged: tuple[int, str] | None  # (step, tensor) where the first non-finite number appeared
     thrown: Thrown | None = None  # the update that threw the weights away, if any did, before `moment` or after
     reach: float = nan  # ‖Δθ‖ / ‖θ‖ of the update that follows `moment`
+    weights_of: str = ""  # the file whose weights the run has begun with; "": drawn
     weights: Weights | None = None  # those kept nearest to `moment`
 
     @property

@@ -1,17 +1,16 @@
 """One experiment in training: its trainer, what is kept of its past, and the snapshots made of it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isnan, nan
-
-import numpy as np
 
 import engine
 from app.checkpoints import VALIDATE_EVERY, checkpoint_of
 from app.curves import Curves, curves_of
 from app.kept import WEIGHTS_BUDGET, Kept, Moment, Radii, Weights, moment_of, weights_of
 from app.limits import LIMITS
+from app.networks import Network
 from app.snapshot import Snapshot
 from app.thrown import Thrown, reach, thrown
 from app.words import N_
@@ -59,10 +58,10 @@ class Training:
 
     def __init__(
         self, e: engine.Experiment, start: engine.Checkpoint | None = None, lean: bool = False,
-        weights: Mapping[str, np.ndarray] | None = None,
+        network: Network | None = None,
     ) -> None:  # fmt: skip
-        """`start`: the run of `e` goes on from there; `weights`: those at step 0, None: those that `e` draws."""
-        self._first, self._start, self._lean, self._weights = e, start, lean, weights  # what it began with
+        """`start`: the run of `e` goes on from there; `network`: whose weights it begins with, None: drawn ones."""
+        self._first, self._start, self._lean, self._network = e, start, lean, network  # what it began with
         self._changed: list[tuple[int, engine.Experiment]] = []  # and what was changed since, at which step
         self._trainer = self._begun()
         trace, task = self._trainer.trace(), engine.TASKS[e.task]
@@ -71,7 +70,7 @@ class Training:
         self._references = tuple((label, of(e.seq_length)) for label, of in references if of is not None)
         self._theory: float | None = None
         self._theory_note = N_("not for a trained network")
-        if weights is None:
+        if network is None:
             theory = engine.mean_field(e)
             self._theory, self._theory_note = None if isnan(theory.chi) else theory.slope, theory.reason
         self._worked = self._cost = self.took = 0.0  # took: seconds of work that the last picture cost
@@ -92,7 +91,8 @@ class Training:
         """A trainer where this one began."""
         if self._start is not None:
             return engine.Trainer.resume(self._start)
-        return engine.Trainer(self._first, validate_every, state_dict=self._weights)
+        given = None if self._network is None else self._network.state_dict
+        return engine.Trainer(self._first, validate_every, state_dict=given)
 
     @property
     def experiment(self) -> engine.Experiment:
@@ -227,5 +227,11 @@ class Training:
             diverged=past.curves.diverged,
             thrown=past.thrown,
             reach=reach(moment),
-            weights=replace(past.weights.nearest(moment.step), curves=past.curves, moments=past.kept),
+            weights_of="" if self._network is None else self._network.file,
+            weights=replace(
+                past.weights.nearest(moment.step),
+                curves=past.curves,
+                moments=past.kept,
+                given="" if self._network is None else self._network.file,
+            ),
         )

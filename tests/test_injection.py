@@ -24,7 +24,7 @@ PAYLOADS = (
     f":material/delete: {MARK}", f"$\\frac{{1}}{{{MARK}}}$", f"**{MARK}**", f"`{MARK}`", f"<sup>{MARK}</sup>",
     f'<a href="javascript:window.hurt=1">{MARK}</a>', f"# {MARK}", f"{{0.__class__}} {MARK}",
 )  # fmt: skip
-PAGES = ("gallery", "explore", "motion", "why", "compare", "small", "lessons", "room")
+PAGES = ("gallery", "explore", "motion", "why", "compare", "small", "maps", "lessons", "room")
 WORDS = [*settings.FIELDS, "preset", *session.EXTRA, *small.FIELDS, MARK]
 TURNS = 3  # in each every word says another payload
 SMALL = {"hidden_size": "4", "seq_length": "10", "batch_size": "2"}

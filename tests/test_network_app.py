@@ -79,6 +79,7 @@ def test_a_dropped_network_is_shown_trained_reset_and_taken_away():
     run.watch(lambda: None)
     _, snapshot = run.picture()
     assert snapshot.theory is None, "no theory of drawn weights"
+    assert run.words(snapshot, "light")["verdict"]["what"].endswith(", with the weights of model.safetensors.")
     run.step(5)
     until(lambda: run.head()["run"]["step"] == 5 and run.rests, 20)
     expected = engine.Trainer(e, state_dict=start(at))
@@ -159,9 +160,7 @@ def test_several_candidates_are_a_choice():
     assert [button.label for button in at.button if "network_choice" in (button.key or "")] == ["mean", "spread"]
     press(at, "network_choice_1").run()
     np.testing.assert_array_equal(start(at)["weight_hh_l0"], arrays["low.weight_hh_l0"])
-    assert "Left out, as no part of such a network here: high, mean.weight." in words(
-        at
-    )
+    assert "Left out, as no part of such a network here: high, mean.weight." in words(at)
 
 
 REFUSED = {

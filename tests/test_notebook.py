@@ -119,6 +119,12 @@ def test_what_computes_again_takes_the_engines_network():
             show(engine.torch_gradients(module, x, y), f"{panel}_x")
 
 
+def test_the_length_of_the_pass_counts_where_the_experiment_has_another():
+    e = engine.Experiment(cell="lstm", seq_length=50)
+    t = engine.probe(e, None, np.zeros((120, 4, 2)), np.zeros((4, 1)))
+    assert np.allclose(show(t, "gates_constants", e).data[1].y, np.log10(120))
+
+
 def test_a_theory_is_drawn_for_the_weights_that_it_is_about():
     e = engine.Experiment(seq_length=30)
     t = engine.probe(e)

@@ -24,6 +24,7 @@ from app.rooms import Rooms
 from app.runs import Run
 
 from .sockets import Listener, SocketServer, until
+from .test_runs import DIVERGES
 
 SMALL = engine.Experiment(seq_length=12, hidden_size=4, batch_size=2)
 
@@ -416,6 +417,20 @@ def test_the_run_answers_whether_it_learns(place):
     right = 0 if min(means) < 0.8 * after.baseline else 1
     assert screen.question["right"] == host.question["right"] == right
     assert screen.question["said"]
+
+
+def test_a_run_that_diverges_leaves_its_room_and_can_begin_anew(place):
+    with place.connect() as socket:
+        screen = Screen(socket)
+        screen.until(lambda s: s.head)
+        place.run.configure(DIVERGES)
+        place.run.speed(0)
+        place.run.play()
+        screen.until(lambda s: s.head["run"]["diverged"] is not None)
+        place.run.configure(SMALL)
+        place.run.reset()
+        screen.until(lambda s: s.head["run"]["diverged"] is None and s.head.get("verdict"))
+        assert place.room.watching == 1
 
 
 def test_rooms_are_few_and_one_for_each_run(registry, monkeypatch):

@@ -14,8 +14,8 @@ from engine.sweeps.store import Store
 from tests.conftest import ROOT
 
 WRITER = """
-import sys
-from engine.sweeps.store import Store
+import runpy, sys
+Store = runpy.run_path("engine/sweeps/store.py")["Store"]  # alone: six processes would load the engine
 store = Store(sys.argv[1])
 for k in range(int(sys.argv[2]), 10**9):
     store.put(f"k{k}", {"a": k, "b": -k})

@@ -22,6 +22,7 @@ class Asked:
     step: int
     sequences: int  # of the batch that were looked at
     found: Any
+    given: str = ""  # the file whose weights the run has begun with; "": drawn ones
     layer: int = 0  # the layer that is shown, 0-based
 
     def of_layer(self, layer: int) -> "Asked":

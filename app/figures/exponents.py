@@ -31,7 +31,7 @@ def spectrum(a: Asked, p: Palette) -> Part:
         }  # fmt: skip
         data.append(trace)
         labels.append(label(key, text, color, [len(data) - 1], "beside"))
-    theory = engine.mean_field(a.experiment) if a.step == 0 else None
+    theory = engine.mean_field(a.experiment) if a.step == 0 and not a.given else None
     if theory is not None and theory.applies and np.isfinite(theory.lyapunov):
         ends = np.array([1, len(along_task.exponents)], np.int32)
         data.append(line(ends, gaps(np.full(2, theory.lyapunov)), p.theory, 1.5))

@@ -6,6 +6,7 @@ from app.figures.asked import even_axis
 from app.figures.maps_cells import Cells, Side
 from app.figures.maps_measures import drawn, named, span, stops, ticks
 from app.figures.maps_words import answer, gone, heard, of_cell, question
+from app.figures.numbers import short
 from app.figures.palette import Palette
 from app.figures.scales import Ticks, decades
 from app.figures.template import Part, across, axis, dots, label, layout, line, upright
@@ -51,7 +52,8 @@ def heat(c: Cells, p: Palette) -> Part:
         labels.append(_named(_("theory: χ = 1"), p.ink, points, y, HIGH))
     marks = ticks(look, low, high)
     if most == high:  # all above it is as dark
-        marks = (marks[0], [*marks[1][:-1], f"≥ {marks[1][-1]}"])
+        below = [tick for tick in zip(*marks, strict=True) if high - tick[0] > 0.08 * (high - low)]
+        marks = ([v for v, _text in below] + [high], [text for _v, text in below] + [f"≥ {short(10**high)}"])
     meta = {
         "question": question(c), "answer": answer(c), "alt": heard(c), "x": c.across.label, "y": c.up.label,
         "labels": labels, "ticks": {"x": _kind(c.across), "y": _kind(c.up)},

@@ -1,5 +1,6 @@
 """The verdict over the pictures, and the words of the player."""
 
+import html
 from math import isfinite
 from typing import Any
 
@@ -26,6 +27,8 @@ def _learns(s: Snapshot) -> bool:
 def _learning(s: Snapshot, reaches: str) -> str:
     """Both halves in one sentence: what reaches the start, and what the validation loss says."""
     measured = validation_at(s)
+    if s.drawn == 0 and s.weights_of:
+        return _("{reaches}, with the weights of {file}.").format(reaches=reaches, file=html.escape(s.weights_of))
     if s.drawn == 0 or measured is None:
         return _("{reaches}; not trained yet.").format(reaches=reaches)
     share = measured[1] / s.baseline

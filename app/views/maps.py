@@ -26,6 +26,7 @@ from app.words import _, sentences
 
 OFTEN = 1.0  # seconds between two looks at what is computed
 FIRST = 1.0  # seconds to wait for a picture: most of what is known by then is shown at once
+SOON = 0.5  # … and to wait for the rest of them
 AT_ONCE = 60.0  # seconds of work, about, that begin without being asked
 
 
@@ -94,7 +95,7 @@ def _ready(values: dict[str, Any], choice: Choice) -> None:
     if now:
         see = sentences(_(MAPS[now].see), _("({source})").format(source=_(MAPS[now].source)))
     else:
-        see = _("The experiment of the sidebar, with two of its knobs turned. Click a cell to open its run in Explore.")
+        see = _("The experiment of the sidebar, with the knobs turned that are chosen here.")
     st.html(f"<p class='see'>{html.escape(see)}</p>")
 
 
@@ -168,7 +169,7 @@ def _shown(choice: Choice) -> None:
     over = found.done.is_set()
     cells = cells_of(found, choice)
     with st.container(key="maps_state", horizontal=True, vertical_alignment="center"):
-        _progress(found)
+        _progress(found, over)
         maps_take.draw(found, choice, cells)
     maps_picture.draw(cells, choice)
     if over and st.session_state.get("maps_over") != id(found):
@@ -177,17 +178,17 @@ def _shown(choice: Choice) -> None:
 
 
 def _wait(found: Map) -> None:
-    """For the first cells: mostly they are there by then."""
-    end = time.monotonic() + FIRST
-    while time.monotonic() < end and not found.done.is_set() and not found.count.any():
+    """For the first cells: mostly they are there by then, and of a quick map all of them."""
+    begin = time.monotonic()
+    while not found.done.is_set() and time.monotonic() - begin < (SOON if found.count.any() else FIRST):
         time.sleep(0.02)
 
 
-def _progress(found: Map) -> None:
+def _progress(found: Map, over: bool) -> None:
     n, all = int(found.count.sum()), found.count.size
-    if found.done.is_set():
+    if over:
         text = _("{n} networks.") if n == all else _("Stopped: {n} of {all} networks.")
-        said = [text.format(n=f"{n:,}", all=f"{all:,}")]
+        said = [text.format(n=f"{n:,}", all=f"{all:,}"), _("Click a cell to open its run in Explore.")]
         if found.failed:
             said.append(_("{n} of them failed.").format(n=found.failed))
         st.html(f"<p class='state'>{sentences(*said)}</p>")

@@ -115,7 +115,7 @@ def _place(asked: Asked, unit: int) -> None:
         return
     painted = theme()
     colours = palette(painted)
-    source = source_of(asked.experiment, asked.step)
+    source = source_of(asked.experiment, asked.step, asked.given)
     figures = {name: signed(f"motion_{name}", draw(asked, colours), source) for name, draw in PICTURES.items()}
     words = {name: player_words()[name] for name in WORDS} | {
         "phases": _("Phases of the update"),

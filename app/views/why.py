@@ -180,4 +180,4 @@ def _draw(name: str, asked: Asked) -> None:
     colours = palette(painted)
     figures = {id: draw(asked, colours) for id, draw in row.pictures(asked).items()}
     if figures:
-        still(f"still_{name}", figures, painted, source=source_of(asked.experiment, asked.step))
+        still(f"still_{name}", figures, painted, source=source_of(asked.experiment, asked.step, asked.given))

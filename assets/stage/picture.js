@@ -220,8 +220,14 @@ export class Picture {
 
   /** Plotly would take every number at an axis away and set it anew at each drawing. */
   #ticks(px, py, put, fs) {
-    const { w, h } = this.box
-    this.ticks.x.forEach(([value, text], i) => { if (inside(px(value), w)) put('x' + i, text, px(value), -fs * 1.02, { dx: -50 }) })
+    const { w, h } = this.box, crowded = Boolean(this.#figure.layout.meta.y) // an axis of given values may have more than there is room for
+    let end = -Infinity
+    this.ticks.x.forEach(([value, text], i) => {
+      const x = px(value), wide = this.#width(text, fs)
+      if (!inside(x, w) || (crowded && x - wide / 2 < end)) return
+      end = x + wide / 2 + 0.4 * fs
+      put('x' + i, text, x, -fs * 1.02, { dx: -50 })
+    })
     this.ticks.y.forEach(([value, text], i) => { if (inside(py(value), h)) put('y' + i, text, -fs * 0.5, py(value), { dx: -100 }) })
   }
 

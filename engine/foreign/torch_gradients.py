@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.foreign.torch_layers import Layer, unrolled
+from engine.foreign.torch_layers import Layer, array, norms, unrolled
 from engine.parameters import frozen
 from engine.trace import Trace
 
@@ -148,11 +148,6 @@ def _check_layers(layers: list[Layer]) -> None:
         )
 
 
-def _array(tensor: Tensor) -> np.ndarray:
-    tensor = tensor.detach().cpu()
-    return np.array((tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy())  # NumPy has none
-
-
 def _weights(module: Any, layers: list[Layer], kinds: set[str]) -> tuple[Named, Named]:
     """state_dict and grads. Rows of several kinds have no names in common with the engine's."""
     state: dict[str, np.ndarray] = {}
@@ -161,15 +156,15 @@ def _weights(module: Any, layers: list[Layer], kinds: set[str]) -> tuple[Named, 
         for name, theirs, weight in layer.weights():
             ours = f"{name}_l{row}"
             own.setdefault(theirs, ours)
-            state[ours] = np.zeros(len(state[f"weight_hh_l{row}"])) if weight is None else _array(weight)
+            state[ours] = np.zeros(len(state[f"weight_hh_l{row}"])) if weight is None else array(weight)
     parameters: dict[str, Any] = dict(module.named_parameters())
-    state |= {name: _array(p) for name, p in parameters.items() if name not in own}
+    state |= {name: array(p) for name, p in parameters.items() if name not in own}
     grads = {
-        own.get(name, name): np.zeros(tuple(p.shape)) if p.grad is None else _array(p.grad)
+        own.get(name, name): np.zeros(tuple(p.shape)) if p.grad is None else array(p.grad)
         for name, p in parameters.items()
     }
-    for array in (*state.values(), *grads.values()):
-        frozen(array)
+    for value in (*state.values(), *grads.values()):
+        frozen(value)
     return Named(state, own), Named(grads, own)
 
 
@@ -180,18 +175,9 @@ def _by_time(value: np.ndarray, steps: int, batch: int, first: bool) -> np.ndarr
     return np.ascontiguousarray(value.swapaxes(0, 1))
 
 
-def _norms(layers: list[Layer]) -> np.ndarray:
-    """(L, T): ‖∂L/∂h_t‖, the mean over the batch."""
-
-    def norm(h: Tensor) -> float:
-        return 0.0 if h.grad is None else float(np.linalg.norm(_array(h.grad).astype(np.float64), axis=-1).mean())
-
-    return np.array([[norm(h) for h in layer.states[1:]] for layer in layers])
-
-
-def _log10(norms: np.ndarray) -> np.ndarray:
+def _log10(sizes: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
-        return frozen(np.log10(norms))
+        return frozen(np.log10(sizes))
 
 
 def _last(torch: Any, layers: list[Layer], out: Tensor, y: Tensor) -> Tensor | None:
@@ -211,22 +197,20 @@ def _flow(layers: list[Layer], last: Tensor) -> np.ndarray:
         for h in layer.states:
             h.grad = None
     last.backward()
-    return _log10(_norms(layers))
+    return _log10(norms(layers))
 
 
-def _trace(
-    module: Any, torch: Any, layers: list[Layer], x: Tensor, y: Tensor, out: Any, value: Tensor
-) -> Trace:  # fmt: skip
+def _trace(module: Any, torch: Any, layers: list[Layer], x: Tensor, y: Tensor, out: Any, value: Tensor) -> Trace:
     def stacked(each: list[list[Tensor]]) -> np.ndarray:
-        return frozen(np.stack([np.stack([_array(t) for t in over_time]) for over_time in each]))
+        return frozen(np.stack([np.stack([array(t) for t in over_time]) for over_time in each]))
 
     kinds, first = {layer.kind for layer in layers}, layers[0]
     state_dict, grads = _weights(module, layers, kinds)
-    norms = _norms(layers)
+    sizes = norms(layers)
     at = len(first.states) - 1, first.states[1].shape[0], bool(getattr(first.part, "batch_first", False))
-    inputs, targets = _array(x), _array(y)
+    inputs, targets = array(x), array(y)
     inputs = inputs[..., None] if inputs.ndim == 2 else inputs
-    outputs = _array(out) if isinstance(out, torch.Tensor) else np.zeros((0, 0, 0))  # what a loss of one's own reads
+    outputs = array(out) if isinstance(out, torch.Tensor) else np.zeros((0, 0, 0))  # what a loss of one's own reads
     outputs = outputs.reshape(-1, 1) if outputs.ndim < 2 else outputs
     outputs = outputs[None] if outputs.ndim == 2 else _by_time(outputs, *at)
     named = {"loss": value, "outputs": torch.as_tensor(outputs)} | {n: p.grad for n, p in module.named_parameters()}
@@ -240,11 +224,11 @@ def _trace(
         gates={name: stacked([layer.gates[name] for layer in layers]) for name in first.gates}
         if len(kinds) == 1 and all(layer.gates.keys() == first.gates.keys() for layer in layers)
         else {},
-        grad_norms=frozen(norms),
-        log10_grad_norms=_log10(norms),
-        log10_flow_norms=_log10(norms)
+        grad_norms=frozen(sizes),
+        log10_grad_norms=_log10(sizes),
+        log10_flow_norms=_log10(sizes)
         if outputs.ndim == 3 and len(outputs) == 1
-        else frozen(np.full(norms.shape, np.nan)),
+        else frozen(np.full(sizes.shape, np.nan)),
         grads=grads,
         state_dict=state_dict,
         grad_norm=float(np.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in grads.values()))),

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 Tensor = Any
 
 
@@ -173,3 +175,17 @@ def _step(part: Any, torch: Any, kind: str, suffix: str, x: Tensor, h: Tensor, c
     r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
     n = torch.tanh(xn + r * hn)
     return (1 - z) * n + z * h, None, {"r": r, "z": z, "n": n}
+
+
+def array(tensor: Tensor) -> np.ndarray:
+    tensor = tensor.detach().cpu()
+    return np.array((tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy())  # NumPy has none
+
+
+def norms(layers: list[Layer]) -> np.ndarray:
+    """(L, T): ‖∂L/∂h_t‖, the mean over the batch."""
+
+    def norm(h: Tensor) -> float:
+        return 0.0 if h.grad is None else float(np.linalg.norm(array(h.grad).astype(np.float64), axis=-1).mean())
+
+    return np.array([[norm(h) for h in layer.states[1:]] for layer in layers])

@@ -23,7 +23,7 @@ from engine.sweeps.work import Found, asked, group, hold, ready
 from engine.tasks import OwnTask
 
 GROUP = 1.0  # seconds of work in a task: a scheduler's own share, about a millisecond, is nothing beside it…
-TASK = 0.004  # …unless hundreds of workers ask for the next: so many seconds more for each of them
+TASK = 0.008  # …unless hundreds of workers ask for the next: so many seconds more for each of them
 SHORT = 0.05  # …and at the end, where there is little left to share
 TAIL = 3  # groups that are left for each worker at any time, so that all of them end at about the same moment
 AHEAD = 2  # groups a worker has at a time: one in work, one waiting

@@ -1,6 +1,6 @@
 """A room full of simulated students for tests/benchmarks/classroom.py --watch: a process of its own, as students.py.
 
-A lecturer opens a tab, plays, and opens a room; one student's page gives the token that all sockets of the class use.
+A lecturer opens a tab, plays, and opens a room; each student's page gives a ticket, which as many sockets use as may.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 ROOT = __file__.rsplit("/", 3)[0]
 sys.path.insert(0, ROOT)
 
+from app.room import EACH  # noqa: E402
 from tests.benchmarks.students import Tab  # noqa: E402
 
 SETTLE = 3.0  # seconds of watching before lags are counted
@@ -53,6 +54,15 @@ class Page:
         )  # fmt: skip
 
 
+async def ticket(address: str, code: str) -> str:
+    """What a student's page gives its sockets."""
+    student = Page(address)
+    await student.open()
+    await student.run("room", query=f"room={code}")
+    given: str = next(given["stage"]["token"] for given in student.given if "stage" in given)
+    return given
+
+
 async def watch(address: str, token: str, end: float, paint: float, lags: list[float], errors: list[str]) -> int:
     """One student's screen; adds the milliseconds from each frame's stamp to its receipt. Returns how many came."""
     count, begin = 0, time.time()
@@ -85,7 +95,7 @@ async def watch(address: str, token: str, end: float, paint: float, lags: list[f
 
 async def main(asked: dict[str, Any]) -> None:
     address = asked["address"]
-    lecturer, page, student = Tab(address, 0.05), Page(address), Page(address)
+    lecturer, page = Tab(address, 0.05), Page(address)
     await page.open()
     await page.run("explore")
     await page.run("explore", press="open_room")
@@ -96,16 +106,15 @@ async def main(asked: dict[str, Any]) -> None:
     )
     await lecturer.say(do="theme", value="light")
     lecturer.tasks.append(asyncio.create_task(lecturer._read_pictures()))
-    await student.open()
-    await student.run("room", query=f"room={code}")
-    token = next(given["stage"]["token"] for given in student.given if "stage" in given)
+    tickets = [await ticket(address, code) for _ in range(-(-asked["watch"] // EACH))]
     await lecturer.say(do="play")
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     began, before, begin = time.process_time(), lecturer.reached, time.time()
     lags, errors = list[float](), list[str]()
     screens = [
-        watch(address, token, begin + asked["seconds"], asked["paint"], lags, errors) for _ in range(asked["watch"])
+        watch(address, tickets[n // EACH], begin + asked["seconds"], asked["paint"], lags, errors)
+        for n in range(asked["watch"])
     ]
     counts = await asyncio.gather(*screens)
     passed = time.time() - begin
