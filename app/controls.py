@@ -230,7 +230,9 @@ def _written(control: Control, value: Any) -> str:
     """A value in words: as its option, or all digits of what a link brought."""
     if control.field == "task" and own.is_own(value):
         return own.label(value)
-    return control.label(value) if value in control.options else number(value) if value is not None else _("none")
+    if value in control.options or isinstance(value, str):
+        return control.label(value)
+    return number(value) if value is not None else _("none")
 
 
 def _help(control: Control) -> str:

@@ -44,7 +44,7 @@ def messages() -> dict[tuple[str, str], list[str]]:
     as the context, for a language that has two words for it.
     """
     found: dict[tuple[str, str], list[str]] = {}
-    for place, message in (*_written(), *_of_tables(), *_of_tasks(), *_of_pages()):
+    for place, message in (*_written(), *_of_tables(), *_of_tasks(), *_of_networks(), *_of_pages()):
         if message and place not in found.setdefault(("", message), []):
             found["", message].append(place)
     for field, table in ROWS.items():
@@ -60,6 +60,21 @@ def _written() -> Iterator[tuple[str, str]]:
             match node:
                 case ast.Call(ast.Name("_" | "N_"), [ast.Constant(str(message)), *_]):
                     yield str(file.relative_to(APP.parent)), message
+
+
+def _of_networks() -> Iterator[tuple[str, str]]:
+    """What is said of somebody's network, and why one is none: notes and errors of engine/foreign; and of its noise."""
+    for file in sorted((APP.parent / "engine" / "foreign").glob("*.py")):
+        place = str(file.relative_to(APP.parent))
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Call(ast.Name("note" | "Misfit" | "Ambiguous"), [*arguments]):
+                    texts = [part.value for part in arguments if isinstance(part, ast.Constant)]
+                    yield from ((place, text) for text in texts if isinstance(text, str) and " " in text)
+                case ast.Assign([ast.Name("said" | "SHAPE" | "LEFT_OUT" | "BATCH_FIRST")], ast.Constant(str(text))):
+                    yield place, text
+    noise = engine.noise(1, 1).task
+    yield from (("engine/own/noise.py", text) for text in (noise.label, noise.meaning, noise.source))
 
 
 def _of_tables() -> Iterator[tuple[str, str]]:

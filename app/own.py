@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 import engine
 from app.words import _
 from engine.tasks import Task
-from engine.tasks.own import DESCRIBED, PREFIX
+from engine.tasks.own import DESCRIBED, PREFIX, held
 
 MOST = 3  # data that a session keeps; of more the oldest go
 _asked: list[Callable[[], Mapping[str, engine.OwnTask] | None]] = []
@@ -41,7 +41,11 @@ def is_own(name: object) -> bool:
 
 def find(name: str) -> engine.OwnTask | None:
     """The visitor's data of this name, or data that the name says all about."""
-    return mine().get(name) or next((found for made in DESCRIBED if (found := made(name)) is not None), None)
+    return mine().get(name) or _described(name)
+
+
+def _described(name: str) -> engine.OwnTask | None:
+    return next((found for made in DESCRIBED if (found := made(name)) is not None), None)
 
 
 def row(name: str) -> Task:
@@ -54,9 +58,10 @@ def row(name: str) -> Task:
 
 def label(name: str) -> str:
     """A task as its reader knows it: of own data the name of the file, which is plain text."""
-    if find(name) is None:
-        return _("data that are gone")
-    return _("{file} (yours)").format(file=row(name).label) if name in mine() else _(row(name).label, "task")
+    if (described := _described(name)) is not None:
+        return _(described.task.label)
+    found = held(name)  # pictures are drawn where no page is: of what a run has its name may be said
+    return _("{file} (yours)").format(file=_(found.task.label)) if found else _("data that are gone")
 
 
 def gone() -> str:
@@ -69,6 +74,6 @@ def gone() -> str:
 
 def file_name(e: engine.Experiment) -> str:
     """The task in a file's name: letters, digits and hyphens."""
-    if not is_own(e.task):
-        return e.task
+    if not is_own(e.task) or _described(e.task) is not None:
+        return e.task.removeprefix(PREFIX)
     return re.sub(r"[^A-Za-z0-9]+", "-", engine.TASKS[e.task].label).strip("-")[:30] or "own"

@@ -425,7 +425,9 @@ class Run:
 
     def _finish(self, training: Training) -> None:
         with self._lock:
-            if not self._moved:  # a newer experiment goes on playing
+            # More steps may have been asked for meanwhile.
+            farther = self._goal is not None and training.step < self._goal and not training.ended
+            if not self._moved and not farther:  # a newer experiment goes on playing
                 self._playing, self._goal = False, None
             if training.step >= LAST_STEP:
                 self._message = Said(N_("Training ends at step {step}."), step=f"{LAST_STEP:,}")

@@ -2,14 +2,17 @@
 Plotly, through any word of the address, any text field and the name of any file, on any page.
 
 A new page is a row of PAGES; a page that shows more fields after some step is a row of STATES. Text fields and uploads
-are found by themselves. What is written in a file is a matter for the tests of who reads it: `faults(page)` judges.
+are found by themselves; what stands in a file is a row of FILES.
 """
 
 import html
+import re
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 from google.protobuf.message import Message
+from safetensors.numpy import save
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -60,8 +63,28 @@ STATES: dict[str, Opened] = {
     **{page: lambda page=page: opened(page, **(SMALL if page not in ("gallery", "room") else {})) for page in PAGES},
     "own question": own_question,
     "take away": lambda: press(opened("explore", **SMALL), "take"),
+    "your network": lambda: press(opened("explore", **SMALL), "network_open"),
 }
-AGAIN = {"own question": "room_ask", "take away": "take"}  # what is pressed after the fields were filled in
+AGAIN = {
+    "own question": "room_ask",
+    "take away": "take",
+    "your network": "network_open",
+}  # pressed when all is filled in
+
+
+def network(payload: str) -> bytes:
+    """A .safetensors of one layer of such a name (a # in it: of two, between which one has to choose)."""
+    names = [payload, f"2{payload}"] if "#" in payload or "*" in payload else [payload]
+    return save({
+        f"{name}.{kind}_l0": np.zeros(shape, np.float32)
+        for name in names
+        for kind, shape in (("weight_ih", (3, 2)), ("weight_hh", (3, 3)), ("bias_ih", (3,)), ("bias_hh", (3,)))
+    })  # fmt: skip
+
+
+FILES: dict[str, tuple[str, Callable[[str], bytes]]] = {  # by the first word of an upload's key; others get no file
+    "network": (".safetensors", network)
+}
 
 
 # What is drawn, and as what
@@ -93,7 +116,8 @@ def faults(at: AppTest) -> list[str]:
             if MARK not in text or where.rsplit(".", 1)[-1] in VALUES:
                 continue
             is_html = kind == "html" or getattr(proto, "allow_html", False)
-            drawn = text if is_html else html.unescape(text)  # in Markdown &lt; is a letter, and * is none
+            # In Markdown &lt; is a letter and * is none; after a backslash, it is one.
+            drawn = text if is_html else re.sub(r"\\.", "", html.unescape(text))
             found += [f"{kind} {where}: {p}" for p in PAYLOADS if p in drawn and (not is_html or "<" in p)]
     return found
 
@@ -103,8 +127,9 @@ def filled(at: AppTest, turn: int) -> None:
     for n, field in enumerate((*at.text_input, *at.text_area)):
         field.set_value(PAYLOADS[(n + turn) % len(PAYLOADS)])
     for n, upload in enumerate(at.file_uploader):
-        name = PAYLOADS[(n + turn) % len(PAYLOADS)].replace("/", "_")
-        upload.set_value((f"{name}.npz", b"no archive", "text/html"))
+        payload = PAYLOADS[(n + turn) % len(PAYLOADS)]
+        suffix, made = FILES.get(str(upload.key).split("_")[0], (".npz", lambda _payload: b"no archive"))
+        upload.set_value((payload.replace("/", "_") + suffix, made(payload), "text/html"))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -134,7 +159,7 @@ def test_no_text_field_and_no_name_of_a_file_is(state):
 def test_all_fields_are_reached():
     """The keys of all text fields and uploads that the pages' sources have, but for choices of a number."""
     assert {key for opens in STATES.values() for key in _keys(opens())} >= {
-        "join_code", "room_text", "room_choice_0", "room_choice_3", "take_file_0",
+        "join_code", "room_text", "room_choice_0", "room_choice_3", "take_file_0", "network_file_0",
     }  # fmt: skip
 
 

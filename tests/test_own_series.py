@@ -50,6 +50,9 @@ def test_a_table_is_read_as_it_was_written(separator, decimal, header, dates):
     assert data.columns == (header or (("column 2", "column 3") if dates else ("column 1", "column 2")))
     names = {note.name for note in data.notes}
     assert ("left_dates" in names) == dates
+    if (separator, decimal) != (" ", ","):  # "2020-01-01 20,5" without a header can be read in two ways
+        text = written(WAVE[:, :1], header and header[:1], separator, decimal, True)
+        np.testing.assert_allclose(engine.series(text.encode(), normalise="none").data.values, WAVE[:, :1], atol=1e-6)
     assert ("decimal_comma" in names) == (decimal == ",")
     assert ("no_header" in names) == (header is None)
 

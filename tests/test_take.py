@@ -54,7 +54,8 @@ class Answer:
             await asyncio.sleep(60)
 
         self.content = b""
-        scope = {"type": "http", "method": "GET", "path_params": {"name": name, "token": token}, "headers": []}
+        scope = {"type": "http", "method": "GET", "path_params": {"name": name, "token": token}, "headers": [],
+                 "query_string": b""}  # fmt: skip
         await (await handout.handout(Request(scope, receive)))(scope, receive, send)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import engine
 from app.code.engine_script import engine_script
 from app.code.keras_script import keras_script
+from app.code.own_data import beside, held_by
 from app.code.shared import START, Given, Script
 from app.code.torch_script import torch_script
 from app.words import N_, _
@@ -33,6 +34,12 @@ def _of_both(e: engine.Experiment) -> list[str]:
     return said
 
 
+def _of_engine(e: engine.Experiment) -> list[str]:
+    if held_by(e) is None:
+        return []
+    return [N_("It reads the data from the same file, or the same arrays, which have to be where it runs.")]
+
+
 def _of_keras(e: engine.Experiment) -> list[str]:
     said = _of_both(e)
     if e.clip == "param_norm":
@@ -41,7 +48,7 @@ def _of_keras(e: engine.Experiment) -> list[str]:
 
 
 CODES: dict[str, Code] = {
-    "engine": Code("Python", "engine", engine_script, lambda e: []),
+    "engine": Code("Python", "engine", engine_script, _of_engine),
     "torch": Code("PyTorch", "torch", torch_script, _of_both),
     "keras": Code("Keras", "keras", keras_script, _of_keras),
 }
@@ -56,9 +63,11 @@ def script(name: str, e: engine.Experiment, steps: int, given: Given | None = No
 
 def files(e: engine.Experiment) -> list[Path]:
     """What the scripts for PyTorch and Keras read: data of the engine that have to lie beside them."""
+    if held_by(e) is not None:
+        return []
     s = Script(e, 1)
     s.data.add(s.task.draw)
     return s.data.files
 
 
-__all__ = ["CODES", "FEWEST", "START", "Code", "files", "script"]
+__all__ = ["CODES", "FEWEST", "START", "Code", "beside", "files", "script"]

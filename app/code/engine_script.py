@@ -11,9 +11,9 @@ def engine_script(
     e: engine.Experiment, steps: int, notes: Sequence[str] = (), given: Given | None = None
 ) -> str:  # fmt: skip
     """It trains for so many steps and prints the loss. `notes`: what is to be said of it."""
-    default = engine.Experiment()
+    default, own = engine.Experiment(), isinstance(e.task, engine.OwnTask)
     fields = [
-        f"{name}={json.dumps(value) if isinstance(value, str) else repr(value)}"
+        f"{name}={'data' if name == 'task' and own else json.dumps(value) if isinstance(value, str) else repr(value)}"
         for name, value in e.model_dump().items()
         if value != getattr(default, name)
     ]
@@ -21,6 +21,8 @@ def engine_script(
     made = one if len(one) <= 100 else "\n".join(["e = engine.Experiment(", *(f"    {line}," for line in fields), ")"])
     head = ['"""The experiment in Python with `engine`, in the folder of its repository or with it on PYTHONPATH.']
     head = [*head, "", *notes, '"""'] if notes else [head[0] + '"""']
+    if isinstance(e.task, engine.OwnTask):
+        made = f"data = {e.task.data.recipe}\n{made}"
     trained = f"history = engine.train(e, steps={steps})"
     if given is not None:
         options = "".join(f", {name}={json.dumps(value)}" for name, value in given.options.items())

@@ -9,6 +9,7 @@ from textwrap import dedent, indent
 from typing import Any, Protocol
 
 import engine
+from app.code import own_data
 from app.code.source import Source
 from engine.cells import KINDS
 from engine.streams import Purpose
@@ -44,6 +45,26 @@ class Script:
     @property
     def task(self) -> Task:
         return engine.TASKS[self.e.task]
+
+    @property
+    def draw(self) -> str:
+        """The name of the function that draws the data."""
+        return "draw" if own_data.held_by(self.e) is not None else self.data.add(self.task.draw)
+
+    @property
+    def drawing(self) -> str:
+        """Its text, with all that it needs."""
+        if (data := own_data.held_by(self.e)) is not None:
+            self.imports.add("import numpy as np")
+            return own_data.drawing(self.e, data)
+        self.data.add(self.task.draw)
+        return self.data.text
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the files that have to lie beside it."""
+        beside = own_data.beside(self.e)
+        return [beside[0]] if beside else [path.name for path in self.data.files]
 
     @property
     def imported(self) -> set[str]:
@@ -98,7 +119,7 @@ def _ordered(imports: Iterable[str]) -> list[str]:
 def title(s: Script, library: str, notes: Iterable[str], agrees: str) -> str:
     """The docstring: what it is, whether its curve is the explorer's, what it needs."""
     e = s.e
-    names = [p.name for p in s.data.files] + ([START] if s.given is not None else [])
+    names = s.files + ([START] if s.given is not None else [])
     files = ", and beside it the file " + " and ".join(names) if names else ""
     said = [
         f'"""{CELL_NAMES[e.kind]} on the task “{s.task.label}”, in {library}.',
@@ -120,18 +141,17 @@ def stream() -> str:
 
 def drawn(s: Script, purpose: str, count: int) -> str:
     """The call that draws `count` sequences."""
-    return f"{s.data.add(s.task.draw)}({purpose}, seq_length={s.e.seq_length}, batch_size={count})"
+    return f"{s.draw}({purpose}, seq_length={s.e.seq_length}, batch_size={count})"
 
 
 def data(s: Script) -> str:
     """What draws the data, the training set and the order in which it is seen, if there is one."""
-    e = s.e
-    s.data.add(s.task.draw)
+    e, draws = s.e, s.drawing
     if e.train_size is None:
-        return s.data.text
+        return draws
     whole = f"inputs, targets = {drawn(s, f'stream({Purpose.TRAINING_SET:d})', e.train_size)}  # the training set"
     if e.steps_per_epoch == 1:
-        return f"{s.data.text}\n\n{whole}"
+        return f"{draws}\n\n{whole}"
     s.imports.add("from itertools import count")
     targets = "targets[:, chosen]" if s.task.every_step else "targets[chosen]"
     order = block(f'''
@@ -143,7 +163,7 @@ def data(s: Script) -> str:
                     chosen = order[start : start + {e.sequences}]
                     yield inputs[:, chosen], {targets}
     ''')
-    return f"{s.data.text}\n\n{whole}\n\n{order}"
+    return f"{draws}\n\n{whole}\n\n{order}"
 
 
 def loop(s: Script) -> tuple[str, str]:

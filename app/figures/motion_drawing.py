@@ -13,7 +13,7 @@ from app.figures.motion_sheet import HALF, NODE, Rows, Sheet, frames, heights, t
 from app.figures.numbers import minus, power, short, times
 from app.figures.palette import Palette
 from app.figures.scales import every, gaps, round_up
-from app.figures.sequence import named
+from app.figures.sequence import drawn_name
 from app.figures.state import REACH
 from app.figures.template import Part, axis, dots, heatmap, label, layout, line
 from app.words import _
@@ -187,7 +187,7 @@ def _inputs(sheet: Sheet, a: Asked, p: Palette, x: np.ndarray) -> None:
     m: Motion = a.found
     task, at = engine.TASKS[a.experiment.task], m.unrolled.at
     if task.symbols:
-        words = [named(task.symbols, int(row.argmax())) for row in m.inputs]
+        words = [drawn_name(task.symbols, int(row.argmax())) for row in m.inputs]
     elif m.inputs.shape[1] <= 2:
         words = [short(float(row[0]), 2) for row in m.inputs]
     else:
@@ -222,7 +222,9 @@ def _answer(a: Asked, i: int) -> tuple[str, str]:
     if m.targets.ndim > 1:
         return short(float(row[0]), 2), short(float(m.targets[i, 0]), 2)
     classes = engine.TASKS[a.experiment.task].classes
-    return named(classes, int(row.argmax())) if np.isfinite(row).all() else "NaN", named(classes, int(m.targets[i]))
+    return drawn_name(classes, int(row.argmax())) if np.isfinite(row).all() else "NaN", drawn_name(
+        classes, int(m.targets[i])
+    )
 
 
 def _cursor(sheet: Sheet, m: Motion, p: Palette, x: np.ndarray, layers: int) -> None:

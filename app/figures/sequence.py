@@ -1,6 +1,8 @@
 """The parts of the task picture: symbols, numbers, answers. Heard is soft, right is ink, said has the loss's colour."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 
@@ -11,7 +13,8 @@ from app.figures.template import Part, dots, heatmap, label, line
 from app.shown import LIKELIEST, MOST_CLASSES
 from app.snapshot import Snapshot
 from app.words import _
-from engine import TASKS
+from engine import TASKS, Experiment, OwnTask
+from engine.own.series import Series
 
 MOST_LINES = 4  # columns of numbers up to which each is a line; more are a map
 LETTERS = 60  # timesteps up to which symbols are written as letters, where there is room
@@ -41,6 +44,11 @@ def _round(x: float) -> float:
 def named(names: tuple[str, ...], n: int) -> str:
     """Of a symbol or a class: its own name, or its number."""
     return _(names[n]) if 0 <= n < len(names) else str(n)
+
+
+def drawn_name(names: tuple[str, ...], n: int) -> str:
+    """The same for a picture, to which < and & are more than characters."""
+    return escape(named(names, n), quote=False)
 
 
 def _some(steps: int) -> np.ndarray:
@@ -83,12 +91,12 @@ def grid(d: Drawing, s: Snapshot, p: Palette) -> None:
     d.data.append(_dashes(hit, first + at[hit] + (0.38 if letters else 0.0), right, p.ink))
     if letters:
         each, rank = np.nonzero((shown.outputs >= SURE) | (np.arange(count) == 0))
-        text = [named(row.classes, int(n)) for n in shown.likeliest[each, rank]]
+        text = [drawn_name(row.classes, int(n)) for n in shown.likeliest[each, rank]]
         d.data.append(_letters(each.astype(np.int32) + 1, gaps(first + rank.astype(float)), text, p.ink))
     names |= (
         {first: _("1st"), first + count - 1: str(count)}
         if ranked
-        else {first + n: named(row.classes, n) for n in range(count)}
+        else {first + n: drawn_name(row.classes, n) for n in range(count)}
     )
     bottom = first + count
     d.span, d.ticks = (bottom - 0.5, -0.6), ([float(y) for y in names], list(names.values()))
@@ -116,7 +124,7 @@ def _heard(d: Drawing, s: Snapshot, p: Palette, ranked: bool) -> tuple[int, dict
         if steps > LETTERS:
             return 0, {}
         d.data.append(
-            _letters(at, np.zeros(steps, np.float32), [named(row.symbols, int(n)) for n in shown.inputs], p.soft)
+            _letters(at, np.zeros(steps, np.float32), [drawn_name(row.symbols, int(n)) for n in shown.inputs], p.soft)
         )
         d.labels.append(label("heard", word, p.soft, [0], at=[steps + EDGE, 0.0], **heard))
         return 1, {}
@@ -138,14 +146,17 @@ def symbols(d: Drawing, s: Snapshot, p: Palette) -> None:
     d.data.append(_dashes(some, shown.inputs[some], every(steps, MAP_TIMESTEPS), p.soft))
     if marked.size:
         d.data.append(_dashes(marked, shown.inputs[marked], 1, p.ink, 4))
-        text = [named(row.symbols, int(n)) for n in shown.inputs[marked]]
+        text = [drawn_name(row.symbols, int(n)) for n in shown.inputs[marked]]
         d.data.append(_letters(marked + 1, gaps(shown.inputs[marked] - 0.45), [f"<b>{t}</b>" for t in text], p.ink))
     rows = range(count) if count <= MOST_CLASSES else range(0, count, max(1, count // 4))
-    d.span, d.ticks = (count - 0.4, -0.9), ([float(n) for n in rows], [named(row.symbols, n) for n in rows])
+    d.span, d.ticks = (count - 0.4, -0.9), ([float(n) for n in rows], [drawn_name(row.symbols, n) for n in rows])
 
 
 def numbers(d: Drawing, s: Snapshot, p: Palette) -> None:
     """Numbers that are heard as lines (many of them as a map), with the numbers that are right and said."""
+    if (data := series_of(s.experiment)) is not None:
+        _own_series(d, s, p, data)
+        return
     shown = s.shown
     steps, some = len(shown.inputs), _some(len(shown.inputs))
     at, (low, high) = some.astype(np.int32) + 1, _reach(s)
@@ -181,6 +192,27 @@ def numbers(d: Drawing, s: Snapshot, p: Palette) -> None:
     _answers(d, s, p, at, some)
 
 
+def series_of(e: Experiment) -> Series | None:
+    """The reader's own series, where one is the task."""
+    data = e.task.data if isinstance(e.task, OwnTask) else None
+    return data if isinstance(data, Series) else None
+
+
+def _own_series(d: Drawing, s: Snapshot, p: Palette, data: Series) -> None:
+    """The column that is to be predicted, the first where there are several, in its own units."""
+    steps, column = len(s.shown.inputs), data.outputs[0]
+    some = _some(steps)
+    at = some.astype(np.int32) + 1
+    low, high = (float(x) for x in data.spans[column])
+    pad = 0.08 * (high - low)
+    d.span, d.ticks = (low - pad, high + pad), _ticks(low, high)
+    if column in data.inputs:
+        heard = data.own_units(s.shown.inputs[:, data.inputs.index(column)].astype(float))
+        hover = {"hoverinfo": "y", "hovertemplate": _("heard") + " %{y:.4~g}<extra></extra>"}
+        d.data.append(line(at, gaps(heard[some]), p.soft, 1.2, **hover))
+    _answers(d, s, p, at, some, data.own_units)
+
+
 def _is_mark(column: np.ndarray, marked: np.ndarray) -> bool:
     """Does a column say nothing but which timesteps are marked?"""
     return marked.size > 0 and np.array_equal(np.flatnonzero(column), marked) and bool((column[marked] == 1).all())
@@ -191,10 +223,13 @@ def _ticks(low: float, high: float) -> Ticks:
     return at, [short(v) for v in at]
 
 
-def _answers(d: Drawing, s: Snapshot, p: Palette, at: np.ndarray, some: np.ndarray) -> None:
+def _answers(
+    d: Drawing, s: Snapshot, p: Palette, at: np.ndarray, some: np.ndarray,
+    units: Callable[[np.ndarray], np.ndarray] = lambda values: values,
+) -> None:  # fmt: skip
     """The numbers that are right and that are said: lines where they are read at every step, dots at the last one."""
     shown = s.shown
-    right, said, steps = shown.targets.astype(float), shown.outputs.astype(float), len(shown.inputs)
+    right, said, steps = units(shown.targets.astype(float)), units(shown.outputs.astype(float)), len(shown.inputs)
     if len(right) == 1:
         x = np.full(right.size, steps, np.int32)
         d.data += [
@@ -212,7 +247,7 @@ def _answers(d: Drawing, s: Snapshot, p: Palette, at: np.ndarray, some: np.ndarr
     d.labels.append(label("said", f"<b>{_('says')}</b>", p.loss, [len(d.data) - 1], **end, lean=-1))
     if len(shown.free):
         x = np.arange(shown.free_from, shown.free_from + len(shown.free), dtype=np.int32)
-        d.data.append(line(x, gaps(shown.free[:, 0].astype(float)), p.loss, 2, dash="4px,3px"))
+        d.data.append(line(x, gaps(units(shown.free[:, 0].astype(float))), p.loss, 2, dash="4px,3px"))
         d.labels.append(label("free", _("by itself"), p.loss, [len(d.data) - 1], **end, lean=-2))
 
 
@@ -242,7 +277,7 @@ def classes_at_end(d: Drawing, s: Snapshot, p: Palette) -> None:
     bottom, top = d.span
     for i, (n, value) in enumerate(chance.items()):
         y = top + (bottom - top) * (i + 0.5) / len(chance)
-        text = f"{named(row.classes, n)} {minus(f'{value:.2f}')}"
+        text = f"{drawn_name(row.classes, n)} {minus(f'{value:.2f}')}"
         color = p.ink if n == right else p.loss if n == best else p.soft
         text = f"<b>{text}</b>" if n in (right, best) else text
         d.labels.append(

@@ -7,7 +7,7 @@ import numpy as np
 
 from app.figures.numbers import short
 from app.figures.palette import Palette
-from app.figures.sequence import Drawing, classes_at_end, grid, named, numbers, symbols
+from app.figures.sequence import Drawing, classes_at_end, grid, named, numbers, series_of, symbols
 from app.figures.state import MOST_MARKS
 from app.figures.template import Part, axis, layout, timesteps, upright
 from app.snapshot import Snapshot
@@ -76,6 +76,14 @@ def _numbers(s: Snapshot) -> str:
     if said.size == 1:
         text = _("It says <b>{said}</b>; right is <b>{right}</b>.")
         return text.format(said=short(float(said[0, 0])), right=short(float(right[0, 0])))
+    if (data := series_of(s.experiment)) is not None:
+        off = short(float(np.sqrt(np.mean((said[:, 0] - right[:, 0]) ** 2)) * data.scale[data.outputs[0]]))
+        name = escape(data.columns[data.outputs[0]])
+        if data.horizon > 1:
+            text = _("<b>{column}</b> {n} steps later: off by <b>{off}</b> (root mean square).")
+        else:
+            text = _("<b>{column}</b>: off by <b>{off}</b> (root mean square).")
+        return text.format(column=name, n=data.horizon, off=off)
     off = short(float(np.sqrt(np.mean((said - right) ** 2))), 2)
     if len(said) > 1:
         return _("It is off by <b>{off}</b> (root mean square).").format(off=off)
@@ -90,6 +98,9 @@ def _free(s: Snapshot) -> str:
     if not shown.of_symbols:
         right = shown.targets[shown.free_from - 1 :][: len(shown.free)]
         far = float(np.sqrt(np.nanmean((shown.free - right) ** 2)))
+        if (data := series_of(s.experiment)) is not None:
+            apart = shown.free[:, 0] - right[:, 0]
+            far = float(np.sqrt(np.nanmean(apart**2)) * data.scale[data.outputs[0]])
         text = _("Dashed, from t = {t}: hearing only itself, off by {off}.")
         return text.format(t=shown.free_from + 1, off=short(far, 2) if isfinite(far) else "∞")
     names = [named(row.symbols, int(n)) for n in shown.free]

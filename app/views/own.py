@@ -21,8 +21,8 @@ from engine.own.said import WORDS, Refused, Said
 from engine.own.series import MISSING, NORMALISE, Series
 from engine.own.text import MOST_SIGNS, SIGNS, Text
 
-TEXTS = (".txt", ".md", ".text", ".tex", ".log", ".rst", ".org")
-SUFFIXES = ("csv", "tsv", "tab", "dat", *(suffix[1:] for suffix in TEXTS))
+TEXTS = (".txt", ".md")  # what these names end with is a text at first
+SUFFIXES = ("csv", "tsv", "dat", "txt", "md")
 KINDS = {"series": N_("Series of numbers"), "text": N_("Text")}
 LABELS = {
     "standard": N_("mean 0, variance 1"), "minmax": N_("0 to 1"), "none": N_("as they are"),
@@ -71,7 +71,7 @@ def button() -> None:
 
 def _open() -> None:
     session.command()
-    st.session_state.own_refused = ""
+    st.session_state.own_refused, st.session_state.own_used = "", False
 
 
 def _close() -> None:
@@ -230,7 +230,8 @@ def _told(made: engine.OwnTask) -> None:
     with st.container(key="own_told"):
         st.html(f"<p>{html.escape(split)}</p><p>{compared}</p>")
         notes = [html.escape(said(note)) for note in data.notes]
-        st.html(f'<p class="small">{sentences(*notes)}</p>' if notes else "<p></p>")
+        if notes:
+            st.html(f'<p class="small">{sentences(*notes)}</p>')
 
 
 def _use(made: engine.OwnTask) -> None:

@@ -110,6 +110,9 @@ def _code(name: str) -> None:
             _("Download the script"), text, file, "text/x-python", key=f"take_code_{name}", on_click="ignore",
             icon=":material/download:",
         )  # fmt: skip
+        if name != "engine" and (own := code.beside(e)):
+            about = _("It reads this file, which has to lie beside it: your data as the network gets them.")
+            st.download_button(own[0], own[1], own[0], key=f"take_data_{name}", on_click="ignore", help=about)
         if links := _beside(name, e, mine):
             st.html(f"<p>{_('It reads {file}, which has to lie beside it.').format(file=listed(links))}</p>")
     st.code(text, language="python", line_numbers=False, height=420)

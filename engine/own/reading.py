@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.own.said import Refused, Said, plain, quote
+from engine.own.said import Refused, Said, file_label, plain, quote
 
 NAMELESS = "data"  # what data without a name are called
 MOST_BYTES = 1 << 28  # of a file
@@ -25,7 +25,7 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": 
 _PATTERNS = {" ": r"\s+"}
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 COMMA_NUMBER = re.compile(r"\s*[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?\s*")
-DATE = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}|\d{4}[-/]\d{1,2}\b).*")
+DATE = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}|\d{4}[-/]\d{1,2}\b)[^,;|\t]*")
 MISSING = frozenset(
     ("", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>", "?", "-", "--", "#na", "1.#qnan", "-1.#ind")
 )
@@ -43,12 +43,12 @@ class Content:
 def label_of(source: Any) -> str:
     """The name of a file without its folders; "" where it has none."""
     name = source if isinstance(source, str | os.PathLike) else getattr(source, "name", "")
-    return plain(os.path.basename(os.fspath(name)).strip()) if isinstance(name, str | os.PathLike) else ""
+    return file_label(os.path.basename(os.fspath(name)).strip()) if isinstance(name, str | os.PathLike) else ""
 
 
 def content(source: Any, encoding: str | None = None, label: str | None = None, most: int = MOST_BYTES) -> Content:
     """The text of a path, of bytes or of an open file. Raises Refused (OSError where a path cannot be opened)."""
-    label = plain(label if label is not None else label_of(source))
+    label = file_label(label if label is not None else label_of(source))
     shown = quote(label or NAMELESS)
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as opened:
@@ -188,19 +188,20 @@ def _fields(lines: list[str], separator: str) -> list[list[str]]:
         return [[line] for line in lines]
 
 
-def _fits(rows: list[list[str]], separator: str) -> tuple[bool, float, float]:
-    """How well a separator does: does it split at all; how many lines have as many fields as most, in tenths; and how
-    many fields are numbers or dates: "1,5;2,5" can be split in two ways, evenly both."""
+def _fits(rows: list[list[str]], separator: str) -> tuple[bool, float, bool, float]:
+    """How well a separator does: does it split at all; how many lines have as many fields as most, in tenths; has the
+    first; and how many fields are numbers or dates: "1,5;2,5" can be split in two ways, evenly both."""
     counts = np.bincount([min(len(row), MOST_COLUMNS) for row in rows])
     most = int(counts[1:].argmax()) + 1
     cells = [cell for row in rows[1:] or rows for cell in row]
     values = sum(_is_value(cell, "." if separator == "," else ",") for cell in cells)
-    return most > 1, round(counts[most] / len(rows), 1) if most > 1 else 0.0, values / len(cells)
+    share = round(float(counts[most]) / len(rows), 1) if most > 1 else 0.0
+    return most > 1, share, len(rows[0]) == most, values / len(cells)
 
 
 def _is_value(cell: str, decimal: str) -> bool:
     return bool(
-        (NUMBER if decimal == "." else COMMA_NUMBER).fullmatch(cell) or NUMBER.fullmatch(cell) or DATE.match(cell)
+        (NUMBER if decimal == "." else COMMA_NUMBER).fullmatch(cell) or NUMBER.fullmatch(cell) or DATE.fullmatch(cell)
     )
 
 

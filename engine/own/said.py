@@ -1,6 +1,7 @@
 """What is said of one's own files: whole sentences by name, with named places, so that a page can say them in another
 language. What a file or its reader wrote is quoted: short and printable, and no more than text."""
 
+import re
 from typing import Any
 
 LONGEST = 40  # characters of a quotation
@@ -90,6 +91,11 @@ def plain(text: object, longest: int = LONGEST) -> str:
     """A text of a file as it may be shown: in one line, printable and short."""
     shown = "".join(c if c.isprintable() else "·" for c in str(text)[: longest + 1])
     return f"{shown[: longest - 1]}…" if len(shown) > longest else shown
+
+
+def file_label(text: object) -> str:
+    """The name of a file as a task has it: short, without what is more than a character to HTML, Plotly or Python."""
+    return re.sub(r'[<>&"`\\]', "_", plain(text))
 
 
 def quote(text: object) -> str:

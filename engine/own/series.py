@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from engine.own.reading import MOST_BYTES, Table, content, label_of, of_frame, table
-from engine.own.said import LATER, NEXT, SOURCE, Refused, Said, names, plain, quote
+from engine.own.said import LATER, NEXT, SOURCE, Refused, Said, file_label, names, plain, quote
 from engine.parameters import as_array
 from engine.tasks.own import OwnTask, own_task
 from engine.tasks.task import Task, at_any_length
@@ -51,6 +52,12 @@ class Series:
     def held(self) -> int:
         """Rows for validation."""
         return len(self.values) - self.training
+
+    @cached_property
+    def spans(self) -> np.ndarray:
+        """(C, 2): least and greatest value of each column, in the data's units."""
+        ends = np.stack([self.values.min(axis=0), self.values.max(axis=0)])
+        return (self.offset + self.scale * ends).T
 
     def own_units(self, values: np.ndarray, output: int = 0) -> np.ndarray:
         """Values of an output as they are in the data."""
@@ -191,14 +198,14 @@ def table_of(source: Any, encoding: str | None = None, label: str | None = None,
     module = type(source).__module__.partition(".")[0]
     if module == "pandas":
         frame = source.to_frame() if source.ndim == 1 else source
-        return of_frame(frame, plain(label or ""))
+        return of_frame(frame, file_label(label or ""))
     if isinstance(source, np.ndarray | list | tuple):
         values = as_array("source", source)
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2 or values.shape[1] == 0 or values.dtype.kind not in "fiub":
             raise Refused("array", found=plain(f"shape {values.shape}, {values.dtype}"))
         made = [str(c + 1) for c in range(values.shape[1])]
-        return Table(plain(label or ""), made, values.astype(np.float64))
+        return Table(file_label(label or ""), made, values.astype(np.float64))
     return table(content(source, encoding, label_of(source) if label is None else label, most_bytes))
 
 
