@@ -309,7 +309,7 @@ def test_the_files_of_a_script_and_the_run_taken_up():
     press(at, "take")
     said = words(at)
     run = run_of(at)
-    assert f'take/{run.token}/{code.START}" download="{code.START}"' in said
+    assert f'take/{run.token}/{code.START}?lang=en" download="{code.START}"' in said
     assert "names and the layout of model.safetensors" in said
     assert 'engine.load_weights("model.safetensors")' in at.code[0].value
     begun = read_arrays(io.BytesIO(Answer(code.START, run.token).content))
