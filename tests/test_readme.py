@@ -20,7 +20,8 @@ def test_the_engine_in_code_prints_what_the_readme_says():
     assert out.getvalue() == printed
 
 
-def test_all_code_of_the_readme_runs():
+def test_all_code_of_the_readme_runs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # where files that it writes may lie
     for code in re.findall(r"```python\n(.*?)```", README, re.S):
         with contextlib.redirect_stdout(io.StringIO()):
             exec(code, {"engine": engine})
