@@ -77,7 +77,7 @@ def _extremes(c: Cells) -> str:
         index = np.argwhere(finite & (middle == value))[0]
         sides = (c.across,) if c.up is None else (c.across, c.up)
         spots = [f"{s.title} {s.written[at[k]]}" for s, at, k in zip(sides, places, index, strict=True)]
-        return f"{written(c.look, value)} ({listed(spots)})"
+        return _("{value} ({place})").format(value=written(c.look, value), place=listed(spots))
 
     low, high = float(middle[finite].min()), float(middle[finite].max())
     if c.look.loss:
