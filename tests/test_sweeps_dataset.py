@@ -198,6 +198,8 @@ def test_between_whole_numbers_the_boundary_is_on_a_straight_line():
         ({"cell": "lstm"}, {"gain": [0.5, 1.5], "lr": [0.1, 1.0]}),
         ({}, {"gain": [0.1, 0.2], "lr": [0.1, 1.0]}),
         ({}, {"init": ["normal", "zeros"], "nonlinearity": ["tanh", "relu"]}),
+        ({"init": "orthogonal", "nonlinearity": "identity"}, {"seq_length": [40, 60, 80], "lr": [0.1, 1.0]}),
+        ({"init": "kaiming_normal", "nonlinearity": "relu"}, {"lr": [0.1, 1.0], "seq_length": [40, 60, 80]}),
     ],
 )
 def test_where_there_is_no_boundary_there_is_none(changes, axes):
