@@ -76,6 +76,12 @@ def test_what_is_not_done_is_a_gap_and_what_failed_says_why():
         ("half_life", [inf, inf, 3], (inf, inf, inf)),
         ("half_life", [4, 2, inf], (3, 4, inf)),
         ("beats_baseline", [0, 1, 1, 1], (0.75, 1, 1)),
+        ("lyapunov", [-inf, -2, 0.05], (-inf, -2, -0.975)),
+        ("lyapunov", [-inf, -inf, -2, 1], (-inf, -inf, -1.25)),
+        ("lyapunov", [-inf, -inf, -inf], (-inf, -inf, -inf)),
+        ("lyapunov", [-inf, -2, -1, 0, 1], (-2, -1, 0)),
+        ("lyapunov", [-inf, nan, -2], (-inf, -inf, -inf)),
+        ("half_life", [-inf, inf], (-inf, -inf, inf)),
     ],
 )
 def test_quartiles_over_seeds(name, values, expected):
