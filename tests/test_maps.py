@@ -188,6 +188,34 @@ def test_quartiles_count_a_lost_seed_as_infinitely_bad():
     assert cells(shape, "val_loss", values=c.values, done=some, errors=c.errors).middle[0, 0] == 1.5
 
 
+@pytest.mark.parametrize(
+    ("name", "dead", "said"),
+    [("decades_per_step", -np.inf, "−∞: the gradient is exactly 0"), ("half_life", 0.0, "0: the gradient is exactly")],
+)
+def test_a_dead_gradient_is_the_worst_of_a_map(name, dead, said):
+    found = np.full((5, 3, 3), 2.0)
+    found[0, 0] = [dead, dead, 5.0]
+    found[1, 0] = [dead, 1.5, 3.0]
+    c = cells((5, 3, 3), name, values=found)
+    assert not np.isnan(c.quartiles).any()
+    assert said in of_cell(c, (0, 0))
+    assert "exactly 0" not in of_cell(c, (1, 0))
+    figure = picture(c, palette("light"))
+    z, low = figure["data"][0]["z"], figure["data"][0]["zmin"]
+    assert z[0, 0] == np.float32(low) < z[0, 1:].min(), "not a gap, and not as the others"
+    assert c.look.question
+    assert heard(c).find("−∞" if dead else "From 0 (") >= 0
+    one = Cells(
+        c.experiment, c.across, None, name, 0, False, found[:, 0], c.diverged[:, 0], c.done[:, 0], c.errors[:, 0]
+    )
+    middle = picture(one, palette("light"))
+    drawn = next(part for part in middle["data"] if part.get("mode") == "lines+markers")
+    assert np.isfinite(drawn["y"]).all()
+    assert drawn["y"][0] == np.float32(middle["layout"]["yaxis"]["range"][0])
+    choice = Choice(GAINS, LENGTHS, name, seeds=3)
+    assert opened(choice, c, (0, 0), values(seed=7))["seed"] == 7, "the seed in the middle is a dead one"
+
+
 def test_folds_have_a_mean_and_its_standard_error():
     shape, found = (5, 3, 4), np.array([1.0, 2.0, 3.0, 4.0])
     c = cells(shape, "val_loss", values=np.broadcast_to(found, shape).copy(), done=np.ones(shape, bool),

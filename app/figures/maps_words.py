@@ -69,7 +69,7 @@ def _share(c: Cells) -> str:
 def _extremes(c: Cells) -> str:
     """The least and the greatest value, and where they are."""
     *places, middle = c.known()
-    finite = np.isfinite(middle)
+    finite = np.isfinite(middle) | np.isneginf(middle)  # an exact 0 of a gradient is the least there is
     if not finite.any():
         return _("No cell has a value.")
 
@@ -129,6 +129,8 @@ def of_cell(c: Cells, index: tuple[int, ...]) -> str:
         return _("{place}<br>there is no such network: {why}").format(place=place, why=error.replace("<", "&lt;"))
     n, low, middle, high = int(c.count[index]), *(float(part[index]) for part in c.quartiles)
     said = [place, f"<b>{written(c.look, middle)}</b> · {named(c.measure)}"]
+    if middle == c.look.gone:
+        said.append(_("{value}: the gradient is exactly 0").format(value=written(c.look, middle)))
     if c.folds:
         said.append(_("± {error} standard error, {n} folds").format(error=short(high - middle, 2), n=n))
     elif n > 1 and not MEASURES[c.measure].share:

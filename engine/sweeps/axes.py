@@ -32,9 +32,11 @@ def _values(base: Experiment, name: Any, values: Any) -> tuple[Any, ...]:
     if not 1 <= len(found) <= MOST_VALUES:
         how_many = f"more than {MOST_VALUES}" if found else "no"
         raise ValueError(f"axes[{name}]: {how_many} values; allowed: 1 to {MOST_VALUES}")
-    for k, value in enumerate(found):
-        if value in found[:k]:
+    before = set()
+    for value in found:
+        if value in before:
             raise ValueError(f"axes[{name}]: {value!r:.80} twice; allowed: each value once")
+        before.add(value)
     return found
 
 
