@@ -135,6 +135,15 @@ def test_a_shared_server_is_not_asked_for_too_much():
     assert "training set" in maps.refusal(folds, values())
 
 
+def test_folds_are_refused_where_they_would_share_what_they_are_judged_by():
+    folds = Choice(Axis("hidden_size", 2, 8, 3), None, "val_loss", folds=5, steps=10)
+    assert "windows that overlap" in maps.refusal(folds, values(task="text", train_size=50))
+    assert "fewer different" in maps.refusal(folds, values(task="parity", seq_length=2, train_size=50))
+    assert maps.refusal(folds, values(task="parity", seq_length=3, train_size=50)) == ""
+    tasks = Choice(Axis("task", names=("text", "sine")), None, "val_loss", folds=5, steps=10)
+    assert maps.refusal(tasks, values(train_size=50)) == ""
+
+
 # --- the cells
 
 
@@ -505,4 +514,4 @@ def test_what_is_said_of_the_hidden_size(pool):
     assert sizes == (2, 4, 8, 16, 32, 64)
     assert sizes[int(middle.argmin())] == 8
     assert (np.diff(middle[2:]) > 0).all()
-    assert "is at 8" in answer(cells_of(found, row.choice))
+    assert "is at 8; 4 is within one standard error" in answer(cells_of(found, row.choice))

@@ -209,6 +209,37 @@ def test_folds_part_the_training_set_that_the_base_would_draw(task):
     assert sorted(held) == sorted(sequence.tobytes() for sequence in whole.swapaxes(0, 1))
 
 
+@pytest.mark.parametrize("task", ["parity", "own"])
+def test_equal_sequences_are_in_one_part_so_that_none_is_judged_by_what_was_trained_on(task):
+    x = np.random.default_rng(0).standard_normal((10, 4, 1))
+    own = engine.sequences(x, x[:, -1], validation=0)  # train_size is more than there are: they come again
+    e = BASE.replace(task=own if task == "own" else task, seq_length=4, train_size=37)
+    every = set()
+    for k in range(5):
+        part = fold(e, 5, k)
+        held = part.task.data.validation()[0][0].swapaxes(0, 1)
+        trained = engine.TASKS[part.task].draw(np.random.default_rng(0), 0, part.train_size)[0].swapaxes(0, 1)
+        assert len(held) + len(trained) == 37
+        mine = {sequence.tobytes() for sequence in held}
+        assert not mine & {sequence.tobytes() for sequence in trained}
+        assert not mine & every
+        every |= mine
+        assert len(mine) in ((2,) if task == "own" else (2, 3, 4))
+
+
+def test_fewer_different_sequences_than_folds_are_refused():
+    with pytest.raises(ValueError, match="train_size=90: 4 different sequences; allowed: at least 5"):
+        engine.plan(BASE.replace(task="parity", seq_length=2, train_size=90), {"gain": [0.5, 1]}, folds=5)
+
+
+@pytest.mark.parametrize("task", ["text", "own text", "own series"])
+def test_windows_that_overlap_are_not_parted_into_folds(task):
+    own = {"own text": lambda: engine.text(b"abcd" * 99), "own series": lambda: engine.series(np.sin(np.arange(99.0)))}
+    e = BASE.replace(task=own[task]() if task in own else task, train_size=20)
+    with pytest.raises(ValueError, match="folds: 4; .* windows that overlap, and parts of them would share values"):
+        engine.plan(e, {"gain": [0.5, 1]}, folds=4)
+
+
 def test_a_fold_is_small_and_takes_ones_own_data_along():
     x = np.random.default_rng(0).standard_normal((40, 6, 2))
     own = engine.sequences(x, x[:, -1], validation=0)

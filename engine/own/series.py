@@ -113,6 +113,7 @@ class Series:
             baseline_label=first,
             references={label: {"mse": at_any_length(value)} for label, value in others},
             draw_validation=self.draw_validation if self.held else None,
+            overlapping=True,
             generates=self.horizon == 1 and self.inputs == self.outputs,
             max_length=min(parts) - self.horizon,
         )

@@ -5,7 +5,7 @@ How the reference article on training RNNs would choose the hidden size; the met
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -21,7 +21,8 @@ TOGETHER = 256  # sequences of a part that are judged at once: so a large part t
 @dataclass(frozen=True)
 class Fold:
     """The training set of `size` sequences that `task` gives under `seed`: part `number` (0, 1, …) of `count` is for
-    validation, the others are for training. It holds how to draw them, so that a copy of it is small."""
+    validation, the others are for training. Sequences of equal inputs are in one part: else a network would be judged
+    by what it was trained on. It holds how to draw them, so that a copy of it is small."""
 
     source: str  # a name in TASKS, or one that holds data
     seq_length: int
@@ -50,8 +51,9 @@ class Fold:
 
     @cached_property
     def held(self) -> np.ndarray:
-        """Which sequences are for validation; the parts differ by at most one in size."""
-        return np.array_split(np.arange(self.size), self.count)[self.number]
+        """Which sequences are for validation; the parts differ by at most one different sequence."""
+        groups = _groups(str(self.source), self.seq_length, self.seed, self.size)
+        return np.flatnonzero(np.isin(groups, np.array_split(np.arange(groups.max() + 1), self.count)[self.number]))
 
     @property
     def trained(self) -> int:
@@ -89,6 +91,20 @@ class Fold:
         )  # fmt: skip
 
 
+@lru_cache(maxsize=64)  # of plain names: it keeps no data alive
+def _groups(source: str, seq_length: int, seed: int, size: int) -> np.ndarray:
+    """(size,): which of the different sequences each one of a training set is, counted as they first come."""
+    inputs, _ = TASKS[source].draw(stream(seed, Purpose.TRAINING_SET), seq_length, size)
+    known: dict[bytes, int] = {}
+    digests = (hashlib.sha256((inputs[:, n] + 0.0).tobytes()).digest() for n in range(size))  # −0 is 0
+    return np.array([known.setdefault(digest, len(known)) for digest in digests])
+
+
+def different(e: Experiment) -> int:
+    """How many different sequences the training set has; equal ones are in one part."""
+    return int(_groups(str(e.task), e.seq_length, e.seed, e.train_size or 0).max()) + 1
+
+
 def _some(rng: np.random.Generator, of: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([rng.permutation(of) for _ in range(-(-count // len(of)))])[:count]
 
@@ -96,10 +112,18 @@ def _some(rng: np.random.Generator, of: np.ndarray, count: int) -> np.ndarray:
 def fold(e: Experiment, count: int, number: int) -> Experiment:
     """The experiment that trains on all parts of e's training set but one, and is validated on that one.
 
-    Raises ValueError where it has no training set, or one of too few sequences.
+    Raises ValueError where it has no training set, one of too few different sequences, or one of windows that overlap.
     """
+    if TASKS[e.task].overlapping:
+        raise ValueError(
+            f"folds: {count}; allowed for task={e.task}: none, for its sequences are windows that overlap, and parts "
+            "of them would share values; its validation is the end that is held back"
+        )
     if e.train_size is None or e.train_size < count:
         allowed = f"a training set of at least {count} sequences, one for each fold"
         raise ValueError(f"train_size={e.train_size}: {allowed}")
+    if (found := different(e)) < count:
+        allowed = f"at least {count}, one for each fold, as equal ones are in one"
+        raise ValueError(f"train_size={e.train_size}: {found} different sequences; allowed: {allowed}")
     part = Fold(e.task, e.seq_length, e.seed, e.train_size, count, number)
     return e.replace(task=own_task(part), train_size=part.trained)
