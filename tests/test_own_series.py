@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import engine
 from engine.data import batch, validation_batches
-from engine.own.reading import decoded
+from engine.own.reading import COMMA_NUMBER, DATE, NUMBER, decoded
 from engine.own.said import Refused
 
 RNG = np.random.default_rng(11)
@@ -278,3 +278,12 @@ def test_any_bytes_are_a_task_or_a_sentence(data, choice):
     assert np.isfinite(x).all()
     assert np.isfinite(y).all()
     assert np.isfinite(own.task.trivial_loss["mse"](1))
+
+
+def test_the_time_for_a_cell_goes_with_its_length():
+    """No two repetitions that the same characters fit stand side by side: `re` would try every way to part them."""
+    for cell in ("9" * 200_000 + "x", "9" * 200_000 + ".x", " " * 200_000 + "x", "1e" + "9" * 200_000 + "x"):
+        for pattern in (NUMBER, COMMA_NUMBER, DATE):  # of these lengths a square would be minutes
+            assert not pattern.fullmatch(cell)
+    assert all(NUMBER.fullmatch(cell) for cell in (" 1", "-1.", "+.5", "1.5e-3 ", "9" * 400))
+    assert not any(NUMBER.fullmatch(cell) for cell in ("", ".", "1..2", "1.5.", "e5", "1 2"))

@@ -23,7 +23,8 @@ CONTROLS = re.compile(
 )  # no text has them; but for TAB, LF, VT, FF, CR, SUB
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 _PATTERNS = {" ": r"\s+"}
-NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+# Digits can be matched in one way only: with \d+\.?\d* the time goes with the square of a cell's length.
+NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
 COMMA_NUMBER = re.compile(r"\s*[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?\s*")
 DATE = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}|\d{4}[-/]\d{1,2}\b)[^,;|\t]*")
 MISSING = frozenset(
