@@ -184,6 +184,12 @@ def test_what_is_wrong_is_said_in_the_panel(data, sentence):
     assert "own_use" not in [button.key for button in at.button]
 
 
+def test_the_names_of_columns_are_offered_as_they_stand():
+    at = bring(page(), "prices.csv", b"adj_close,**b**\n" + b"\n".join(b"%d,%d" % (n % 7, n % 5) for n in range(60)))
+    for choice in at.multiselect:  # which draws no Markdown: a backslash would be seen
+        assert choice.options == ["adj_close", "**b**"]
+
+
 def test_missing_values_can_be_filled_in():
     rows = "\n".join("" + (f"{n % 5}," if n == 7 else f"{n % 5},{n * n % 7}") for n in range(60))
     at = bring(page(), "gaps.csv", f"a,b\n{rows}".encode())

@@ -176,11 +176,11 @@ def _series(brought: Brought) -> engine.OwnTask:
     found = brought.table()
     usual = [name for name in found.columns if name not in found.left]
     heard = st.multiselect(
-        _("The network hears"), found.columns, default=usual, key="own_choice_columns", format_func=_plain,
+        _("The network hears"), found.columns, default=usual, key="own_choice_columns",  # no Markdown in its options
         help=_("Columns of numbers. Those that count the rows, or never change, are left out at first."),
     )  # fmt: skip
     target = st.multiselect(
-        _("It has to predict"), found.columns, key="own_choice_target", format_func=_plain,
+        _("It has to predict"), found.columns, key="own_choice_target",
         placeholder=_("all that it hears"),
     )  # fmt: skip
     left, middle, right = st.columns([1, 1.6, 1.6])

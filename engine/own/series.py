@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.own.reading import MOST_BYTES, Table, content, label_of, of_frame, table
+from engine.own.reading import MOST_BYTES, NAMELESS, Table, check_width, content, label_of, of_frame, table
 from engine.own.said import LATER, NEXT, SOURCE, Refused, Said, file_label, names, plain, quote
 from engine.parameters import as_array
 from engine.tasks.own import OwnTask, own_task
@@ -205,6 +205,7 @@ def table_of(source: Any, encoding: str | None = None, label: str | None = None,
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2 or values.shape[1] == 0 or values.dtype.kind not in "fiub":
             raise Refused("array", found=plain(f"shape {values.shape}, {values.dtype}"))
+        check_width(values.shape[1], quote(label or NAMELESS))
         made = [str(c + 1) for c in range(values.shape[1])]
         return Table(file_label(label or ""), made, values.astype(np.float64))
     return table(content(source, encoding, label_of(source) if label is None else label, most_bytes))
