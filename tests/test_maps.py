@@ -370,6 +370,25 @@ def test_a_point_that_raises_loses_nothing_but_itself(pool, monkeypatch):
     assert np.isnan(found.values["decades_per_step"]).sum() == 1
 
 
+def test_a_map_is_not_over_before_its_points_are(pool):
+    """Theory may end in between: when what is known is found and nothing taken, or between two points."""
+    pool.close()
+    e = link.experiment(values())
+    found = Map(plan_of(e, {"gain": GAINS.values}, "decades_per_step", 1, 0, 0), pool, Compiler(), Known())
+    found.recall()
+    while not found._theory.ended:
+        found._theory.work()
+    assert not found.done.is_set(), "nothing was measured"
+    for left in reversed(range(found.count.size)):
+        point = found.take()
+        found.finish()
+        assert not found.done.is_set(), "a point is at work"
+        found.found(point, dict.fromkeys(found.plan.measures, 1.0))
+        found.finish()
+        assert found.done.is_set() == (left == 0)
+    assert found.count.all()
+
+
 def test_a_map_that_nobody_looks_at_rests_and_a_cancelled_one_ends(pool, monkeypatch):
     monkeypatch.setattr("app.mapping.GRACE", 0.05)
     begun, go_on = threading.Event(), threading.Event()
