@@ -32,7 +32,7 @@ def _values(base: Experiment, name: Any, values: Any) -> tuple[Any, ...]:
     if not 1 <= len(found) <= MOST_VALUES:
         how_many = f"more than {MOST_VALUES}" if found else "no"
         raise ValueError(f"axes[{name}]: {how_many} values; allowed: 1 to {MOST_VALUES}")
-    before = set()
+    before: set[Any] = set()
     for value in found:
         if value in before:
             raise ValueError(f"axes[{name}]: {value!r:.80} twice; allowed: each value once")
