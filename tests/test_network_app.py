@@ -182,6 +182,7 @@ REFUSED = {
     "no layer": (file({"fc.weight": np.ones((1, 3))}), "no recurrent layer"),
     "too wide": (file({k: v.astype(np.float16) for k, v in torchs(1, 1, 1, 1000).items()}), "Hidden size is 1,000"),
     "too deep": (file(torchs(layers=5)), "Layers is 5 in this file"),
+    "too deep for the engine": (file(torchs(1, 1, 1, 1, layers=70)), "num_layers = “70”. Allowed: "),
     "a pickle": (b"\x80\x04" + bytes(50), "safetensors.torch.save_file(model.state_dict()"),
     "HDF5": (b"\x89HDF" + bytes(50), "of Keras"),
     "nothing": (b"", "an empty file"),

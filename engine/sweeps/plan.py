@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from engine._jit import sources_hash
 from engine.experiment import Experiment, check_experiment
+from engine.refusals import sentences
 from engine.sweeps import axes as axis
 from engine.sweeps.folds import fold
 from engine.sweeps.measures import check_names
@@ -127,7 +128,7 @@ class Plan:
                 return fold(self.base.replace(**values), self.folds, seed), ""
             return self.base.replace(**values, seed=self.seeds[seed]), ""
         except ValidationError as wrong:
-            return None, "; ".join(_sentence(error) for error in wrong.errors())
+            return None, sentences(wrong)
         except ValueError as wrong:
             return None, str(wrong)
 
@@ -185,9 +186,3 @@ def _measures(measures: Any, steps: int) -> tuple[str, ...]:
     """Those asked for, and `diverged`, which says why a number is none; theory needs no run."""
     asked = check_names(measures, steps)
     return asked if asked == ("chi",) else tuple(dict.fromkeys((*asked, "diverged")))
-
-
-def _sentence(error: Any) -> str:
-    """One of pydantic's errors. A rule about one field does not name it, one about several does."""
-    place = ".".join(map(str, error["loc"]))
-    return f"{place}: {error['input']!r:.80}{axis.said(error['msg'])}" if place else str(error["msg"])
