@@ -142,6 +142,21 @@ def test_a_perfect_repetition_scores_the_baseline():
 WITH_GAPS = "a,b\n" + "\n".join(f"{n % 7},{'' if n in (5, 6, 17) else n % 5}" for n in range(40))
 
 
+def test_equal_values_of_another_file_have_notes_of_their_own():
+    rows = [f"{n % 7},{n % 5}" for n in range(40)]
+    comma, semicolon = (engine.series("\n".join(["a,b", *rows]).replace(",", s).encode()) for s in (",", ";"))
+    np.testing.assert_array_equal(comma.data.values, semicolon.data.values)
+    assert comma != semicolon
+    assert [str(note) for note in comma.data.notes] != [str(note) for note in semicolon.data.notes]
+
+
+def test_at_the_split_the_nearest_value_is_repeated_and_said_to_be():
+    csv = "a\n" + "\n".join("nan" if n in (38, 39, 40) else str(n) for n in range(50))
+    filled = engine.series(csv.encode(), missing="interpolate", normalise="none").data
+    assert filled.values[37:42, 0].tolist() == [37, 37, 37, 41, 41]
+    assert "repeat the nearest one" in str(filled.notes[-1])
+
+
 def test_missing_values_are_refused_until_somebody_says_what_to_do():
     refused(r"In column “b” 3 of 40 values are missing, the first in line 7\..*drop.*interpolate", WITH_GAPS.encode())
     dropped = engine.series(WITH_GAPS.encode(), missing="drop", normalise="none").data

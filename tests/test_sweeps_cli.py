@@ -90,10 +90,23 @@ def test_folds_and_steps_and_a_named_axis(tmp_path, cluster):
         "cell=rnn,gru",
     ]
     command += ["--folds", "3", "--measure", "val_loss", "--steps", "2", "--out", str(tmp_path / "f.nc")]
+    command += ["--csv", str(tmp_path / "f.csv")]
     assert shell.main([*command, "--scheduler", cluster.client.scheduler.address]) == 0
     with xarray.open_dataset(tmp_path / "f.nc", engine="h5netcdf") as found:
         assert found.val_loss.dims == ("cell", "fold")
         assert bool(np.isfinite(found.val_loss).all())
+        with (tmp_path / "f.csv").open() as file:
+            rows = [(row["cell"], row["fold"], float(row["val_loss"])) for row in csv.DictReader(file)]
+        folds = [(cell, k) for cell in ("rnn", "gru") for k in (1, 2, 3)]
+        assert rows == [(cell, str(k), float(found.val_loss.sel(cell=cell, fold=k))) for cell, k in folds]
+
+
+def test_the_summary_counts_what_is_infinite_or_has_no_value():
+    p = plan(few(), {"gain": [0.5, 1.0]}, 3, "half_life")
+    lives = [0.5, np.inf, -np.inf, np.nan, 30.0]  # one is not done
+    known = {p.key(point): {"half_life": life} for point, life in zip(p.points, lives, strict=False)}
+    said = shell._summary(p, engine.sweeps.dataset(p, known), [], 1.0).splitlines()
+    assert said[1] == "  half_life: 0.5 to 30 timesteps, 1 infinite, 1 minus infinite, 1 without a value (of 5)"
 
 
 def start(*arguments: str) -> tuple[subprocess.Popen[bytes], int]:

@@ -43,7 +43,8 @@ class Series:
     @property
     def name(self) -> str:
         digest = hashlib.sha256(repr((self.columns, self.inputs, self.outputs, self.horizon, self.training, self.label,
-                                      self.recipe, self.values.shape)).encode("utf-8", "surrogatepass"))  # fmt: skip
+                                      self.recipe, self.notes,
+                                      self.values.shape)).encode("utf-8", "surrogatepass"))  # fmt: skip
         for array in (self.values, self.offset, self.scale):
             digest.update(array.tobytes())
         return f"series-{digest.hexdigest()[:24]}"
@@ -139,7 +140,8 @@ def series(
     has to predict, `horizon` rows ahead; None: all that it hears. normalise: "standard" (mean 0, variance 1), "minmax"
     (0 to 1) or "none", fitted on the training part alone. The last share `validation` of the rows is kept for
     validation (0: none). missing: "refuse" rows that lack a number, "drop" them, or "interpolate", a straight line
-    between the neighbours. A sequence is a window of seq_length rows from a random place of its part.
+    between the neighbours; at an end of the training or the validation part the nearest value again. A
+    sequence is a window of seq_length rows from a random place of its part.
 
     `.data.notes` say what was found and left out; `.data.own_units` takes values back to the data's units. Raises
     ValueError in one sentence with the column, the line and what is allowed; OSError where a path cannot be opened.

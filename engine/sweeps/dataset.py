@@ -47,10 +47,11 @@ def dataset(
     data: dict[str, Any] = {}
     for name, array in found.items():
         row = MEASURES[name]
-        about = {"units": row.unit or "1", "long_name": row.label, "description": row.meaning}
+        label = row.label if plan.folds is None else row.of_folds or row.label
+        about = {"units": row.unit or "1", "long_name": label, "description": row.meaning}
         data[name] = dims, array, about
         for suffix, (word, summary) in summaries(array, done, row).items():
-            data[f"{name}_{suffix}"] = dims[:-1], summary, about | {"long_name": f"{row.label}, {word}"}
+            data[f"{name}_{suffix}"] = dims[:-1], summary, about | {"long_name": f"{label}, {word}"}
     data["done"] = dims, done.astype(np.int8), {"units": "1", "long_name": "1 where the point is done"}
     data["error"] = dims, error.astype(str), {"long_name": "Why the point has no values"}
     coordinates = {name: _coordinate(name, values) for name, values in plan.axes.items()}
@@ -130,6 +131,6 @@ def _mean(values: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def write_csv(found: "xarray.Dataset", path: str | Path) -> None:
-    """One row a point and seed: the axes, the seed, the measures, done and error."""
-    names = [name for name, array in found.data_vars.items() if "seed" in array.dims]
+    """One row a point and seed (or fold): the axes, the seed, the measures, done and error."""
+    names = [name for name, array in found.data_vars.items() if array.dims == found.done.dims]
     found[names].to_dataframe().reset_index().to_csv(path, index=False)

@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from engine.experiment import Experiment
+from engine.own.sequences import Sequences
 from engine.streams import Purpose, stream
 from engine.tasks import TASKS
 from engine.tasks.own import own_task
@@ -78,9 +79,18 @@ class Fold:
         """Every sequence for validation, once, some at a time."""
         return [self._of(self.held[start : start + TOGETHER]) for start in range(0, len(self.held), TOGETHER)]
 
+    def _baseline(self, loss: str) -> float:
+        """The task's own; of sequences of one's own, the best constant of this fold's training part on the other."""
+        row, own = TASKS[self.source], getattr(self.source, "data", None)
+        if not isinstance(own, Sequences):
+            return row.trivial_loss[loss](self.seq_length)
+        _, targets = row.draw(stream(self.seed, Purpose.TRAINING_SET), self.seq_length, self.size)
+        axis = 1 if row.every_step else 0
+        return own.loss_of_constant(np.delete(targets, self.held, axis), np.take(targets, self.held, axis), loss)
+
     def task(self) -> Task:
         row = TASKS[self.source]
-        losses = {loss: at_any_length(of(self.seq_length)) for loss, of in row.trivial_loss.items()}
+        losses = {loss: at_any_length(self._baseline(loss)) for loss in row.trivial_loss}
         lines = {
             label: {loss: at_any_length(of(self.seq_length)) for loss, of in each.items()}
             for label, each in row.references.items()

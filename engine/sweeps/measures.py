@@ -132,6 +132,7 @@ class Measure:
     trains: bool = False
     share: bool = False
     worst: float = nan
+    of_folds: str = ""  # its name where folds stand in place of seeds; "": the same
 
 
 MEASURES: dict[str, Measure] = {
@@ -199,6 +200,7 @@ MEASURES: dict[str, Measure] = {
         lambda run: float(run.validation_loss <= run.to_beat),
         trains=True,
         share=True,
+        of_folds="Folds that beat the baseline",
     ),
     "steps_to_baseline": Measure(
         "Steps to beat the baseline",

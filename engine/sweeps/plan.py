@@ -17,6 +17,7 @@ from engine.refusals import sentences
 from engine.sweeps import axes as axis
 from engine.sweeps.folds import fold
 from engine.sweeps.measures import check_names
+from engine.tasks import TASKS
 
 MOST_POINTS = 100_000
 MOST_STEPS = 1_000_000_000
@@ -67,6 +68,7 @@ class Plan:
             raise ValueError(
                 f"axes × {self.repeat}s: {counts} are {self.size} points; allowed: up to {self.most_points}"
             )
+        self._check_lengths()
         error = ""
         for index in np.ndindex(self.shape[:-1]):
             found, said = self._experiment(index, 0)
@@ -74,6 +76,13 @@ class Plan:
             if found is not None:
                 return
         raise ValueError(f"axes: no combination of these values is a valid experiment; the first: {error}")
+
+    def _check_lengths(self) -> None:
+        """Raises ValueError where seq_length is an axis, and the data alone say how long a sequence is."""
+        tasks = self.axes.get("task", (self.base.task,))
+        if "seq_length" in self.axes and all(TASKS[task].fixed_steps for task in tasks):
+            said = ", ".join(f"{task} has {TASKS[task].fixed_steps} timesteps" for task in tasks)
+            raise ValueError(f"axes: 'seq_length' changes nothing: {said}; allowed: tasks whose length can be chosen")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Plan, (

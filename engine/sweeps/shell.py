@@ -186,11 +186,18 @@ def _summary(what: Plan, found: "xarray.Dataset", files: list[str], seconds: flo
     """What was found, in a few lines."""
     lines = [f"{int(found.done.sum())} of {what.size} points in {duration(seconds)}"]
     for name in what.measures:
-        values = found[name].values[np.isfinite(found[name].values)]
+        every = found[name].values[found.done.values > 0]
+        values = every[np.isfinite(every)]
         unit = f" {MEASURES[name].unit}" if MEASURES[name].unit else ""
         ends = [f"{end:.3g}" for end in (values.min(), values.max())] if values.size else ["no finite value"]
         reach = " to ".join(dict.fromkeys(ends)) + (unit if values.size else "")
-        lines.append(f"  {name}: {reach}")
+        left = {
+            "infinite": np.isposinf(every),
+            "minus infinite": np.isneginf(every),
+            "without a value": np.isnan(every),
+        }
+        rest = [f"{int(these.sum())} {word}" for word, these in left.items() if these.any()]
+        lines.append(f"  {name}: {', '.join([reach, *rest])}" + (f" (of {every.size})" if rest else ""))
     errors = found.error.values.ravel()
     if said := [text for text in errors.tolist() if text]:
         lines.append(f"{len(said)} points have no values; the first: {said[0]}")
