@@ -184,6 +184,31 @@ def test_the_edge_is_where_the_value_passes_it():
     assert "From −0.6" in answer(cells(values=np.broadcast_to(-0.6, (5, 3, 1)).copy()))
 
 
+def test_an_edge_that_wanders_is_no_band():
+    edges = np.array([1.2, 1.05, 0.9])  # over the three lengths
+    c = cells(values=(np.array(GAINS.values)[:, None] - edges)[..., None])
+    wanted = "keeps its length at Gain 1.2 for Length T = 8, 1.05 for 16, 0.9 for 32."
+    assert wanted in answer(c)
+
+
+@pytest.mark.parametrize("name", ["decades_per_step", "lyapunov", "chi"])
+def test_a_measure_with_two_sides_says_which_is_which(name):
+    assert LOOKS[name].sides in answer(cells(name=name))
+    assert LOOKS[name].sides.startswith(f"Below {LOOKS[name].edge:g} ")
+
+
+def test_a_line_of_theory_that_ends_says_why():
+    e = engine.Experiment(hidden_size=32)
+    line = np.array([[1.3, 32.0]])  # 8 and 16 timesteps are too few for theory
+    c = cells(theory=line)
+    assert "missing" not in answer(cells(theory=np.array([[1.2, 8.0], [1.25, 16.0], [1.3, 32.0]])))
+    said = answer(Cells(e, c.across, c.up, c.measure, 0, False, c.values, c.diverged, c.done, c.errors, theory=line))
+    assert "The line is missing at Length T 8 to 16: not for so few timesteps." in said
+    turned = Cells(e, c.up, c.across, c.measure, 0, False, c.values.transpose(1, 0, 2), c.diverged.transpose(1, 0, 2),
+                   c.done.transpose(1, 0, 2), c.errors.T, theory=line[:, ::-1])  # fmt: skip
+    assert "The line is missing at Length T 8 to 16: not for so few timesteps." in answer(turned)
+
+
 def test_quartiles_count_a_lost_seed_as_infinitely_bad():
     found, lost = np.array([1.0, 2.0, np.nan, np.nan, 3.0]), np.array([False, False, True, True, False])
     shape = (5, 3, 5)
@@ -494,6 +519,13 @@ def test_what_is_said_of_gain():
     assert all(learns("gain", gain=g, seq_length=20) for g in (0.5, 0.8))
 
 
+def test_what_is_said_of_gain_holds_in_every_seed():
+    for seed in range(3):
+        assert not learns("gain", gain=0.4, seq_length=28, seed=seed)
+        assert not learns("gain", gain=0.6, seq_length=80, seed=seed)
+        assert learns("gain", gain=1.0, seq_length=80, seed=seed)
+
+
 def test_what_is_said_of_the_cliff():
     assert [learns("cliff", lr=3.16, clip_threshold=1.0, seed=seed) for seed in range(3)] == [False, True, False]
     assert all(learns("cliff", lr=10.0, clip_threshold=0.01, seed=seed) for seed in range(3))
@@ -514,15 +546,29 @@ def test_what_is_said_of_the_cells():
     assert not any(learns("cells", cell=name, seq_length=40) for name in ("rnn", "lstm", "gru"))
 
 
+@pytest.mark.parametrize(("name", "reach"), [("rnn", 14), ("lstm", 28), ("gru", 10)])
+def test_what_is_said_of_the_cells_holds_in_most_seeds(name, reach):
+    lengths = MAPS["cells"].choice.up.values
+    seeds = range(MAPS["cells"].choice.seeds)
+    assert sum(learns("cells", cell=name, seq_length=reach, seed=seed) for seed in seeds) > len(seeds) / 2
+    longer = lengths[lengths.index(reach) + 1]
+    assert sum(learns("cells", cell=name, seq_length=longer, seed=seed) for seed in seeds) < len(seeds) / 2
+    assert not any(learns("cells", cell=name, seq_length=40, seed=seed) for seed in seeds)
+
+
 def test_what_is_said_of_weights_and_activations():
-    def slope(init: str, nonlinearity: str) -> float:
-        e = MAPS["init"].experiment.replace(init=init, nonlinearity=nonlinearity)
+    def slope(init: str, nonlinearity: str, seed: int = 0) -> float:
+        e = MAPS["init"].experiment.replace(init=init, nonlinearity=nonlinearity, seed=seed)
         return measure(e, ("decades_per_step",))["decades_per_step"]
 
     names = MAPS["init"].choice.across.names
     assert [init for init in names if slope(init, "sigmoid") > -0.1] == ["standard_normal"]
     assert abs(slope("identity", "relu")) < 0.01
     assert all(abs(slope(init, "relu")) > 0.05 for init in names if init != "identity")
+    for seed in range(MAPS["init"].choice.seeds):
+        fast = [init for init in names if slope(init, "sigmoid", seed) < -1 / 3]  # a decade within three steps
+        assert fast == [init for init in names if init != "standard_normal"]
+        assert abs(slope("identity", "relu", seed)) < 0.01
 
 
 def test_what_is_said_of_the_hidden_size(pool):

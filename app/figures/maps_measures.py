@@ -28,6 +28,7 @@ class Look:
     edge: float | None = None
     said: str = ""
     named: str = ""  # the edge, in the picture
+    sides: str = ""  # what is on either side of it
     loss: bool = False
     passes: float = 3.0
     validation: bool = False
@@ -37,15 +38,17 @@ class Look:
 LOOKS: dict[str, Look] = {
     "decades_per_step": Look(
         N_("Where does the gradient keep its length?"), "signed", 0.0,
-        N_("The gradient keeps its length at {place}."), N_("keeps its length"), gone=-inf,
+        N_("The gradient keeps its length at {place}."), N_("keeps its length"),
+        N_("Below 0 it vanishes on the way back, above 0 it explodes."), gone=-inf,
     ),
     "half_life": Look(N_("How many steps back does the gradient reach?"), "log", gone=0.0),
     "lyapunov": Look(
         N_("Where does the network become chaotic?"), "signed", 0.0, N_("Order ends and chaos begins at {place}."),
-        N_("chaos begins"), passes=60,
+        N_("chaos begins"), N_("Below 0 is order, above 0 is chaos."), passes=60,
     ),
     "chi": Look(
-        N_("Where does theory see the edge of chaos?"), "ratio", 1.0, N_("χ is 1 at {place}."), N_("χ = 1"), passes=1,
+        N_("Where does theory see the edge of chaos?"), "ratio", 1.0, N_("χ is 1 at {place}."), N_("χ = 1"),
+        N_("Below 1 the gradient vanishes on the way back, above 1 it explodes."), passes=1,
     ),
     "grad_norm": Look(N_("How large is the gradient?"), "log"),
     "clipped_share": Look(N_("How often is the gradient clipped?"), "share"),

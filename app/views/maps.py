@@ -142,7 +142,7 @@ def _ask(choice: Choice, values: dict[str, Any]) -> None:
     """What it will cost, and the button that begins it."""
     said = _("{n} networks, about {time} of work: start when you are sure.")
     text = said.format(n=f"{choice.points:,}", time=_time(maps.work(choice, values)))
-    with st.container(key="maps_state", horizontal=True, vertical_alignment="center"):
+    with st.container(key="maps_ask", horizontal_alignment="center", vertical_alignment="center"):  # in the map's place
         st.html(f"<p class='state'>{text}</p>")
         st.button(_("Start"), key="maps_start", type="primary", on_click=_start, args=(choice,))
 
