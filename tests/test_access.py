@@ -96,10 +96,11 @@ def test_the_stage_has_the_colours_of_the_pictures(theme):
 
 KINDS = {
     "light": {"healthy": ":is(#stage, .still)", "vanishing": "#stage:is([data-kind=vanishing], [data-kind=none])",
-              "exploding": "#stage[data-kind=exploding]", "diverged": "#stage[data-kind=diverged]"},
+              "exploding": "#stage[data-kind=exploding]",
+              "lost": "#stage:is([data-kind=diverged], [data-kind=thrown])"},
     "dark": {"healthy": "#stage.dark[data-kind=healthy]", "exploding": "#stage.dark[data-kind=exploding]",
              "vanishing": "#stage.dark:is([data-kind=vanishing], [data-kind=none])",
-             "diverged": "#stage.dark[data-kind=diverged]"},
+             "lost": "#stage.dark:is([data-kind=diverged], [data-kind=thrown])"},
 }  # fmt: skip
 
 
