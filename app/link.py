@@ -135,7 +135,7 @@ def experiment(values: Mapping[str, Any]) -> engine.Experiment:
     try:
         e = engine.Experiment(**counting)
     except ValidationError as error:
-        raise ValueError(sentences(*map(_sentence, error.errors()))) from None
+        raise ValueError(said(error)) from None
     _check_work(e)
     _check_data(e)
     return e
@@ -180,6 +180,11 @@ def quote(text: str) -> str:
     """A text of the link as it may be shown: short and printable."""
     shown = "".join(c if c.isprintable() else "·" for c in text[:41])
     return f"“{shown[:40]}…”" if len(shown) > 40 else f"“{shown}”"
+
+
+def said(error: ValidationError) -> str:
+    """What pydantic refuses, in sentences of ours."""
+    return sentences(*map(_sentence, error.errors()))
 
 
 def _sentence(detail: Any) -> str:

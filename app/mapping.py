@@ -74,7 +74,7 @@ class Map:
         self._pool, self._compiler, self._known = pool, compiler, known
         self._lock = threading.Lock()
         self._left: Iterator[Point] = iter(())  # that are not known
-        self._open = 1  # points that are measured or about to be; 1: nothing has begun
+        self._open = 1  # points that are not measured; 1: nothing has begun
         self._all = self._made = 0.0  # work in seconds, as estimated: of all that was not known, and what is done of it
         self._took = 0.0  # seconds since it began, without rests
         self._since: float | None = None  # when it began or went on
@@ -142,7 +142,7 @@ class Map:
                 left.append(point)
                 self._all += self.cost(point)
         with self._lock:
-            self._left, self._open = iter(left), 0
+            self._left, self._open = iter(left), len(left)
         self.news += 1
         self.recalled.set()
 
@@ -154,9 +154,7 @@ class Map:
         """The next point; None: there is no more."""
         with self._lock:
             self._since = time.monotonic() if self._since is None else self._since
-            point = next(self._left, None)
-            self._open += point is not None
-            return point
+            return next(self._left, None)
 
     def compiled(self, e: engine.Experiment) -> bool:
         """Can it run now? Else its kernels are compiled, and the hands are woken then."""

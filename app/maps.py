@@ -23,6 +23,7 @@ from app.figures.maps_measures import LOOKS, trains
 from app.limits import LIMITS, seconds
 from app.settings import RANGES
 from app.words import _, listed
+from engine.sweeps.folds import different
 from engine.sweeps.measures import MEASURES
 
 WORDS = ("across", "up", "measure", "samples", "train")
@@ -280,6 +281,8 @@ def refusal(c: Choice, values: Mapping[str, Any]) -> str:
     if c.points > LIMITS.map_points:
         said = _("{n} networks are more than the {most} of a map on this server: choose fewer values or seeds.")
         return said.format(n=f"{c.points:,}", most=f"{LIMITS.map_points:,}")
+    if c.folds and overlapping(c, values):
+        return no_folds()
     if c.folds and not values["train_size"] and all(axis.field != "train_size" for axis in c.axes):
         return _("Cross-validation needs a training set that ends: choose a size under “Training set” first.")
     try:
@@ -287,6 +290,8 @@ def refusal(c: Choice, values: Mapping[str, Any]) -> str:
             link.experiment(found)
     except ValueError as refused:
         return str(refused)
+    if c.folds and _too_few(c, values):
+        return _("The training set has fewer different sequences than folds: choose a larger one, or fewer folds.")
     if (cost := work(c, values)) > LIMITS.map_seconds:
         said = _(
             "This map would be about {n} seconds of work: more than the {most} that this server allows. Choose fewer "
@@ -294,6 +299,32 @@ def refusal(c: Choice, values: Mapping[str, Any]) -> str:
         )
         return said.format(n=f"{cost:,.0f}", most=f"{LIMITS.map_seconds:,}")
     return ""
+
+
+def overlapping(c: Choice, values: Mapping[str, Any]) -> bool:
+    """Are all sequences windows of one series or text, which are not parted into folds?"""
+    tasks = next((axis.names for axis in c.axes if axis.field == "task"), (values["task"],))
+    return all(engine.TASKS[task].overlapping for task in tasks)
+
+
+def no_folds() -> str:
+    """Why windows are not parted into folds."""
+    return _(
+        "No cross-validation here: the sequences of this task are windows that overlap, and folds of them would share "
+        "values. Its validation is the end that is held back."
+    )
+
+
+def _too_few(c: Choice, values: Mapping[str, Any]) -> bool:
+    """Have all training sets fewer different sequences than there are folds?"""
+    for found in largest(c, values):
+        try:
+            e = link.experiment(found)
+        except ValueError:  # such a cell does not exist
+            continue
+        if not engine.TASKS[e.task].overlapping and e.train_size is not None and different(e) >= c.folds:
+            return False
+    return True
 
 
 def _with_names(values: Mapping[str, Any], axis: Axis | None) -> Iterator[dict[str, Any]]:

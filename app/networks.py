@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
+from pydantic import ValidationError
 
 import engine
 from app import link, settings
@@ -136,6 +137,8 @@ def why(error: ValueError) -> str:
     said = str(error)
     if isinstance(error, Misfit):
         said = _(error.message).format(**_named(error.values))
+    elif isinstance(refused := error.__context__ or error, ValidationError):  # the engine's sentence is in English
+        said = link.said(refused)
     return "".join(c if c.isprintable() else "·" for c in said[:500])
 
 

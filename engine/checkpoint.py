@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from engine.experiment import Experiment, check_experiment
+from engine.foreign.zips import check_directory
 from engine.optimizers import OPTIMIZERS
 from engine.parameters import frozen, load
 from engine.tasks.own import PREFIX, OwnTask, held
@@ -109,8 +110,10 @@ def load_checkpoint(file: str | Path | BinaryIO, most_bytes: int = MOST_BYTES) -
     """Read what `Checkpoint.save` wrote. Nothing in a file is ever executed, and nothing larger than `most_bytes`
     unpacked is read. Raises ValueError with what is wrong with the file (OSError where it cannot be opened)."""
     try:
-        with zipfile.ZipFile(file) as packed:
-            entries = packed.infolist()
+        with open(file, "rb") if isinstance(file, (str, Path)) else nullcontext(file) as opened:
+            check_directory(opened, MOST_ENTRIES)
+            with zipfile.ZipFile(opened) as packed:
+                entries = packed.infolist()
         if len(entries) > MOST_ENTRIES:
             raise ValueError(f"{len(entries):,} arrays; allowed: {MOST_ENTRIES}")
         size = sum(entry.file_size for entry in entries)
@@ -120,8 +123,8 @@ def load_checkpoint(file: str | Path | BinaryIO, most_bytes: int = MOST_BYTES) -
             raise ValueError(f"said: allowed are {MOST_SAID:,} bytes")
         if not isinstance(file, (str, Path)):
             file.seek(0)
-        with np.load(file, allow_pickle=False) as opened:
-            arrays = {name: opened[name] for name in opened.files}
+        with np.load(file, allow_pickle=False) as loaded:
+            arrays = {name: loaded[name] for name in loaded.files}
         return _read(arrays)
     except OSError:
         raise

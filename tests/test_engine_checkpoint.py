@@ -165,6 +165,18 @@ def test_what_is_too_large_unpacked_is_not_read():
         engine.load_checkpoint(file, most_bytes=1_000_000)
 
 
+@pytest.mark.parametrize("as_path", [True, False])
+def test_a_long_directory_is_not_read(as_path, tmp_path, monkeypatch):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        for k in range(301):
+            packed.writestr(f"{k}.npy", b"")
+    (tmp_path / "long.npz").write_bytes(file.getvalue())
+    monkeypatch.setattr("zipfile.ZipFile.infolist", lambda _: pytest.fail("it was read"))
+    with pytest.raises(ValueError, match="an archive of 301 arrays"):
+        engine.load_checkpoint(tmp_path / "long.npz" if as_path else file)
+
+
 def test_what_is_no_checkpoint_is_refused():
     with pytest.raises(ValueError, match="checkpoint"):
         engine.Trainer.resume({"step": 3})

@@ -511,6 +511,42 @@ def test_a_network_that_runs_free_is_drawn_over_what_is_right() -> None:
     assert (dashed["x"][0], dashed["x"][-1]) == (20, 40)
 
 
+def test_running_free_and_hearing_the_series_are_judged_at_the_same_timesteps() -> None:
+    s = snapshot(steps=40, task="sine")
+    made = dataclasses.replace(
+        s.shown, free_from=20, targets=np.zeros((40, 1)), outputs=np.where(np.arange(40) < 20, 8.0, 0.5)[:, None],
+        free=np.array([[8.0]] + [[0.25]] * 20),  # the first answer is still to what was heard
+    )  # fmt: skip
+    answer = words("task", dataclasses.replace(s, shown=made))
+    assert "from t = 21: hearing only itself, off by 0.25; hearing the series there, by 0.5." in answer
+
+
+def test_a_guess_that_is_not_beaten_yet_is_named_by_the_verdict_and_the_loss() -> None:
+    lines = (("any letter", 3.6), ("letter pairs", 0.15), ("best possible", 0.01))
+    s = snapshot(baseline=1.0, baseline_label="letter counts", references=lines)
+    assert verdict(s)["what"].endswith("; it beats letter counts, not yet letter pairs (0.15).")
+    assert words("loss", s).endswith("; letter counts: 1; letter pairs: 0.15")
+    better = dataclasses.replace(s, validation=np.where(np.isnan(s.validation), np.nan, 0.1))
+    assert verdict(better)["what"].endswith("; it learns.")
+    assert words("loss", better).endswith("; letter counts: 1")
+
+
+def test_on_noise_the_verdict_says_so_first() -> None:
+    s = snapshot(task=engine.noise(2, 1), batch_size=1)
+    assert verdict(s)["what"].startswith("On noise, not your data. From t = ")
+    assert verdict(gone(s, 60))["what"].startswith("On noise, not your data. The loss is not a number")
+    assert "noise" not in verdict(snapshot())["what"]
+
+
+def test_of_several_columns_the_first_is_drawn_and_the_loss_is_said_to_be_a_mean() -> None:
+    rows = np.stack([np.sin(np.arange(200) / 7), np.cos(np.arange(200) / 5)], axis=1)
+    two, one = (snapshot(steps=20, task=engine.series(rows[:, :n])) for n in (2, 1))
+    assert "<b>1</b>, the first of 2 columns: off by" in words("task", two)
+    assert "<b>1</b>: off by" in words("task", one)
+    assert "mean over 2 columns" in words("loss", two)
+    assert "mean over" not in words("loss", one)
+
+
 def test_answers_that_are_no_numbers_are_said_to_be_none() -> None:
     for name in engine.TASKS:
         e = engine.Experiment(task=name, seq_length=50)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import engine
 from engine.data import batches
+from engine.instruments import lyapunov
 from engine.instruments.jacobians import JACOBIANS, STEPS, weights_of
 from tests import cases, naive
 
@@ -109,6 +110,18 @@ def test_layers_stand_side_by_side():
     assert found.local.shape == (40, 2)
     lower = engine.lyapunov(small("gru"), steps=40)
     np.testing.assert_allclose(found.exponents[found.layers == 0], lower.exponents, atol=1e-12)
+
+
+def test_of_each_trajectory_all_layers_come_before_the_mean():
+    """Three trajectories: in the second another layer is ahead, by a steady amount."""
+    of = np.array([[[-0.1, -0.3], [-0.5, -0.6], [-0.1, -0.9]], [[-0.2, -0.4], [-0.3, -0.7], [-0.8, -1.0]]])
+    found = lyapunov._summary(np.tile(of, (20, 1, 1, 1)), 4, "task")
+    each = np.array([[-0.1, -0.2, -0.3, -0.4], [-0.3, -0.5, -0.6, -0.7], [-0.1, -0.8, -0.9, -1.0]])
+    np.testing.assert_allclose(found.exponents, each.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found.standard_errors, each.std(axis=0, ddof=1) / np.sqrt(3), rtol=1e-12)
+    assert found.layers.tolist() == [0, 1, 0, 1]
+    np.testing.assert_allclose(found.largest, found.exponents[0], rtol=1e-12)
+    assert found.local.shape == (20, 2)
 
 
 @pytest.mark.parametrize("task", list(engine.TASKS))

@@ -50,6 +50,17 @@ def said(at: AppTest) -> str:
     return html.unescape(" ".join([part.proto.body for part in at.get("html")] + [text.value for text in at.text]))
 
 
+def keys(at: AppTest) -> str:
+    """Of all containers."""
+
+    def below(block: Any) -> Iterator[str]:
+        yield str(getattr(block.proto, "id", "") or "")
+        for child in getattr(block, "children", {}).values():
+            yield from below(child) if hasattr(child, "children") else ()
+
+    return " ".join(below(at.main))
+
+
 def widget(at: AppTest, key: str) -> Any:
     return next(element for element in at.main if getattr(element, "key", None) == key)
 
@@ -137,7 +148,10 @@ def test_a_large_map_says_what_it_costs_and_waits(monkeypatch):
     at = page(**MAP)
     assert held(at) is None
     assert "9 networks, about" in said(at)
+    assert "maps_ask" in keys(at)  # in the place of the picture, and no longer in the line over it
+    assert "maps_state" not in keys(at)
     at.button(key="maps_start").click().run()
+    assert "maps_ask" not in keys(at)
     assert finished(at).count.all()
 
 

@@ -94,6 +94,18 @@ def test_a_dropped_network_is_shown_trained_reset_and_taken_away():
     assert_begins_with(at, arrays)
 
 
+def test_as_long_as_the_task_is_noise_the_notice_leads_to_ones_own_data():
+    at = drop(page(), file(torchs(3, 1)))
+    assert engine.TASKS[shown(at).task].label == "noise"
+    at.button(key="network_data").click().run()
+    assert not at.exception
+    assert "own_example_" in " ".join(str(button.key) for button in at.button)
+    at = drop(page(task="multiplication", seq_length=20), file(torchs(2, 1)))
+    assert shown(at).task == "multiplication"
+    assert "network_data" not in [button.key for button in at.button]
+    assert "network_train" in [button.key for button in at.button]
+
+
 def test_a_control_that_keeps_the_shape_keeps_the_weights_and_another_gives_way_and_comes_back():
     arrays = torchs()
     at = drop(page(), file(arrays))
@@ -170,6 +182,7 @@ REFUSED = {
     "no layer": (file({"fc.weight": np.ones((1, 3))}), "no recurrent layer"),
     "too wide": (file({k: v.astype(np.float16) for k, v in torchs(1, 1, 1, 1000).items()}), "Hidden size is 1,000"),
     "too deep": (file(torchs(layers=5)), "Layers is 5 in this file"),
+    "too deep for the engine": (file(torchs(1, 1, 1, 1, layers=70)), "num_layers = “70”. Allowed: "),
     "a pickle": (b"\x80\x04" + bytes(50), "safetensors.torch.save_file(model.state_dict()"),
     "HDF5": (b"\x89HDF" + bytes(50), "of Keras"),
     "nothing": (b"", "an empty file"),

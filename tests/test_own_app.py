@@ -184,13 +184,27 @@ def test_what_is_wrong_is_said_in_the_panel(data, sentence):
     assert "own_use" not in [button.key for button in at.button]
 
 
+def test_the_names_of_columns_are_offered_as_they_stand():
+    at = bring(page(), "prices.csv", b"adj_close,**b**\n" + b"\n".join(b"%d,%d" % (n % 7, n % 5) for n in range(60)))
+    for choice in at.multiselect:  # which draws no Markdown: a backslash would be seen
+        assert choice.options == ["adj_close", "**b**"]
+
+
 def test_missing_values_can_be_filled_in():
     rows = "\n".join("" + (f"{n % 5}," if n == 7 else f"{n % 5},{n * n % 7}") for n in range(60))
     at = bring(page(), "gaps.csv", f"a,b\n{rows}".encode())
+    assert "Choose “leave rows out” or “fill in” to go on." in said(at)
+    assert "missing=" not in said(at)
     assert "own_use" not in [button.key for button in at.button]
     at = bring(page(), "gaps.csv", f"a,b\n{rows}".encode(), missing="interpolate")
     use(at)
     assert np.isfinite(batch(shown(at), 0)[0]).all()
+
+
+def test_what_several_columns_are_held_to_is_said_to_be_a_mean():
+    rows = "\n".join(f"{n % 5},{n * n % 7}" for n in range(60))
+    assert "mean over 2 columns" in said(bring(page(), "two.csv", f"a,b\n{rows}".encode()))
+    assert "mean over" not in said(bring(page(), "two.csv", f"a,b\n{rows}".encode(), target=["a"]))
 
 
 def test_what_a_file_says_is_text_everywhere():

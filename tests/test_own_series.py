@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import engine
 from engine.data import batch, validation_batches
-from engine.own.reading import decoded
+from engine.own.reading import COMMA_NUMBER, DATE, MOST_COLUMNS, NUMBER, _distinct, decoded
 from engine.own.said import Refused
 
 RNG = np.random.default_rng(11)
@@ -140,6 +140,21 @@ def test_a_perfect_repetition_scores_the_baseline():
 
 
 WITH_GAPS = "a,b\n" + "\n".join(f"{n % 7},{'' if n in (5, 6, 17) else n % 5}" for n in range(40))
+
+
+def test_equal_values_of_another_file_have_notes_of_their_own():
+    rows = [f"{n % 7},{n % 5}" for n in range(40)]
+    comma, semicolon = (engine.series("\n".join(["a,b", *rows]).replace(",", s).encode()) for s in (",", ";"))
+    np.testing.assert_array_equal(comma.data.values, semicolon.data.values)
+    assert comma != semicolon
+    assert [str(note) for note in comma.data.notes] != [str(note) for note in semicolon.data.notes]
+
+
+def test_at_the_split_the_nearest_value_is_repeated_and_said_to_be():
+    csv = "a\n" + "\n".join("nan" if n in (38, 39, 40) else str(n) for n in range(50))
+    filled = engine.series(csv.encode(), missing="interpolate", normalise="none").data
+    assert filled.values[37:42, 0].tolist() == [37, 37, 37, 41, 41]
+    assert "repeat the nearest one" in str(filled.notes[-1])
 
 
 def test_missing_values_are_refused_until_somebody_says_what_to_do():
@@ -278,3 +293,26 @@ def test_any_bytes_are_a_task_or_a_sentence(data, choice):
     assert np.isfinite(x).all()
     assert np.isfinite(y).all()
     assert np.isfinite(own.task.trivial_loss["mse"](1))
+
+
+def test_the_time_for_a_cell_goes_with_its_length():
+    """No two repetitions that the same characters fit stand side by side: `re` would try every way to part them."""
+    for cell in ("9" * 200_000 + "x", "9" * 200_000 + ".x", " " * 200_000 + "x", "1e" + "9" * 200_000 + "x"):
+        for pattern in (NUMBER, COMMA_NUMBER, DATE):  # of these lengths a square would be minutes
+            assert not pattern.fullmatch(cell)
+    assert all(NUMBER.fullmatch(cell) for cell in (" 1", "-1.", "+.5", "1.5e-3 ", "9" * 400))
+    assert not any(NUMBER.fullmatch(cell) for cell in ("", ".", "1..2", "1.5.", "e5", "1 2"))
+
+
+def test_columns_of_one_name_take_no_longer_than_others():
+    count = 20_000  # their square of looks at a list would be minutes
+    names = _distinct(["a"] * count)
+    assert names[:3] + names[-1:] == ["a", "a (2)", "a (3)", f"a ({count})"]
+    assert _distinct(["a", "a (2)", "a", "a", "a (2)", ""]) == ["a", "a (2)", "a (3)", "a (4)", "a (2) (2)", "column 6"]
+
+
+def test_arrays_and_frames_have_as_many_columns_as_a_file_may():
+    wide = RNG.standard_normal((9, MOST_COLUMNS + 1))
+    for source in (wide, wide.tolist(), pd.DataFrame(wide)):
+        refused("“data” has 1,001 columns; at most 1,000 are read", source)
+    assert len(engine.series(wide[:, 1:], validation=0).data.columns) == MOST_COLUMNS

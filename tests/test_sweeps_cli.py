@@ -90,10 +90,23 @@ def test_folds_and_steps_and_a_named_axis(tmp_path, cluster):
         "cell=rnn,gru",
     ]
     command += ["--folds", "3", "--measure", "val_loss", "--steps", "2", "--out", str(tmp_path / "f.nc")]
+    command += ["--csv", str(tmp_path / "f.csv")]
     assert shell.main([*command, "--scheduler", cluster.client.scheduler.address]) == 0
     with xarray.open_dataset(tmp_path / "f.nc", engine="h5netcdf") as found:
         assert found.val_loss.dims == ("cell", "fold")
         assert bool(np.isfinite(found.val_loss).all())
+        with (tmp_path / "f.csv").open() as file:
+            rows = [(row["cell"], row["fold"], float(row["val_loss"])) for row in csv.DictReader(file)]
+        folds = [(cell, k) for cell in ("rnn", "gru") for k in (1, 2, 3)]
+        assert rows == [(cell, str(k), float(found.val_loss.sel(cell=cell, fold=k))) for cell, k in folds]
+
+
+def test_the_summary_counts_what_is_infinite_or_has_no_value():
+    p = plan(few(), {"gain": [0.5, 1.0]}, 3, "half_life")
+    lives = [0.5, np.inf, -np.inf, np.nan, 30.0]  # one is not done
+    known = {p.key(point): {"half_life": life} for point, life in zip(p.points, lives, strict=False)}
+    said = shell._summary(p, engine.sweeps.dataset(p, known), [], 1.0).splitlines()
+    assert said[1] == "  half_life: 0.5 to 30 timesteps, 1 infinite, 1 minus infinite, 1 without a value (of 5)"
 
 
 def start(*arguments: str) -> tuple[subprocess.Popen[bytes], int]:
@@ -182,6 +195,17 @@ REFUSED = {
     "workers": (["--workers", "0"], "workers: 0; allowed"),
     "a scheduler": (["--scheduler", "tcp://127.0.0.1:1"], "scheduler: 'tcp://127.0.0.1:1': nobody answers there"),
     "a folder that is not there": (["--out", "/nowhere/map.nc"], "'/nowhere/map.nc' cannot be written"),
+    "a device": (["--out", "/dev/null"], "'/dev/null' cannot be written"),
+    "a file that cannot be begun": (["--out", "x" * 255], f"'{'x' * 255}' cannot be written"),
+    "one file twice": (["--csv", "map.nc", "--out", "map.nc"], "'map.nc' is taken by another result"),
+    "one file by two ways": (["--csv", "engine/../map.nc", "--out", "map.nc"], "'engine/../map.nc' is taken by"),
+    "what is written before": (["--csv", "map.nc.part", "--out", "map.nc"], "'map.nc.part' is taken by another"),
+    "the store": (["--store", "map.csv", "--csv", "map.csv"], "'map.csv' is taken by another result"),
+    "a number of thousands of digits": (["--axis", f"hidden_size={'9' * 5000}"], "axes[hidden_size]: inf; allowed"),
+    "as a setting": (["--set", f"hidden_size={'9' * 5000}"], "--set: hidden_size=inf: Input should be "),
+    "a count of thousands of digits": (["--axis", f"lr=1:2:{'9' * 5000}"], "--axis lr: '1:2:99999"),
+    "a count that is no digit": (["--axis", "lr=1:2:²"], "--axis lr: '1:2:²'; allowed for a field of numbers"),
+    "a range wider than floats": (["--axis", "lr=-1e308:1e308:5"], "--axis lr: '-1e308:1e308:5'; allowed"),
     "a store that is none": (["--store", "README.md"], "store: 'README.md' is no store of sweeps"),
 }
 
@@ -195,6 +219,13 @@ def test_what_is_wrong_is_said_in_a_sentence(case, capsys, monkeypatch, tmp_path
     assert shown.startswith(f"python -m engine sweep: {said}"), shown
     assert shown.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_what_can_be_written_is_left_as_it_is_until_there_is_a_result(tmp_path):
+    (tmp_path / "map.csv").write_text("before")
+    shell._writable(tmp_path / "map.csv")
+    shell._writable(tmp_path / "map.nc")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("map.csv", "before")]
 
 
 def test_a_sweep_whose_result_nobody_would_see_is_refused(capsys):

@@ -76,6 +76,12 @@ def test_what_is_not_done_is_a_gap_and_what_failed_says_why():
         ("half_life", [inf, inf, 3], (inf, inf, inf)),
         ("half_life", [4, 2, inf], (3, 4, inf)),
         ("beats_baseline", [0, 1, 1, 1], (0.75, 1, 1)),
+        ("lyapunov", [-inf, -2, 0.05], (-inf, -2, -0.975)),
+        ("lyapunov", [-inf, -inf, -2, 1], (-inf, -inf, -1.25)),
+        ("lyapunov", [-inf, -inf, -inf], (-inf, -inf, -inf)),
+        ("lyapunov", [-inf, -2, -1, 0, 1], (-2, -1, 0)),
+        ("lyapunov", [-inf, nan, -2], (-inf, -inf, -inf)),
+        ("half_life", [-inf, inf], (-inf, -inf, inf)),
     ],
 )
 def test_quartiles_over_seeds(name, values, expected):
@@ -198,6 +204,8 @@ def test_between_whole_numbers_the_boundary_is_on_a_straight_line():
         ({"cell": "lstm"}, {"gain": [0.5, 1.5], "lr": [0.1, 1.0]}),
         ({}, {"gain": [0.1, 0.2], "lr": [0.1, 1.0]}),
         ({}, {"init": ["normal", "zeros"], "nonlinearity": ["tanh", "relu"]}),
+        ({"init": "orthogonal", "nonlinearity": "identity"}, {"seq_length": [40, 60, 80], "lr": [0.1, 1.0]}),
+        ({"init": "kaiming_normal", "nonlinearity": "relu"}, {"lr": [0.1, 1.0], "seq_length": [40, 60, 80]}),
     ],
 )
 def test_where_there_is_no_boundary_there_is_none(changes, axes):

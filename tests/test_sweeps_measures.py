@@ -133,6 +133,25 @@ def test_a_run_that_diverges_says_so_and_its_numbers_are_none(changes):
     assert isnan(found["steps_to_baseline"])
 
 
+@pytest.mark.parametrize(
+    "changes", [{"init": "zeros"}, {"gain": 0.0}, {"tbptt": 1}, {"nonlinearity": "relu", "input_init": "zeros"}]
+)
+def test_a_gradient_that_is_killed_on_its_way_is_not_one_that_arrives(changes):
+    e = BASE.replace(**changes)
+    assert engine.verdict(engine.probe(e).log10_flow_norms[0]).zero_before, "else this tests nothing"
+    found = engine.measure(e, ["decades_per_step", "half_life", "diverged"])
+    assert found == {"decades_per_step": -np.inf, "half_life": 0.0, "diverged": 0.0}
+
+
+@pytest.mark.parametrize(("nonlinearity", "chi"), [("tanh", 2.56), ("identity", 2.56), ("relu", 0.0)])
+def test_where_nothing_enters_chi_is_that_of_a_state_of_0(nonlinearity, chi):
+    e = BASE.replace(input_init="zeros", init="orthogonal", nonlinearity=nonlinearity, gain=1.6)
+    found = engine.measure(e, ["chi", "decades_per_step"])
+    assert found["chi"] == pytest.approx(chi, rel=1e-12)
+    with np.errstate(divide="ignore"):
+        assert found["decades_per_step"] == pytest.approx(np.log10(chi) / 2, rel=1e-9), "what the network does"
+
+
 def test_a_network_without_gradient_has_no_slope_but_has_not_diverged():
     found = engine.measure(BASE.replace(init="zeros", task="sine"), ["decades_per_step", "diverged", "half_life"])
     assert found["diverged"] == 0
@@ -209,9 +228,10 @@ def test_the_validation_loss_of_a_fold_is_the_mean_over_all_of_its_part():
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
 def test_the_choice_of_article_001s_size_by_cross_validation_is_torchs(optimizer):
-    """Its network (tanh, softmax, cross-entropy at every step) and its three optimizers, on parts cut by hand."""
+    """Its network (tanh, softmax, cross-entropy at every step) and its three optimizers, on parts cut by hand; on a
+    chain, as windows of its text overlap."""
     e = engine.PRESETS["a001_adam"].experiment.replace(
-        hidden_size=6, seq_length=10, train_size=22, batch_size=4, optimizer=optimizer, lr=0.02
+        task="markov", hidden_size=6, seq_length=10, train_size=22, batch_size=4, optimizer=optimizer, lr=0.02
     )
     x, y = next(batches(e.replace(batching="full")))
     parts = np.array_split(np.arange(22), 3)

@@ -60,6 +60,11 @@ BASE = engine.Experiment(hidden_size=4, seq_length=12, batch_size=3)
         ({"folds": 5}, "train_size=None: .* at least 5 sequences"),
         ({"most_points": 9}, r"2 × 5 are 10 points; allowed: up to 9"),
         ({"axes": {"task": ["adding"], "loss": ["cross_entropy"]}}, "no combination .* loss=cross_entropy"),
+        (
+            {"base": BASE.replace(task="digits_rows"), "axes": {"seq_length": [5, 6]}},
+            "digits_rows has 8 timesteps; all",
+        ),
+        ({"axes": {"task": ["digits_pixels"], "seq_length": [5, 6]}}, "'seq_length' changes nothing"),
         ({"base": "rnn"}, "experiment: 'rnn'"),
     ],
 )
@@ -207,6 +212,52 @@ def test_folds_part_the_training_set_that_the_base_would_draw(task):
         rest = [s for j, s in enumerate(of_set) if j not in part.task.data.held]
         assert seen == set(rest)
     assert sorted(held) == sorted(sequence.tobytes() for sequence in whole.swapaxes(0, 1))
+
+
+@pytest.mark.parametrize("task", ["parity", "own"])
+def test_equal_sequences_are_in_one_part_so_that_none_is_judged_by_what_was_trained_on(task):
+    x = np.random.default_rng(0).standard_normal((10, 4, 1))
+    own = engine.sequences(x, x[:, -1], validation=0)  # train_size is more than there are: they come again
+    e = BASE.replace(task=own if task == "own" else task, seq_length=4, train_size=37)
+    every = set()
+    for k in range(5):
+        part = fold(e, 5, k)
+        held = part.task.data.validation()[0][0].swapaxes(0, 1)
+        trained = engine.TASKS[part.task].draw(np.random.default_rng(0), 0, part.train_size)[0].swapaxes(0, 1)
+        assert len(held) + len(trained) == 37
+        mine = {sequence.tobytes() for sequence in held}
+        assert not mine & {sequence.tobytes() for sequence in trained}
+        assert not mine & every
+        every |= mine
+        assert len(mine) in ((2,) if task == "own" else (2, 3, 4))
+
+
+def test_a_fold_of_ones_own_sequences_is_compared_with_the_constant_of_its_own_parts():
+    x = np.random.default_rng(0).standard_normal((30, 4, 1))
+    y = np.exp(x[:, 0, 0])
+    e = BASE.replace(task=engine.sequences(x, y, validation=0.5), train_size=15)
+    p = engine.plan(e, {"gain": [0.5, 1]}, measures="beats_baseline", steps=1, folds=3)
+    for k in range(3):
+        part = fold(e, 3, k)
+        held = part.task.data.validation()[0][1]
+        _, seen = engine.TASKS[part.task].draw(np.random.default_rng(0), 0, part.train_size)
+        expected = ((held - seen.mean()) ** 2).mean()
+        assert engine.TASKS[part.task].baseline(part) == pytest.approx(expected, rel=1e-12)
+    found = engine.sweeps.dataset(p, {})
+    assert found.beats_baseline.attrs["long_name"] == "Folds that beat the baseline"
+
+
+def test_fewer_different_sequences_than_folds_are_refused():
+    with pytest.raises(ValueError, match="train_size=90: 4 different sequences; allowed: at least 5"):
+        engine.plan(BASE.replace(task="parity", seq_length=2, train_size=90), {"gain": [0.5, 1]}, folds=5)
+
+
+@pytest.mark.parametrize("task", ["text", "own text", "own series"])
+def test_windows_that_overlap_are_not_parted_into_folds(task):
+    own = {"own text": lambda: engine.text(b"abcd" * 99), "own series": lambda: engine.series(np.sin(np.arange(99.0)))}
+    e = BASE.replace(task=own[task]() if task in own else task, train_size=20)
+    with pytest.raises(ValueError, match=r"folds: 4; .* windows that overlap, and parts of them would share values"):
+        engine.plan(e, {"gain": [0.5, 1]}, folds=4)
 
 
 def test_a_fold_is_small_and_takes_ones_own_data_along():

@@ -272,6 +272,32 @@ def test_a_network_gets_a_task_of_its_inputs_and_outputs():
     assert task(5, 1, task=mine) is mine
 
 
+LONG = "x" * 100_000
+TOO_MUCH = {
+    "layers": (
+        {f"{name}_l{layer}": np.ones((1, 1)) for layer in range(70) for name in ("weight_ih", "weight_hh")}, {},
+        "num_layers: 70; allowed: ",
+    ),
+    "a task that is none": ({"weight_ih_l0": np.ones((1, 1)), "weight_hh_l0": np.ones((1, 1))},
+                            {"task": "nope"}, "task: 'nope'"),
+    "a layer of thousands of digits": ({f"weight_hh_l{'1' * 5000}": np.ones((1, 1))}, {}, "no recurrent layer"),
+    "a long name": ({f"{LONG}.weight_hh_l0_reverse": np.ones((1, 1))}, {}, "xxx…: a bidirectional layer"),
+    "long names": ({f"{LONG}{k}": np.ones((1, 1)) for k in range(9)}, {}, "among: xxx"),
+    "what is asked for": ({"weight_hh_l0": np.ones((1, 1))}, {"recurrent": LONG}, "recurrent: 'xxx"),
+    "a nonlinearity": ({}, {"nonlinearity": LONG}, "nonlinearity: 'xxx"),
+    "no array": ({LONG: 1}, {}, "state_dict"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TOO_MUCH)
+def test_what_is_too_much_or_too_long_is_said_in_a_short_sentence(case):
+    arrays, options, said = TOO_MUCH[case]
+    with pytest.raises(ValueError, match=said) as refused:
+        engine.load_weights(arrays, **options)
+    assert len(str(refused.value)) < 2000
+    assert "pydantic" not in str(refused.value)
+
+
 # Files that are none
 
 
@@ -295,6 +321,11 @@ def npy(array: np.ndarray, **says: object) -> bytes:
     head = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape} | says
     np.lib.format.write_array_header_1_0(file, head)
     return file.getvalue() + array.tobytes()
+
+
+def npy_of(head: bytes) -> bytes:
+    """An array whose header is these bytes."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head
 
 
 def header(said: object, body: bytes = b"", length: int | None = None) -> bytes:
@@ -330,6 +361,10 @@ NOT_FILES = {
     "parts that overlap": (header({"a": tensor([1], 0, 4), "b": tensor([1], 0, 4)}, bytes(4)), "without pickle"),
     "another length": (header({"a": tensor([2], 0, 4)}, bytes(4)), "without pickle"),
     "a type of its own": (header({"a": tensor([1], 0, 1, "F8_E4M3")}, b"a"), "has the type F8_E4M3"),
+    "code in a header": (zipped(a__npy=npy_of(b"__import__('os').system('true')")), "a.npy: no array of NumPy"),
+    "a header of gigabytes": (
+        zipped(a__npy=b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 31) + bytes(1 << 20)), "no array of NumPy",
+    ),
     "many arrays": (zipped(**{f"a{n}__npy": b"" for n in range(10_001)}), "10,001 arrays"),
 }  # fmt: skip
 
@@ -352,6 +387,33 @@ def test_a_bomb_is_not_unpacked():
         read_arrays(io.BytesIO(file.getvalue()), 1 << 20)
     with pytest.raises(ValueError, match="allowed: 10"):
         read_arrays(io.BytesIO(bytes(11)), 10)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("second", ["a.npy", "a"])
+def test_a_name_that_is_there_twice_is_refused(second):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as twice:
+        for name in ("a.npy", second):
+            twice.writestr(name, npy(np.zeros(3)))
+    with pytest.raises(ValueError, match="a twice; allowed: each name once"):
+        read_arrays(io.BytesIO(file.getvalue()))
+
+
+def test_what_is_no_array_is_not_unpacked(monkeypatch):
+    file, read = io.BytesIO(), []
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as large:
+        large.writestr("a.npy", bytes(3 << 20))
+    whole = zipfile.ZipExtFile.read
+
+    def counted(self: zipfile.ZipExtFile, n: int | None = -1) -> bytes:
+        read.append(len(found := whole(self, n)))
+        return found
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", counted)
+    with pytest.raises(ValueError, match="no array of NumPy"):
+        read_arrays(io.BytesIO(file.getvalue()))
+    assert sum(read) < 1 << 16
 
 
 def good(suffix: str) -> bytes:

@@ -69,8 +69,7 @@ def _answer(a: Asked) -> str:
 def settling(a: Asked, p: Palette) -> Part:
     """How sure is the largest one? Its mean over the steps so far."""
     found = a.found[0]
-    layer = int(found.layers[0])
-    local = found.local[:, layer]
+    local = found.largest
     mean = np.cumsum(local) / np.arange(1, len(local) + 1)
     kept = thin(mean)
     hover = _("after {n} steps").format(n="%{x}") + ": %{y:.4f}<extra></extra>"

@@ -7,15 +7,18 @@ import numpy as np
 from app.figures.numbers import rate, short
 from app.figures.palette import Palette
 from app.figures.scales import decades, grow, log, thin
+from app.figures.sequence import series_of
 from app.figures.template import Part, across, axis, label, layout, line
 from app.figures.training import heads, notes, over_training, training
 from app.snapshot import Snapshot
 from app.words import _, clauses, listed
 from engine import TASKS
+from engine.own.series import Series
 
 WINDOW = 10  # validations, over whose time a gap is judged
 NOISE = 3.0  # standard errors of the training loss that a gap has to exceed to be named,
 LEAST = 0.05  # and the share of the validation loss
+BOUND = "best possible"  # a line to compare with that is no guess: nothing gets below it
 
 
 def loss(s: Snapshot, p: Palette) -> Part:
@@ -105,6 +108,15 @@ def validation_at(s: Snapshot) -> tuple[int, float] | None:
     return (int(there[-1]), float(s.validation[there[-1]])) if there.size else None
 
 
+def not_yet(s: Snapshot) -> tuple[str, float] | None:
+    """The next better guess than the baseline that the loss at the step shown is not below; None: there is none."""
+    measured = validation_at(s)
+    if measured is None or s.lost:
+        return None
+    better = [(name, x) for name, x in s.references if name != BOUND and x < min(s.baseline, measured[1])]
+    return max(better, key=lambda line: line[1], default=None)
+
+
 def _answer(s: Snapshot) -> str:
     guess = _("{what}: {loss}").format(what=_(s.baseline_label), loss=short(s.baseline))
     if s.lost:
@@ -123,4 +135,12 @@ def _answer(s: Snapshot) -> str:
         text = text.format(loss=short(measured[1]), gap=short(found, 2))
     if s.experiment.schedule != "constant":
         text = clauses([text, _("lr now {lr}").format(lr=rate(float(s.lr[s.drawn])))])
-    return clauses([text, guess])
+    ahead, data = not_yet(s), series_of(s.experiment)
+    better = [_("{what}: {loss}").format(what=_(ahead[0]), loss=short(ahead[1]))] if ahead else []
+    return clauses([text, guess, *better, *(mean_over(data) if data else [])])
+
+
+def mean_over(data: Series) -> list[str]:
+    """What a loss of several columns is; [] where there is one column alone."""
+    columns = len(data.outputs)
+    return [_("mean over {n} columns").format(n=columns)] if columns > 1 else []

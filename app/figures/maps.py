@@ -28,7 +28,8 @@ def heat(c: Cells, p: Palette) -> Part:
     edge = None if c.edge is None else float(drawn(look, np.array([c.edge]))[0])
     most = None if c.most is None else float(drawn(look, np.array([c.most]))[0])
     low, high = span(look, z, edge, most)
-    z = np.where(np.isinf(z), np.float32(high), z)  # endless, but not of a run that was lost
+    z = np.where(np.isposinf(z), np.float32(high), z)  # endless, but not of a run that was lost
+    z = np.where(np.isneginf(z), np.float32(low), z)
     z[gone(c)] = np.nan
     flat = np.where(shown >= 0, z.ravel()[shown], np.float32(np.nan)).astype(np.float32)
     x, y = (side.at.astype(np.float32) for side in (c.across, c.up))
@@ -141,7 +142,12 @@ def curve(c: Cells, p: Palette) -> Part:
     seen = np.concatenate([low[np.isfinite(low)], middle[np.isfinite(middle)], high[np.isfinite(high)]])
     most = None if c.most is None else float(drawn(look, np.array([c.most]))[0])
     bottom, top = span(look, seen, edge, most)
-    finite = [np.where(np.isinf(part), np.float32(np.nan), part) for part in (low, middle, high)]
+    finite = [np.where(np.isposinf(part), np.float32(np.nan), part) for part in (low, middle, high)]
+    y_axis = axis(p, (bottom, top), ticks(look, bottom, top), grid=True)
+    if look.scale == "signed":
+        y_axis = even_axis(p, bottom, top)
+    low_end = np.float32(y_axis["range"][0])  # what is −∞ lies below, not nowhere
+    finite = [np.where(np.isneginf(part), low_end, part) for part in finite]
     x = c.across.at.astype(np.float32)
     said = [of_cell(c, (k,)) if known[k] else _("not computed yet") for k in range(len(x))]
     hover = {"hoverinfo": "text", "hovertext": said}
@@ -177,9 +183,6 @@ def curve(c: Cells, p: Palette) -> Part:
         at = float(c.theory_at[0, 0])
         shapes.append(upright(at, p.theory, dash=DASH, width=2))
         labels.append(label("theory", _("theory: χ = 1"), p.theory, [], "at", at=[at, top], box=True))
-    y_axis = axis(p, (bottom, top), ticks(look, bottom, top), grid=True)
-    if look.scale == "signed":
-        y_axis = even_axis(p, bottom, top)
     meta = {
         "question": question(c), "answer": answer(c), "alt": heard(c), "x": c.across.label, "y": named(c.measure),
         "labels": labels, "ticks": {"x": _kind(c.across), "y": "log" if look.scale in ("log", "ratio") else "real"},

@@ -13,6 +13,7 @@ from app.figures.maps_measures import LOOKS, Look
 from app.figures.words import LEARNS
 from app.words import _
 from engine.sweeps.axes import levels
+from engine.sweeps.dataset import between
 from engine.sweeps.measures import MEASURES
 
 
@@ -137,7 +138,7 @@ class Cells:
                 error = np.where(np.isfinite(mean), error, 0.0)
                 return np.stack([mean - error, mean, mean + error])
             ordered = np.sort(known, axis=-1)  # infinity after all numbers, NaN after it
-            return np.stack([_between(ordered, share * np.maximum(counted - 1, 0)) for share in (0.25, 0.5, 0.75)])
+            return np.stack([between(ordered, share * np.maximum(counted - 1, 0)) for share in (0.25, 0.5, 0.75)])
 
     @property
     def middle(self) -> np.ndarray:
@@ -213,13 +214,6 @@ def _first(x: np.ndarray, off: np.ndarray) -> float | None:
             return float((x[k] + x[k + 1]) / 2)
         return float(x[k] + (x[k + 1] - x[k]) * a / (a - b))
     return None
-
-
-def _between(ordered: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Of sorted samples along the last axis, at a place between two of them."""
-    below, above = np.floor(place).astype(int), np.ceil(place).astype(int)
-    low, high = (np.take_along_axis(ordered, at[..., None], -1)[..., 0] for at in (below, above))
-    return np.where(low == high, low, low + (place - below) * (high - low))
 
 
 def _nearest(side: Side, level: int) -> np.ndarray:

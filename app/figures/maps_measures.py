@@ -1,7 +1,7 @@
 """How each measure of a map is looked at: the question, how its values become colours, and where it has an edge."""
 
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import Any
 
 import numpy as np
@@ -28,23 +28,27 @@ class Look:
     edge: float | None = None
     said: str = ""
     named: str = ""  # the edge, in the picture
+    sides: str = ""  # what is on either side of it
     loss: bool = False
     passes: float = 3.0
     validation: bool = False
+    gone: float | None = None  # the value that says that the gradient is exactly 0 before it arrives
 
 
 LOOKS: dict[str, Look] = {
     "decades_per_step": Look(
         N_("Where does the gradient keep its length?"), "signed", 0.0,
         N_("The gradient keeps its length at {place}."), N_("keeps its length"),
+        N_("Below 0 it vanishes on the way back, above 0 it explodes."), gone=-inf,
     ),
-    "half_life": Look(N_("How many steps back does the gradient reach?"), "log"),
+    "half_life": Look(N_("How many steps back does the gradient reach?"), "log", gone=0.0),
     "lyapunov": Look(
         N_("Where does the network become chaotic?"), "signed", 0.0, N_("Order ends and chaos begins at {place}."),
-        N_("chaos begins"), passes=60,
+        N_("chaos begins"), N_("Below 0 is order, above 0 is chaos."), passes=60,
     ),
     "chi": Look(
-        N_("Where does theory see the edge of chaos?"), "ratio", 1.0, N_("χ is 1 at {place}."), N_("χ = 1"), passes=1,
+        N_("Where does theory see the edge of chaos?"), "ratio", 1.0, N_("χ is 1 at {place}."), N_("χ = 1"),
+        N_("Below 1 the gradient vanishes on the way back, above 1 it explodes."), passes=1,
     ),
     "grad_norm": Look(N_("How large is the gradient?"), "log"),
     "clipped_share": Look(N_("How often is the gradient clipped?"), "share"),
@@ -76,10 +80,11 @@ def named(name: str) -> str:
 
 
 def drawn(look: Look, values: np.ndarray) -> np.ndarray:
-    """The values as colours and heights take them, float32: a gap where there is none; what is endless stays so."""
+    """The values as colours and heights take them, float32: a gap where there is none; what is endless stays so, and
+    0 is, on a scale of logarithms."""
     if look.scale in ("log", "ratio"):
-        found = log(values)
-        return np.where(np.isposinf(values), np.float32(np.inf), found)
+        found = np.where(np.isposinf(values), np.float32(np.inf), log(values))
+        return np.where(values == 0, np.float32(-np.inf), found)
     with np.errstate(over="ignore"):
         return np.asarray(values, np.float32)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import engine
 from app.figures.maps_cells import Cells, Side
 from app.figures.maps_measures import named, written
 from app.figures.numbers import minus, short
@@ -29,10 +30,23 @@ def _finding(c: Cells) -> str:
         return sentences(_share(c), _extremes(c) if c.measure == "val_loss" else "")
     if c.edge is not None:
         crossings = c.crossings()
-        if not crossings:
-            return _extremes(c)
-        return _(c.look.said).format(place=_places(c.across, [x for _y, x in crossings]))
+        found = _(c.look.said).format(place=_crossed(c, crossings)) if crossings else _extremes(c)
+        return sentences(found, _(c.look.sides) if c.look.sides else "")
     return _extremes(c)
+
+
+def _crossed(c: Cells, crossings: list[tuple[float, float]]) -> str:
+    """Where a value passes its edge: once where it is the same everywhere, else in the lowest row, one in the
+    middle and the highest. (From the least to the greatest would read as a band.)"""
+    found = [c.across.says(x) for _y, x in crossings]
+    if c.up is None or len(set(found)) == 1:
+        return minus(f"{c.across.title} {found[0]}")
+    some = sorted({0, len(found) // 2, len(found) - 1})
+    rows = [c.up.written[int(np.abs(c.up.at - crossings[k][0]).argmin())] for k in some]
+    first = _("{field} {value} for {other} = {row}")
+    said = [first.format(field=c.across.title, value=found[some[0]], other=c.up.title, row=rows[0])]
+    said += [_("{value} for {row}").format(value=found[k], row=row) for k, row in zip(some[1:], rows[1:], strict=True)]
+    return minus(listed(said))
 
 
 def _places(side: Side, at: list[float]) -> str:
@@ -44,12 +58,46 @@ def _places(side: Side, at: list[float]) -> str:
 
 
 def _theory(c: Cells) -> str:
-    """Where theory has its edge, beside a measured one."""
+    """Where theory has its edge, beside a measured one; and why its line ends before the map does."""
     at = c.theory_at[:, 0]
     at = at[np.isfinite(at)]
     if not at.size or c.edge is None or c.across.names:
         return ""
-    return _("Theory (χ = 1, dashed): {place}.").format(place=_places(c.across, at.tolist()))
+    said = _("Theory (χ = 1, dashed): {place}.").format(place=_places(c.across, at.tolist()))
+    if (missing := _without_theory(c)) is None:
+        return said
+    field, values, why = missing
+    text = _("The line is missing at {field} {values}: {why}.")
+    return sentences(said, text.format(field=field, values=values, why=_(why)))
+
+
+def _without_theory(c: Cells) -> tuple[str, str, str] | None:
+    """The field, its first values that have no point of the line of theory, and why theory says nothing of them.
+    None: the line is whole, or leaves the map. (Solved for is the gain where it is an axis, else what is across.)"""
+    if c.up is None:
+        return None
+    other, column = (c.across, 0) if c.up.field == "gain" else (c.up, 1)
+    there = c.theory_at[np.isfinite(c.theory_at).all(axis=1), column]
+    reasons = ["" if np.isclose(there, at).any() else _no_theory(c, other, k) for k, at in enumerate(other.at)]
+    first = next((k for k, why in enumerate(reasons) if why), None)
+    if first is None:
+        return None
+    last = first
+    while last + 1 < len(reasons) and reasons[last + 1] == reasons[first]:
+        last += 1
+    low, high = other.written[first], other.written[last]
+    return other.title, low if first == last else _("{low} to {high}").format(low=low, high=high), reasons[first]
+
+
+def _no_theory(c: Cells, side: Side, k: int) -> str:
+    """Why theory says nothing of a value of a side; "": it does."""
+    solved = c.up if side is c.across else c.across
+    assert solved is not None
+    try:
+        e = c.experiment.replace(**{solved.field: solved.values[0], side.field: side.values[k]})
+    except ValueError:  # there is no such network
+        return ""
+    return engine.mean_field(e).reason
 
 
 def _share(c: Cells) -> str:
@@ -69,7 +117,7 @@ def _share(c: Cells) -> str:
 def _extremes(c: Cells) -> str:
     """The least and the greatest value, and where they are."""
     *places, middle = c.known()
-    finite = np.isfinite(middle)
+    finite = np.isfinite(middle) | np.isneginf(middle)  # an exact 0 of a gradient is the least there is
     if not finite.any():
         return _("No cell has a value.")
 
@@ -77,7 +125,7 @@ def _extremes(c: Cells) -> str:
         index = np.argwhere(finite & (middle == value))[0]
         sides = (c.across,) if c.up is None else (c.across, c.up)
         spots = [f"{s.title} {s.written[at[k]]}" for s, at, k in zip(sides, places, index, strict=True)]
-        return f"{written(c.look, value)} ({listed(spots)})"
+        return _("{value} ({place})").format(value=written(c.look, value), place=listed(spots))
 
     low, high = float(middle[finite].min()), float(middle[finite].max())
     if c.look.loss:
@@ -129,6 +177,8 @@ def of_cell(c: Cells, index: tuple[int, ...]) -> str:
         return _("{place}<br>there is no such network: {why}").format(place=place, why=error.replace("<", "&lt;"))
     n, low, middle, high = int(c.count[index]), *(float(part[index]) for part in c.quartiles)
     said = [place, f"<b>{written(c.look, middle)}</b> · {named(c.measure)}"]
+    if middle == c.look.gone:
+        said.append(_("{value}: the gradient is exactly 0").format(value=written(c.look, middle)))
     if c.folds:
         said.append(_("± {error} standard error, {n} folds").format(error=short(high - middle, 2), n=n))
     elif n > 1 and not MEASURES[c.measure].share:

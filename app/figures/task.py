@@ -78,11 +78,13 @@ def _numbers(s: Snapshot) -> str:
         return text.format(said=short(float(said[0, 0])), right=short(float(right[0, 0])))
     if (data := series_of(s.experiment)) is not None:
         off = short(float(np.sqrt(np.mean((said[:, 0] - right[:, 0]) ** 2)) * data.scale[data.outputs[0]]))
-        name = escape(data.columns[data.outputs[0]])
+        name = f"<b>{escape(data.columns[data.outputs[0]])}</b>"
+        if (columns := len(data.outputs)) > 1:
+            name = _("{column}, the first of {n} columns").format(column=name, n=columns)
         if data.horizon > 1:
-            text = _("<b>{column}</b> {n} steps later: off by <b>{off}</b> (root mean square).")
+            text = _("{column} {n} steps later: off by <b>{off}</b> (root mean square).")
         else:
-            text = _("<b>{column}</b>: off by <b>{off}</b> (root mean square).")
+            text = _("{column}: off by <b>{off}</b> (root mean square).")
         return text.format(column=name, n=data.horizon, off=off)
     off = short(float(np.sqrt(np.mean((said - right) ** 2))), 2)
     if len(said) > 1:
@@ -96,13 +98,20 @@ def _free(s: Snapshot) -> str:
     if not len(shown.free):
         return ""
     if not shown.of_symbols:
-        right = shown.targets[shown.free_from - 1 :][: len(shown.free)]
-        far = float(np.sqrt(np.nanmean((shown.free - right) ** 2)))
-        if (data := series_of(s.experiment)) is not None:
-            apart = shown.free[:, 0] - right[:, 0]
-            far = float(np.sqrt(np.nanmean(apart**2)) * data.scale[data.outputs[0]])
-        text = _("Dashed, from t = {t}: hearing only itself, off by {off}.")
-        return text.format(t=shown.free_from + 1, off=short(far, 2) if isfinite(far) else "∞")
+        there = slice(shown.free_from, shown.free_from - 1 + len(shown.free))  # both are judged at the same timesteps:
+        right = shown.targets[there]  # the first answer is still to what was heard
+        data = series_of(s.experiment)
+        columns, scale = (slice(None), 1.0) if data is None else (slice(1), float(data.scale[data.outputs[0]]))
+
+        def off(said: np.ndarray) -> str:
+            far = float(np.sqrt(np.nanmean((said[:, columns].astype(float) - right[:, columns]) ** 2)) * scale)
+            return short(far, 2) if isfinite(far) else "∞"
+
+        if not len(right):
+            return ""
+        text = _("Dashed, from t = {t}: hearing only itself, off by {off}; hearing the series there, by {heard}.")
+        free, heard = shown.free[1:][: len(right)], shown.outputs[there]
+        return text.format(t=shown.free_from + 1, off=off(free), heard=off(heard))
     names = [named(row.symbols, int(n)) for n in shown.free]
     said = "".join(SPELLED.get(n, n) for n in names) if all(len(n) == 1 for n in names) else " ".join(names)
     return "<br>" + _("It continues: “{said}”").format(said=escape(said, quote=False))

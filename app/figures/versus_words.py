@@ -112,7 +112,7 @@ def _row(v: Versus, i: int, theme: str) -> dict[str, Any]:
 
 
 def _half_life(pace: engine.Verdict) -> str:
-    if not isfinite(pace.half_life) or pace.kind in ("none", "diverged"):
+    if not isfinite(pace.half_life) or pace.zero_before or pace.kind in ("none", "diverged"):
         return "–"
     n = minus(short(pace.half_life, 2))
     return _("{n} steps").format(n=n) if pace.decades_per_step < 0 else _("doubles in {n}").format(n=n)

@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Any
 
 import engine
-from app.figures.loss import validation_at
+from app.figures.loss import not_yet, validation_at
 from app.figures.numbers import power, short, times
 from app.figures.parts import tensor as named
 from app.figures.run import stopped
@@ -13,6 +13,7 @@ from app.snapshot import Snapshot
 from app.thrown import Thrown, follows_gradient
 from app.words import _, sentences
 from engine import TASKS
+from engine.own.noise import Noise
 
 LEVEL = 0.1  # decades over the whole sequence: less is called no change
 NEAR = 1.15  # times the baseline, up to which a loss is called on it
@@ -32,6 +33,10 @@ def _learning(s: Snapshot, reaches: str) -> str:
     if s.drawn == 0 or measured is None:
         return _("{reaches}; not trained yet.").format(reaches=reaches)
     share = measured[1] / s.baseline
+    if _learns(s) and (ahead := not_yet(s)):
+        text = _("{reaches}; it beats {baseline}, not yet {better} ({loss}).")
+        names = {"baseline": _(s.baseline_label), "better": _(ahead[0])}
+        return text.format(reaches=reaches, loss=short(ahead[1]), **names)
     if _learns(s):
         return _("{reaches}; it learns.").format(reaches=reaches)
     if share <= NEAR:
@@ -39,11 +44,23 @@ def _learning(s: Snapshot, reaches: str) -> str:
     return _("{reaches}; loss still above the baseline.").format(reaches=reaches)
 
 
+def on_noise(e: engine.Experiment) -> bool:
+    """Is the task noise that stands in for data of one's own?"""
+    return isinstance(e.task, engine.OwnTask) and isinstance(e.task.data, Noise)
+
+
 def verdict(s: Snapshot) -> dict[str, Any]:
     """kind, badge, and html: what (both halves: what reaches the start, and whether it learns), why, and the rule.
 
     `ways`, where there are some: what can be done about it, as player.js names it.
     """
+    said = _verdict(s)
+    if on_noise(s.experiment):
+        said["what"] = sentences(_("On noise, not your data."), said["what"])
+    return said
+
+
+def _verdict(s: Snapshot) -> dict[str, Any]:
     if s.lost:
         return {"kind": "diverged", "badge": _("Diverged"), "rule": _rule()} | _lost(s)
     if s.thrown and s.drawn > s.thrown.step and not _learns(s):

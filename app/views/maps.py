@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 import engine
-from app import maps, session, settings
+from app import link, maps, session, settings
 from app.controls import written
 from app.figures.maps_cells import Cells, Side
 from app.figures.numbers import minus
@@ -142,7 +142,7 @@ def _ask(choice: Choice, values: dict[str, Any]) -> None:
     """What it will cost, and the button that begins it."""
     said = _("{n} networks, about {time} of work: start when you are sure.")
     text = said.format(n=f"{choice.points:,}", time=_time(maps.work(choice, values)))
-    with st.container(key="maps_state", horizontal=True, vertical_alignment="center"):
+    with st.container(key="maps_ask", horizontal_alignment="center", vertical_alignment="center"):  # in the map's place
         st.html(f"<p class='state'>{text}</p>")
         st.button(_("Start"), key="maps_start", type="primary", on_click=_start, args=(choice,))
 
@@ -234,9 +234,23 @@ def cells_of(found: Map, choice: Choice) -> Cells:
     diverged = values > 0 if measure == "diverged" else found.values["diverged"] > 0
     return Cells(
         plan.base, side(choice.across), None if choice.up is None else side(choice.up), measure, choice.steps,
-        bool(choice.folds), values, diverged, done, np.where(done.any(axis=-1), found.errors, ""),
+        bool(choice.folds), values, diverged, done, _errors(found, choice),
         theory=found.theory, baseline=found.baseline,
     )  # fmt: skip
+
+
+def _errors(found: Map, choice: Choice) -> np.ndarray:
+    """Why there are no such networks, of the points that are done: in the reader's language, where a link can say it
+    (the engine's own words are English)."""
+    said = np.where(found.count.any(axis=-1), found.errors, "")
+    values = found.plan.base.model_dump()
+    for index in np.argwhere(said != ""):
+        cell = {axis.field: axis.values[k] for axis, k in zip(choice.axes, index, strict=True)}
+        try:
+            link.experiment({**values, **cell})
+        except ValueError as refused:
+            said[tuple(index)] = str(refused)
+    return said
 
 
 def side(axis: Axis) -> Side:

@@ -29,12 +29,14 @@ def draw(choice: Choice, values: dict[str, Any]) -> None:
         )  # fmt: skip
         state.maps_samples = (choice.seeds, choice.folds)
         samples = [(n, 0) for n in SEEDS]
-        if LOOKS[choice.measure].validation:
+        whole = maps.overlapping(choice, values)
+        if LOOKS[choice.measure].validation and not whole:
             samples += [(1, n) for n in FOLDS]
         if state.maps_samples not in samples:
             samples.append(state.maps_samples)
         st.selectbox(
             _("Each cell"), samples, format_func=_samples, key="maps_samples", on_change=_sampled,
+            help=maps.no_folds() if whole and LOOKS[choice.measure].validation else None,
         )  # fmt: skip
         state.maps_train = choice.steps
         steps = [n for n in sorted({*STEPS, choice.steps}) if n or not trains(choice.measure)]

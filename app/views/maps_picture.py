@@ -106,5 +106,6 @@ def middle(cells: Cells, place: tuple[int, ...]) -> int:
     if 2 * lost.sum() >= done.sum():
         return int(lost.argmax())
     with np.errstate(invalid="ignore"):
-        off = np.abs(cells.values[place] - cells.middle[place])
+        same = cells.values[place] == cells.middle[place]  # both may be infinite, and their difference is no number
+        off = np.where(same, 0.0, np.abs(cells.values[place] - cells.middle[place]))
     return int(np.where(done & np.isfinite(off), off, np.inf).argmin())

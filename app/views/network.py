@@ -7,7 +7,9 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app import networks, session, settings
+from app.figures.words import on_noise
 from app.networks import LARGEST_FILE, Network
+from app.views import own
 from app.words import _
 from engine.foreign import Ambiguous
 from engine.foreign.files import FROM_KERAS, FROM_TORCH
@@ -66,6 +68,8 @@ def notice() -> None:
             for sentence in networks.found(mine)[:MOST_FOUND]:
                 st.text(sentence)
         with st.container(horizontal=True):
+            if on_noise(state.experiment):  # what it learns there says nothing
+                own.button("network_data", _("Add your data"), "secondary")
             st.button(_("Train it"), key="network_train", icon=":material/play_arrow:", on_click=_train)
             _fresh("network_notice_fresh")
             st.button(_("Close"), key="network_seen", on_click=_seen)

@@ -3,7 +3,7 @@
 import html
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
@@ -11,6 +11,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import engine
 from app import own, session
+from app.figures.loss import mean_over
 from app.figures.numbers import short
 from app.limits import LIMITS
 from app.own_examples import EXAMPLES
@@ -58,12 +59,12 @@ class Brought:
         return found
 
 
-def button() -> None:
-    """The way in, at the head of the controls of the task."""
+def button(key: str = "own_data", label: str = "", kind: Literal["secondary", "tertiary"] = "tertiary") -> None:
+    """The way in, at the head of the controls of the task, and where else data are lacking."""
     if said := st.session_state.pop("own_said", ""):
         st.toast(said, icon=":material/check:")
     if st.button(
-        _("Your data"), key="own_data", type="tertiary", icon=":material/upload_file:", on_click=_open,
+        label or _("Your data"), key=key, type=kind, icon=":material/upload_file:", on_click=_open,
         help=_("Train on data of your own: a table (CSV) or a text"),
     ):  # fmt: skip
         st.dialog(_("Your data"), width="large", on_dismiss=_close)(_contents)()
@@ -176,11 +177,11 @@ def _series(brought: Brought) -> engine.OwnTask:
     found = brought.table()
     usual = [name for name in found.columns if name not in found.left]
     heard = st.multiselect(
-        _("The network hears"), found.columns, default=usual, key="own_choice_columns", format_func=_plain,
+        _("The network hears"), found.columns, default=usual, key="own_choice_columns",  # no Markdown in its options
         help=_("Columns of numbers. Those that count the rows, or never change, are left out at first."),
     )  # fmt: skip
     target = st.multiselect(
-        _("It has to predict"), found.columns, key="own_choice_target", format_func=_plain,
+        _("It has to predict"), found.columns, key="own_choice_target",
         placeholder=_("all that it hears"),
     )  # fmt: skip
     left, middle, right = st.columns([1, 1.6, 1.6])
@@ -226,7 +227,8 @@ def _told(made: engine.OwnTask) -> None:
     lines = {row.baseline_label: row.trivial_loss, **row.references}
     losses = (_("{what}: {loss}").format(what=_(name), loss=short(line[row.loss](1))) for name, line in lines.items())
     split = parts.format(training=f"{data.training:,}", held=f"{data.held:,}", n=row.input_size)
-    compared = _("Loss to compare with: {lines}.").format(lines=clauses(losses))  # HTML: powers of ten
+    over = mean_over(data) if isinstance(data, Series) else []
+    compared = _("Loss to compare with: {lines}.").format(lines=clauses([*losses, *over]))  # HTML: powers of ten
     with st.container(key="own_told"):
         st.html(f"<p>{html.escape(split)}</p><p>{compared}</p>")
         notes = [html.escape(said(note)) for note in data.notes]
@@ -244,6 +246,13 @@ def _use(made: engine.OwnTask) -> None:
 def said(what: Said) -> str:
     """A sentence of the engine about a file, in the reader's language. Plain text: it quotes the file."""
     values = {name: _(value) if value in WORDS else value for name, value in what.values.items()}
+    if what.name == "missing":  # on the page they are buttons, by their own names
+        text = _(
+            "In column {column} {count} of {rows} values are missing, the first in line {line}. Choose “{drop}” or "
+            "“{fill}” to go on. The first takes such rows away, so that rows that lay apart follow each other; the "
+            "second puts the missing values on a straight line between their neighbours."
+        )
+        return text.format(drop=_label("drop"), fill=_label("interpolate"), **values)
     return _(what.message).format(**values)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from safetensors import SafetensorError, deserialize
@@ -17,6 +17,7 @@ from engine.foreign.zips import check_directory
 
 MOST_BYTES = 1 << 32  # of all arrays together, unpacked
 MOST_ARRAYS = 10_000
+MOST_NPY_HEADER = 16 << 10  # bytes at the beginning of an array in an .npz: NumPy reads 10,000
 MOST_HEADER = 8 << 20  # bytes of the JSON at the beginning of a .safetensors: the names, types and shapes
 SUFFIXES = (".safetensors", ".npz")
 PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
@@ -102,25 +103,32 @@ def _npz(file: BinaryIO, name: str, most_bytes: int) -> dict[str, np.ndarray]:
         _check_count(len(entries), name)
         if (size := sum(entry.file_size for entry in entries)) > most_bytes:
             raise Misfit("{name}: {size:,} bytes; allowed: {most:,}", name=name, size=size, most=most_bytes)
-        return {entry.filename.removesuffix(".npy"): _npy(packed.read(entry), entry.filename) for entry in entries}
+        arrays: dict[str, np.ndarray] = {}
+        for entry in entries:
+            if (key := entry.filename.removesuffix(".npy")) in arrays:
+                raise Misfit("{name}: {key} twice; allowed: each name once", name=name, key=key)
+            with packed.open(entry) as opened:
+                arrays[key] = _npy(opened, entry.file_size, entry.filename)
+        return arrays
 
 
-def _npy(raw: bytes, key: str) -> np.ndarray:
-    """Its header is held against its length before anything is made of the size that it says."""
-    file = BytesIO(raw)
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
+def _npy(opened: IO[bytes], size: int, key: str) -> np.ndarray:
+    """Its header is held against its length before more of it is unpacked."""
+    first = opened.read(MOST_NPY_HEADER)
+    file = BytesIO(first)
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    except Exception:  # NumPy's own words are of Python's syntax, and quote the file
+        raise Misfit("{key}: no array of NumPy; allowed: arrays by name, without pickle", key=key) from None
     if dtype.hasobject:
         raise Misfit(
             "{key}: Python objects, which only a pickle holds; allowed: arrays of numbers (allow_pickle=False)", key=key
         )
-    if prod(shape) * dtype.itemsize != len(raw) - file.tell():
-        raise Misfit(
-            "{key}: its header says shape {shape}, and it has {size:,} bytes", key=key, shape=shape, size=len(raw)
-        )
-    file.seek(0)
-    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    if prod(shape) * dtype.itemsize != size - file.tell():
+        raise Misfit("{key}: its header says shape {shape}, and it has {size:,} bytes", key=key, shape=shape, size=size)
+    array: np.ndarray = np.lib.format.read_array(BytesIO(first + opened.read()), allow_pickle=False)
     return array
 
 

@@ -10,7 +10,19 @@ from typing import Any
 import numpy as np
 
 Arrays = dict[str, np.ndarray]
+LONGEST = 80  # characters of a name in a sentence
 LEFT_OUT = "Left out, as no part of such a network here: {names}."
+
+
+def _short(values: Mapping[str, object]) -> dict[str, object]:
+    """Values as they may stand in a sentence: a file's names can have any length, alone or in a list."""
+    texts = {name: str(value) if isinstance(value, Exception) else value for name, value in values.items()}
+    return {
+        name: ", ".join(part if len(part) <= LONGEST else f"{part[:LONGEST]}…" for part in value.split(", "))
+        if isinstance(value, str)
+        else value
+        for name, value in texts.items()
+    }
 
 
 class Note(str):
@@ -22,6 +34,7 @@ class Note(str):
 
 def note(message: str, **values: object) -> Note:
     """The sentence of a message and what stands in its places."""
+    values = _short(values)
     new = Note(message.format(**values))
     new.message, new.values = message, values
     return new
@@ -31,6 +44,7 @@ class Misfit(ValueError):
     """Why a file or a network cannot be taken. `message` and `values` as in Note."""
 
     def __init__(self, message: str, **values: object) -> None:
+        values = _short(values)
         super().__init__(message.format(**values))
         self.message, self.values = message, values
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.foreign.found import LEFT_OUT, Ambiguous, Arrays, Found, Misfit, Note, note
 
-NAME = re.compile(r"(?P<prefix>.*?)(?P<tensor>(weight|bias)_(ih|hh|hr))(_l(?P<layer>\d+))?(?P<reverse>_reverse)?")
+NAME = re.compile(r"(?P<prefix>.*?)(?P<tensor>(weight|bias)_(ih|hh|hr))(_l(?P<layer>\d{1,9}))?(?P<reverse>_reverse)?")
 KINDS = {1: "rnn", 3: "gru", 4: "lstm"}  # blocks of rows of the recurrent weights
 CONTAINERS = ("Identity", "Sequential", "ModuleList", "ModuleDict")  # that do nothing of their own
 RECURRENT = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
@@ -29,7 +29,7 @@ def as_arrays(state_dict: Mapping[str, Any]) -> Arrays:
             value = value.detach().cpu()
             value = (value.float() if str(value.dtype) in ("torch.bfloat16", "torch.float16") else value).numpy()
         if not isinstance(value, np.ndarray):
-            raise ValueError(f"state_dict[{name!r}]: {type(value).__name__}; allowed: arrays or tensors")
+            raise ValueError(f"state_dict[{name!r:.80}]: {type(value).__name__}; allowed: arrays or tensors")
         found[str(name)] = value
     return found
 

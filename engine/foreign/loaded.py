@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from engine.activations import ACTIVATIONS
 from engine.experiment import Experiment
@@ -16,6 +17,7 @@ from engine.foreign.found import Found, Misfit, Note, note
 from engine.own.noise import MOST as MOST_NOISE
 from engine.own.noise import noise
 from engine.parameters import frozen
+from engine.refusals import sentences
 from engine.tasks import TASKS
 
 # fields of the experiment that are read off the network; the nonlinearity has a parameter
@@ -80,9 +82,9 @@ def load_weights(
     (1, 20)
     """
     if not isinstance(nonlinearity, str) or nonlinearity not in ACTIVATIONS:
-        raise ValueError(f"nonlinearity: {nonlinearity!r}; allowed: {', '.join(ACTIVATIONS)}")
+        raise ValueError(f"nonlinearity: {nonlinearity!r:.80}; allowed: {', '.join(ACTIVATIONS)}")
     if head is not None and not isinstance(head, str):
-        raise ValueError(f"head: {head!r}; allowed: the name of a linear layer, None")
+        raise ValueError(f"head: {head!r:.80}; allowed: the name of a linear layer, None")
     free = [name for name in Experiment.model_fields if name not in ITS_OWN]
     for name in fields:
         if name not in free:
@@ -107,14 +109,17 @@ def load_weights(
         more["embedding_dim"] = found.embedding.shape[1]
     if "task" not in fields:
         more["task"] = _task(found, len(found.head["bias"]), fields.get("loss"), notes)
-    e = Experiment(
-        cell=found.kind.removesuffix("_before"),
-        reset_after=found.kind != "gru_before",
-        nonlinearity=found.nonlinearity,
-        hidden_size=hidden,
-        num_layers=len(found.layers),
-        **more | fields,
-    )
+    try:
+        e = Experiment(
+            cell=found.kind.removesuffix("_before"),
+            reset_after=found.kind != "gru_before",
+            nonlinearity=found.nonlinearity,
+            hidden_size=hidden,
+            num_layers=len(found.layers),
+            **more | fields,
+        )
+    except ValidationError as wrong:
+        raise ValueError(sentences(wrong)) from None
     clean = {name: frozen(np.array(value, e.dtype, order="C")) for name, value in state.items()}
     return Loaded(e, clean, tuple(notes), found.source, found.export)
 
@@ -147,7 +152,7 @@ def _names(recurrent: Any) -> tuple[str, ...]:
     names = (recurrent,) if isinstance(recurrent, str) else recurrent
     fits = isinstance(names, Sequence) and all(isinstance(name, str) for name in names)
     if not fits or len(set(names)) < len(names):
-        raise ValueError(f"recurrent: {recurrent!r}; allowed: the name of a layer, or several names, each once")
+        raise ValueError(f"recurrent: {recurrent!r:.80}; allowed: the name of a layer, or several names, each once")
     return tuple(names)
 
 

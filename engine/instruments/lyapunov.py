@@ -26,12 +26,18 @@ START = 0.5  # standard deviation of the first state where there is no input: at
 
 @dataclass(frozen=True, eq=False)
 class Lyapunov:
-    """Exponents in nats a step, descending; −inf: an exact 0 in every direction of that kind; NaN: not finite."""
+    """Exponents in nats a step, descending; −inf: an exact 0 in every direction of that kind; NaN: not finite.
+
+    Each is a mean over the trajectories, of the one that has this place among those of all layers of a trajectory: two
+    trajectories may have settled in different places, with another layer ahead.
+    """
 
     exponents: np.ndarray  # (count,)
-    standard_errors: np.ndarray  # (count,): of the means of 10 parts of each trajectory; NaN where an exponent is −inf
-    layers: np.ndarray  # (count,) the layer (0, 1, …) that each belongs to
+    standard_errors: np.ndarray  # (count,): the larger of two, over the trajectories, and over 10 parts of each;
+    # NaN where an exponent is −inf
+    layers: np.ndarray  # (count,) the layer (0, 1, …) that each belongs to in most trajectories; the lowest of equals
     local: np.ndarray  # (steps, L): log |R_11| of each step, the mean over the trajectories
+    largest: np.ndarray  # (steps,): what each step adds to the largest exponent, which is its mean
     inputs: str  # "task" or "none"
 
 
@@ -120,11 +126,23 @@ def _summary(grown: np.ndarray, count: int, inputs: str) -> Lyapunov:
     steps, layers, sequences, each = grown.shape
     kept = steps - steps % BLOCKS
     with np.errstate(all="ignore"):
+        spectra = grown.mean(axis=0).transpose(1, 0, 2)
+        # The layers of a trajectory together. Those of one layer stay as Q has them: to sort noise too would make the
+        # largest larger.
+        ahead = np.minimum.accumulate(spectra, axis=2).reshape(sequences, -1)
+        order, spectra = np.argsort(-ahead, axis=1, kind="stable"), spectra.reshape(sequences, -1)
         parts = grown[:kept].reshape(BLOCKS, -1, layers, sequences, each).mean(axis=1)
-        samples = parts.transpose(1, 3, 0, 2).reshape(layers * each, BLOCKS * sequences)
-        mean = grown.mean(axis=(0, 2)).reshape(-1)
-        error = samples.std(axis=1, ddof=1) / np.sqrt(samples.shape[1])
+        parts = parts.transpose(2, 0, 1, 3).reshape(sequences, BLOCKS, layers * each)
+        spectra, parts = np.take_along_axis(spectra, order, 1), np.take_along_axis(parts, order[:, None], 2)
+        mean = spectra.mean(axis=0)
+        samples = parts.reshape(BLOCKS * sequences, layers * each)
+        error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
+        if sequences > 1:
+            error = np.maximum(error, spectra.std(axis=0, ddof=1) / np.sqrt(sequences))
         local = grown[..., 0].mean(axis=2)
-    of_layer = np.repeat(np.arange(layers), each)
-    order = np.argsort(-mean, kind="stable")[:count]
-    return Lyapunov(frozen(mean[order]), frozen(error[order]), frozen(of_layer[order]), frozen(local), inputs)
+        ranked = np.argsort(-mean, kind="stable")[:count]
+        layer, place = np.divmod(order[:, ranked[0]], each)
+        largest = grown[:, layer, np.arange(sequences), place].mean(axis=1)
+    of_layer = np.stack([(order // each == layer).sum(axis=0) for layer in range(layers)]).argmax(axis=0)
+    exponents, errors, places = (frozen(array[ranked]) for array in (mean, error, of_layer))
+    return Lyapunov(exponents, errors, places, frozen(local), frozen(largest), inputs)

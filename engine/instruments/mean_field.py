@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.activations import ACTIVATIONS
 from engine.data import batch
 from engine.experiment import Experiment
 from engine.initializers import INITS
@@ -29,7 +30,8 @@ class MeanField:
     """chi: factor of ‖δ‖² a step; q: variance of the pre-activation; lyapunov: ½ log χ; memory_length: 1/|log χ| steps.
 
     applies: do the theory's assumptions hold; reason: which does not. Where there is no theory at all chi is NaN, else
-    it is what the theory would say. slope: decades of ‖δ‖ gained by one step back.
+    it is what the theory would say; where nothing at all enters, the state stays 0, and chi is that of its being there:
+    g² φ'(0)². slope: decades of ‖δ‖ gained by one step back.
     """
 
     chi: float
@@ -66,6 +68,9 @@ def mean_field(
             return MeanField(nan, nan, False, f"not for {e.nonlinearity}")
         start = _start(e.replace(gain=1.0).model_dump_json())
         found = _solve(e.gain * sqrt(start.spread), start.middle, e.nonlinearity)
+        if start.most == 0:  # no fluctuation, of which the theory's q could grow
+            at_zero = float(ACTIVATIONS[e.nonlinearity].slope(np, np.zeros(1))[0])
+            found = MeanField(e.gain**2 * start.spread * at_zero**2, 0.0)
         reason = _why_not(e, start)
         return replace(found, applies=not reason, reason=reason)
     if gain is None or input_variance is None or gain < 0 or input_variance < 0:
@@ -82,6 +87,7 @@ class Start(NamedTuple):
     low: float  # quartiles over the timesteps of the mean square of what inputs and biases add to the pre-activation
     middle: float
     high: float
+    most: float  # of all timesteps
 
 
 def _why_not(e: Experiment, start: Start) -> str:
@@ -115,7 +121,7 @@ def _start(text: str) -> Start:
     first, of = parameters.layers[0], INITS[e.init].spread
     spread = e.hidden_size * float(np.mean(first.weight_hh**2)) if of is None else of(e.hidden_size)
     added = inputs @ first.weight_ih.T + first.bias_ih + first.bias_hh
-    return Start(spread, *map(float, np.percentile(np.mean(added**2, axis=(1, 2)), (25, 50, 75))))
+    return Start(spread, *map(float, np.percentile(np.mean(added**2, axis=(1, 2)), (25, 50, 75, 100))))
 
 
 @lru_cache(maxsize=8)

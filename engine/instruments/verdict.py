@@ -14,7 +14,8 @@ class Verdict:
 
     Going back from the last timestep to the first, the fitted line changes by `span` decades, `decades_per_step` each,
     a factor `factor` each, halving (or doubling) every `half_life` steps (infinite for a level line). `zero_before`:
-    the gradient is exactly zero before this timestep (1-based; None: nowhere).
+    the gradient is exactly zero before this timestep (1-based; None: nowhere). Then no line is fitted, for none leads
+    to zero: span and decades_per_step are −inf, factor and half_life 0.
     """
 
     kind: str
@@ -40,12 +41,13 @@ def verdict(log10_grad_norms: np.ndarray) -> Verdict:
     there = np.flatnonzero(np.isfinite(curve))
     if not there.size:
         return Verdict("none", np.nan, np.nan, np.nan, np.nan)
-    zero_before = int(there[0]) + 1 if there[0] > 0 else None
+    if there[0] > 0:
+        return Verdict("vanishing", -np.inf, -np.inf, 0.0, 0.0, int(there[0]) + 1)
     values = curve[there]
     half = max(1, len(values) // 2)
     slopes = (values[half:] - values[:-half]) / (there[half:] - there[:-half])
     back = -float(np.median(slopes)) if slopes.size else 0.0  # decades gained by one step back
-    span = -np.inf if zero_before else back * (steps - 1)
+    span = back * (steps - 1)
     kind = "vanishing" if span < -HEALTHY_DECADES else "exploding" if span > HEALTHY_DECADES else "healthy"
     half_life = log10(2) / abs(back) if back else np.inf
-    return Verdict(kind, span, back, 10**back if abs(back) < 300 else np.inf * (back > 0), half_life, zero_before)
+    return Verdict(kind, span, back, 10**back if abs(back) < 300 else np.inf * (back > 0), half_life)

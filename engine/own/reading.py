@@ -23,7 +23,8 @@ CONTROLS = re.compile(
 )  # no text has them; but for TAB, LF, VT, FF, CR, SUB
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 _PATTERNS = {" ": r"\s+"}
-NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+# Digits can be matched in one way only: with \d+\.?\d* the time goes with the square of a cell's length.
+NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
 COMMA_NUMBER = re.compile(r"\s*[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?\s*")
 DATE = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}|\d{4}[-/]\d{1,2}\b)[^,;|\t]*")
 MISSING = frozenset(
@@ -160,6 +161,7 @@ def form_of(text: str, file: str) -> Form:
         cells = [cell for row in rows for cell in row]
         commas, points = (sum(bool(r.fullmatch(c)) and mark in c for c in cells) for r, mark in _MARKS)
         decimal = "," if commas > points else "."
+    check_width(len(rows[0]), file)  # before each is looked at in each row
     below = rows[1:]
     is_header = any(
         not _is_value(name, decimal)
@@ -170,10 +172,15 @@ def form_of(text: str, file: str) -> Form:
     width = len(rows[0])
     if is_header and below and all(len(row) == width + 1 and not row[-1].strip() for row in below):
         width += 1  # a separator at the end of each row
-    if width > MOST_COLUMNS:
-        raise Refused("wide", file=file, found=f"{width:,}", most=f"{MOST_COLUMNS:,}")
+    check_width(width, file)
     head = skipped + (1 + "".join(rows[0]).count("\n") if is_header else 0)
     return Form(separator, decimal, tuple(rows[0]) if is_header else None, width, head)
+
+
+def check_width(columns: int, file: str) -> None:
+    """Raises Refused for more columns than are read."""
+    if columns > MOST_COLUMNS:
+        raise Refused("wide", file=file, found=f"{columns:,}", most=f"{MOST_COLUMNS:,}")
 
 
 _MARKS = ((COMMA_NUMBER, ","), (NUMBER, "."))
@@ -254,19 +261,20 @@ def _explain(error: str, file: str) -> None:
 
 def _distinct(given: list[str]) -> list[str]:
     """Names of columns: each another, and none empty."""
-    made: list[str] = []
+    made: dict[str, None] = {}
+    tried: dict[str, int] = {}  # the last number behind each: none is tried twice
     for c, text in enumerate(given):
         name = first = plain(text.strip()) or f"column {c + 1}"
-        n = 1
         while name in made:
-            n += 1
-            name = f"{first} ({n})"
-        made.append(name)
-    return made
+            tried[first] = tried.get(first, 1) + 1
+            name = f"{first} ({tried[first]})"
+        made[name] = None
+    return list(made)
 
 
 def of_frame(frame: Any, label: str = "", first_line: int = 1) -> Table:
-    """The columns of numbers of a pandas frame with these names, and why others are none."""
+    """The columns of numbers of a pandas frame with these names, and why others are none. Raises Refused."""
+    check_width(frame.shape[1], quote(label or NAMELESS))
     kept: dict[str, np.ndarray] = {}
     left: dict[str, Said] = {}
     for c, name in enumerate(_distinct([str(name) for name in frame.columns])):

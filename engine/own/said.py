@@ -51,7 +51,8 @@ SAID = {
     "left_empty": "{column} is empty: left out.",
     "renamed": "{count} columns had the name of another and have a number behind it now.",
     "dropped": "{count} of {rows} rows lacked a number and are left out: what stands beside each other may lie apart.",
-    "filled": "{count} missing numbers lie on straight lines between their neighbours.",
+    "filled": "{count} missing numbers lie on straight lines between their neighbours, or at an end of the part for "
+    "training or validation repeat the nearest one.",
     "rare": "{kinds} rare characters, {share}% of the text, are read as {sign}.",
 }
 WORDS = (  # that stand in the places of sentences

@@ -57,7 +57,10 @@ class Sequences:
 
     def constant_loss(self, loss: str) -> float:
         """On the part held back, of the training part's mean, or of its classes' shares (each count raised by 1)."""
-        seen, held = self._split()
+        return self.loss_of_constant(*self._split(), loss)
+
+    def loss_of_constant(self, seen: np.ndarray, held: np.ndarray, loss: str) -> float:
+        """As constant_loss, of these targets."""
         if self.targets.dtype.kind == "f":
             return float(((held - seen.mean(axis=tuple(range(seen.ndim - 1)))) ** 2).mean())
         share = np.bincount(seen.ravel(), minlength=self.outputs) + 1.0

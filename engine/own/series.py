@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.own.reading import MOST_BYTES, Table, content, label_of, of_frame, table
+from engine.own.reading import MOST_BYTES, NAMELESS, Table, check_width, content, label_of, of_frame, table
 from engine.own.said import LATER, NEXT, SOURCE, Refused, Said, file_label, names, plain, quote
 from engine.parameters import as_array
 from engine.tasks.own import OwnTask, own_task
@@ -43,7 +43,8 @@ class Series:
     @property
     def name(self) -> str:
         digest = hashlib.sha256(repr((self.columns, self.inputs, self.outputs, self.horizon, self.training, self.label,
-                                      self.recipe, self.values.shape)).encode("utf-8", "surrogatepass"))  # fmt: skip
+                                      self.recipe, self.notes,
+                                      self.values.shape)).encode("utf-8", "surrogatepass"))  # fmt: skip
         for array in (self.values, self.offset, self.scale):
             digest.update(array.tobytes())
         return f"series-{digest.hexdigest()[:24]}"
@@ -113,6 +114,7 @@ class Series:
             baseline_label=first,
             references={label: {"mse": at_any_length(value)} for label, value in others},
             draw_validation=self.draw_validation if self.held else None,
+            overlapping=True,
             generates=self.horizon == 1 and self.inputs == self.outputs,
             max_length=min(parts) - self.horizon,
         )
@@ -138,7 +140,8 @@ def series(
     has to predict, `horizon` rows ahead; None: all that it hears. normalise: "standard" (mean 0, variance 1), "minmax"
     (0 to 1) or "none", fitted on the training part alone. The last share `validation` of the rows is kept for
     validation (0: none). missing: "refuse" rows that lack a number, "drop" them, or "interpolate", a straight line
-    between the neighbours. A sequence is a window of seq_length rows from a random place of its part.
+    between the neighbours; at an end of the training or the validation part the nearest value again. A
+    sequence is a window of seq_length rows from a random place of its part.
 
     `.data.notes` say what was found and left out; `.data.own_units` takes values back to the data's units. Raises
     ValueError in one sentence with the column, the line and what is allowed; OSError where a path cannot be opened.
@@ -204,6 +207,7 @@ def table_of(source: Any, encoding: str | None = None, label: str | None = None,
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2 or values.shape[1] == 0 or values.dtype.kind not in "fiub":
             raise Refused("array", found=plain(f"shape {values.shape}, {values.dtype}"))
+        check_width(values.shape[1], quote(label or NAMELESS))
         made = [str(c + 1) for c in range(values.shape[1])]
         return Table(file_label(label or ""), made, values.astype(np.float64))
     return table(content(source, encoding, label_of(source) if label is None else label, most_bytes))

@@ -35,7 +35,7 @@ class Text:
     @property
     def name(self) -> str:
         digest = hashlib.sha256(
-            repr((self.alphabet, self.training, self.label, self.recipe)).encode("utf-8", "replace")
+            repr((self.alphabet, self.training, self.label, self.recipe, self.notes)).encode("utf-8", "replace")
         )
         digest.update(self.codes.tobytes())
         return f"text-{digest.hexdigest()[:24]}"

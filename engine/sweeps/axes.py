@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from engine.experiment import Experiment
+from engine.refusals import said
 
 MOST_AXES = 3
 MOST_VALUES = 10_000
@@ -32,9 +33,11 @@ def _values(base: Experiment, name: Any, values: Any) -> tuple[Any, ...]:
     if not 1 <= len(found) <= MOST_VALUES:
         how_many = f"more than {MOST_VALUES}" if found else "no"
         raise ValueError(f"axes[{name}]: {how_many} values; allowed: 1 to {MOST_VALUES}")
-    for k, value in enumerate(found):
-        if value in found[:k]:
+    before: set[Any] = set()
+    for value in found:
+        if value in before:
             raise ValueError(f"axes[{name}]: {value!r:.80} twice; allowed: each value once")
+        before.add(value)
     return found
 
 
@@ -54,12 +57,6 @@ def _valid(base: Experiment, name: str, value: Any) -> Any:
             if error["loc"][:1] == (name,):  # not: a value that does not go with the rest, which is a point's error
                 raise ValueError(f"axes[{name}]: {value!r:.80}{said(error['msg'])}") from None
     return value
-
-
-def said(message: str) -> str:
-    """One of pydantic's messages, to stand behind a value."""
-    allowed = message.removeprefix("Input should be ")
-    return f": {message}" if allowed == message else f"; allowed: {allowed}"
 
 
 def named(values: tuple[Any, ...]) -> bool:

@@ -1,6 +1,6 @@
 """Where theory expects the gradient to keep its length: χ = 1 (mean field), drawn over what was measured."""
 
-from math import inf, log, nan
+from math import inf, isnan, log, nan
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from engine.sweeps import axes as axis
 from engine.sweeps.plan import Plan
 
 CLOSE = 1e-9  # relative: so near to χ = 1 a gain is found, by halving
+ROUNDING = 1e-12  # of log χ: so near to 0 it is 0
 
 
 def boundary(plan: Plan, x: str, y: str) -> np.ndarray | None:
@@ -49,9 +50,11 @@ def in_pieces(plan: Plan, x: str, y: str) -> Pieces[np.ndarray | None]:
 
 
 def _root(plan: Plan, at: dict[str, Any], name: str) -> float:
-    """Where χ = 1 first, between the least and the greatest value of one axis; NaN where nowhere."""
+    """Where χ = 1 first, between the least and the greatest value of one axis; NaN where nowhere, or everywhere."""
     values = sorted(plan.axes[name])
     heights = [_height(plan, at | {name: value}) for value in values]
+    if len(values) > 1 and all(isnan(height) or abs(height) <= ROUNDING for height in heights):
+        return nan  # no line parts such values
     for low, high, below, above in zip(values, values[1:], heights, heights[1:], strict=False):
         if below == 0 or below * above < 0:
             if isinstance(low, float):

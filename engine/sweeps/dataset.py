@@ -47,10 +47,11 @@ def dataset(
     data: dict[str, Any] = {}
     for name, array in found.items():
         row = MEASURES[name]
-        about = {"units": row.unit or "1", "long_name": row.label, "description": row.meaning}
+        label = row.label if plan.folds is None else row.of_folds or row.label
+        about = {"units": row.unit or "1", "long_name": label, "description": row.meaning}
         data[name] = dims, array, about
         for suffix, (word, summary) in summaries(array, done, row).items():
-            data[f"{name}_{suffix}"] = dims[:-1], summary, about | {"long_name": f"{row.label}, {word}"}
+            data[f"{name}_{suffix}"] = dims[:-1], summary, about | {"long_name": f"{label}, {word}"}
     data["done"] = dims, done.astype(np.int8), {"units": "1", "long_name": "1 where the point is done"}
     data["error"] = dims, error.astype(str), {"long_name": "Why the point has no values"}
     coordinates = {name: _coordinate(name, values) for name, values in plan.axes.items()}
@@ -105,12 +106,21 @@ def _over_folds(values: np.ndarray, done: np.ndarray, row: Measure) -> dict[str,
 def _quantile(values: np.ndarray, done: np.ndarray, quantile: float, worst: float) -> np.ndarray:
     """Over the last axis, linear between two seeds; what is not done or NaN is left out, NaN where nothing is left."""
     ordered = np.sort(np.where(done & np.isnan(values), worst, values), axis=-1)  # infinity after numbers, then NaN
-    place = quantile * np.maximum((~np.isnan(ordered)).sum(axis=-1) - 1, 0)
-    low, high = (
-        np.take_along_axis(ordered, whole(place).astype(int)[..., None], -1)[..., 0] for whole in (np.floor, np.ceil)
-    )
+    return between(ordered, quantile * np.maximum((~np.isnan(ordered)).sum(axis=-1) - 1, 0))
+
+
+def between(ordered: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Of sorted samples along the last axis, at a place between two of them, linear.
+
+    Between a number and ±∞ all is ±∞, and between −∞ and ∞ the nearer one, in the middle the lower.
+    """
+    below, above = np.floor(place).astype(int), np.ceil(place).astype(int)
+    low, high = (np.take_along_axis(ordered, at[..., None], -1)[..., 0] for at in (below, above))
+    share = place - below
     with np.errstate(invalid="ignore"):
-        return np.where(low == high, low, low + (place - np.floor(place)) * (high - low))
+        found = np.where(low == high, low, low + share * (high - low))
+    beyond = np.isneginf(low) & ~np.isnan(high) & (share > 0)  # where the formula would say −∞ + ∞
+    return np.where(beyond, np.where(np.isposinf(high) & (share > 0.5), high, low), found)
 
 
 def _mean(values: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -121,6 +131,6 @@ def _mean(values: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def write_csv(found: "xarray.Dataset", path: str | Path) -> None:
-    """One row a point and seed: the axes, the seed, the measures, done and error."""
-    names = [name for name, array in found.data_vars.items() if "seed" in array.dims]
+    """One row a point and seed (or fold): the axes, the seed, the measures, done and error."""
+    names = [name for name, array in found.data_vars.items() if array.dims == found.done.dims]
     found[names].to_dataframe().reset_index().to_csv(path, index=False)

@@ -132,19 +132,23 @@ class Measure:
     trains: bool = False
     share: bool = False
     worst: float = nan
+    of_folds: str = ""  # its name where folds stand in place of seeds; "": the same
 
 
 MEASURES: dict[str, Measure] = {
     "decades_per_step": Measure(
         "Gradient's slope",
         "decades per step back",
-        "Decades that the gradient ‖∂L/∂hₜ‖ gains with each timestep back: below 0 it vanishes, above 0 it explodes.",
+        "Decades that the gradient ‖∂L/∂hₜ‖ gains with each timestep back: below 0 it vanishes, above 0 it explodes. "
+        "−∞ where it is exactly 0 before it arrives; with a loss at every step, L is the last one.",
         lambda run: run.verdict.decades_per_step,
     ),
     "half_life": Measure(
         "Half-life of the gradient",
         "timesteps",
-        "Timesteps back in which the gradient ‖∂L/∂hₜ‖ halves or doubles; infinite where it keeps its length.",
+        "Timesteps back in which the gradient ‖∂L/∂hₜ‖ halves or doubles, without a sign that says which: vanishing "
+        "and exploding have one alike. Infinite where it keeps its length, 0 where it is exactly 0 before it arrives; "
+        "with a loss at every step, L is the last one.",
         lambda run: run.verdict.half_life,
     ),
     "lyapunov": Measure(
@@ -196,6 +200,7 @@ MEASURES: dict[str, Measure] = {
         lambda run: float(run.validation_loss <= run.to_beat),
         trains=True,
         share=True,
+        of_folds="Folds that beat the baseline",
     ),
     "steps_to_baseline": Measure(
         "Steps to beat the baseline",

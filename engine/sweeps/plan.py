@@ -13,9 +13,11 @@ from pydantic import ValidationError
 
 from engine._jit import sources_hash
 from engine.experiment import Experiment, check_experiment
+from engine.refusals import sentences
 from engine.sweeps import axes as axis
 from engine.sweeps.folds import fold
 from engine.sweeps.measures import check_names
+from engine.tasks import TASKS
 
 MOST_POINTS = 100_000
 MOST_STEPS = 1_000_000_000
@@ -66,6 +68,7 @@ class Plan:
             raise ValueError(
                 f"axes × {self.repeat}s: {counts} are {self.size} points; allowed: up to {self.most_points}"
             )
+        self._check_lengths()
         error = ""
         for index in np.ndindex(self.shape[:-1]):
             found, said = self._experiment(index, 0)
@@ -73,6 +76,13 @@ class Plan:
             if found is not None:
                 return
         raise ValueError(f"axes: no combination of these values is a valid experiment; the first: {error}")
+
+    def _check_lengths(self) -> None:
+        """Raises ValueError where seq_length is an axis, and the data alone say how long a sequence is."""
+        tasks = self.axes.get("task", (self.base.task,))
+        if "seq_length" in self.axes and all(TASKS[task].fixed_steps for task in tasks):
+            said = ", ".join(f"{task} has {TASKS[task].fixed_steps} timesteps" for task in tasks)
+            raise ValueError(f"axes: 'seq_length' changes nothing: {said}; allowed: tasks whose length can be chosen")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Plan, (
@@ -127,7 +137,7 @@ class Plan:
                 return fold(self.base.replace(**values), self.folds, seed), ""
             return self.base.replace(**values, seed=self.seeds[seed]), ""
         except ValidationError as wrong:
-            return None, "; ".join(_sentence(error) for error in wrong.errors())
+            return None, sentences(wrong)
         except ValueError as wrong:
             return None, str(wrong)
 
@@ -185,9 +195,3 @@ def _measures(measures: Any, steps: int) -> tuple[str, ...]:
     """Those asked for, and `diverged`, which says why a number is none; theory needs no run."""
     asked = check_names(measures, steps)
     return asked if asked == ("chi",) else tuple(dict.fromkeys((*asked, "diverged")))
-
-
-def _sentence(error: Any) -> str:
-    """One of pydantic's errors. A rule about one field does not name it, one about several does."""
-    place = ".".join(map(str, error["loc"]))
-    return f"{place}: {error['input']!r:.80}{axis.said(error['msg'])}" if place else str(error["msg"])

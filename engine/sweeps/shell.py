@@ -119,6 +119,7 @@ def _sweep(asked: argparse.Namespace) -> int:
     files = {path: write for path, write in ((asked.out, _write_netcdf), (asked.csv, write_csv)) if path}
     if not files and not asked.store:
         raise ValueError("nothing would be kept; allowed: at least one of --out, --csv and --store")
+    _check_different([asked.store, asked.out, asked.csv])
     for path in files:
         _writable(Path(path))
     begin = time.monotonic()
@@ -185,11 +186,18 @@ def _summary(what: Plan, found: "xarray.Dataset", files: list[str], seconds: flo
     """What was found, in a few lines."""
     lines = [f"{int(found.done.sum())} of {what.size} points in {duration(seconds)}"]
     for name in what.measures:
-        values = found[name].values[np.isfinite(found[name].values)]
+        every = found[name].values[found.done.values > 0]
+        values = every[np.isfinite(every)]
         unit = f" {MEASURES[name].unit}" if MEASURES[name].unit else ""
         ends = [f"{end:.3g}" for end in (values.min(), values.max())] if values.size else ["no finite value"]
         reach = " to ".join(dict.fromkeys(ends)) + (unit if values.size else "")
-        lines.append(f"  {name}: {reach}")
+        left = {
+            "infinite": np.isposinf(every),
+            "minus infinite": np.isneginf(every),
+            "without a value": np.isnan(every),
+        }
+        rest = [f"{int(these.sum())} {word}" for word, these in left.items() if these.any()]
+        lines.append(f"  {name}: {', '.join([reach, *rest])}" + (f" (of {every.size})" if rest else ""))
     errors = found.error.values.ravel()
     if said := [text for text in errors.tolist() if text]:
         lines.append(f"{len(said)} points have no values; the first: {said[0]}")
@@ -199,13 +207,34 @@ def _summary(what: Plan, found: "xarray.Dataset", files: list[str], seconds: flo
 def _writable(path: Path) -> None:
     """Raises ValueError where the result could not be written: better now than after the sweep."""
     folder = path.resolve().parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise ValueError(f"{str(path)!r} cannot be written; allowed: a file in a folder that is there and writable")
+    wrong = f"{str(path)!r} cannot be written; allowed: a file in a folder that is there and writable"
+    if (path.exists() and not path.is_file()) or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ValueError(wrong)  # a device or a pipe would be replaced by a file, for everybody
+    try:
+        _part(path).open("ab").close()  # some folders only seem to be writable
+        _part(path).unlink()
+    except OSError:
+        raise ValueError(wrong) from None
+
+
+def _part(path: Path) -> Path:
+    """What is written before it takes the path's place."""
+    return path.with_name(f"{path.name}.part")
+
+
+def _check_different(paths: Sequence[str | None]) -> None:
+    """Raises ValueError where one file of the result would take another's place."""
+    taken: set[Path] = set()
+    for path in [Path(path) for path in paths if path]:
+        names = {path.resolve(), _part(path).resolve()}
+        if names & taken:
+            raise ValueError(f"{str(path)!r} is taken by another result; allowed: different files")
+        taken |= names
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
     """Write all of it, or leave what was there."""
-    part = path.with_name(f"{path.name}.part")
+    part = _part(path)
     try:
         write(part)
         part.replace(path)

@@ -76,7 +76,8 @@ def _value(name: str, text: str) -> Any:
         return text
     if int not in kinds:
         return number
-    return int(low) if low.lstrip("+-").isdigit() else int(number) if number.is_integer() else number
+    digits = low.lstrip("+-").isdecimal() and np.isfinite(number)  # Python reads no number of thousands of them
+    return int(low) if digits else int(number) if number.is_integer() else number
 
 
 def _range(name: str, text: str) -> list[Any]:
@@ -84,7 +85,8 @@ def _range(name: str, text: str) -> list[Any]:
     allowed = "FIRST:LAST:COUNT, or FIRST:LAST:logCOUNT with numbers above 0"
     kinds, parts = _kinds(name), text.split(":")
     count, log = parts[-1].removeprefix("log"), parts[-1].startswith("log")
-    if not kinds & {int, float} or len(parts) != 3 or not count.isdigit() or not 2 <= int(count) <= MOST_VALUES:
+    counts = count.isdecimal() and len(count) <= len(str(MOST_VALUES)) and 2 <= int(count) <= MOST_VALUES
+    if not kinds & {int, float} or len(parts) != 3 or not counts:
         raise ValueError(f"--axis {name}: {text!r:.80}; allowed for a field of numbers: {allowed}, 2 or more")
     try:
         first, last = float(parts[0]), float(parts[1])
@@ -92,7 +94,10 @@ def _range(name: str, text: str) -> list[Any]:
         first, last = np.nan, np.nan
     if not (np.isfinite(first) and np.isfinite(last)) or (log and not (first > 0 and last > 0)):
         raise ValueError(f"--axis {name}: {text!r:.80}; allowed: {allowed}")
-    values = (np.geomspace if log else np.linspace)(first, last, int(count)).tolist()
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = (np.geomspace if log else np.linspace)(first, last, int(count)).tolist()
+    if not np.isfinite(values).all():
+        raise ValueError(f"--axis {name}: {text!r:.80}; allowed: {allowed}, less far from each other")
     if int in kinds:
         return list(dict.fromkeys(round(v) for v in values))
     return [float(f"{v:.{DIGITS}g}") for v in values]

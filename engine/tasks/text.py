@@ -87,6 +87,7 @@ def task_of(size: int, loss_of: Callable[[int, str], float], **row: Any) -> Task
         trivial_loss=line(0),
         baseline_label="letter counts",
         references={"any letter": uniform, "letter pairs": line(1)},
+        overlapping=True,
         generates=True,
         **row,
     )
