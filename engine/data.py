@@ -56,20 +56,23 @@ def _endless(e: Experiment, step: int) -> Iterator[tuple[np.ndarray, np.ndarray]
 
 
 def validation_batches(e: Experiment) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Sequences drawn apart from training's, the same at every step, in batches of one size: 256 in all.
+    """Sequences drawn apart from training's, the same at every step: 256 in all, or all of those that are held back.
 
-    Fewer, down to 16, where T·H·L, or T·I, is so large that validation would cost more than training. Where there are
-    few different sequences (a parity of 5 bits) some are also in the training set.
+    The batches are of one size, or differ by one sequence. Fewer, down to 16, where T·H·L, or T·I, is so large that
+    validation would cost more than training. Where there are few different sequences (a parity of 5 bits) some are also
+    in the training set.
     """
     each = e.steps * max(e.hidden_size * e.num_layers, TASKS[e.task].input_size)
     count = _power_of_two(VALIDATION_NUMBERS // each, FEWEST_SEQUENCES, VALIDATION_SEQUENCES)
     size = _power_of_two(CHUNK_NUMBERS // each, 1, count)
     task = TASKS[e.task]
+    if task.held_back is not None and task.held_back * each <= VALIDATION_NUMBERS:
+        count, size = task.held_back, max(1, min(task.held_back, CHUNK_NUMBERS // each))
     inputs, targets = (task.draw_validation or task.draw)(stream(e.seed, Purpose.VALIDATION), e.seq_length, count)
-    axis = 1 if task.every_step else 0  # of the sequences, in the targets
+    parts, axis = -(-count // size), 1 if task.every_step else 0  # of the sequences, in the targets
     return [
         _cast(e, x, y)
-        for x, y in zip(np.split(inputs, count // size, 1), np.split(targets, count // size, axis), strict=True)
+        for x, y in zip(np.array_split(inputs, parts, 1), np.array_split(targets, parts, axis), strict=True)
     ]
 
 

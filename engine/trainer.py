@@ -160,13 +160,13 @@ class Trainer:
         e = self.experiment
         if self._validation is None:
             self._validation = validation_batches(e)
-        steps, size = self._validation[0][0].shape[:2]
-        network = self._network(steps, size, "validation")
-        losses = []
+        total, count = 0.0, 0
         for inputs, targets in self._validation:
+            steps, size = inputs.shape[:2]
+            network = self._network(steps, size, "validation")
             network.forward(inputs)
-            losses.append(network.loss(e.loss_name, targets)[0])
-        return sum(losses) / len(losses)
+            total, count = total + size * network.loss(e.loss_name, targets)[0], count + size
+        return total / count
 
     def generate(self, inputs: np.ndarray, steps: int, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
         """What the network goes on to say by itself: see engine.generate."""

@@ -86,6 +86,7 @@ class Sequences:
             baseline_label="class shares" if classes else "guessing the mean",
             classes=tuple(str(k) for k in range(self.outputs)) if classes else (),
             draw_validation=self.draw_validation if self.held else None,
+            held_back=self.held or None,
             fixed_steps=len(self.inputs),
         )
 

@@ -97,7 +97,7 @@ class Fold:
         }
         return replace(
             row, draw=self.draw, draw_validation=self.draw_validation, trivial_loss=losses, references=lines,
-            fixed_steps=row.steps(self.seq_length), extra_steps=0, min_length=1,
+            fixed_steps=row.steps(self.seq_length), extra_steps=0, min_length=1, held_back=len(self.held),
         )  # fmt: skip
 
 

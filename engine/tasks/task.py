@@ -55,6 +55,9 @@ class Task:
         None  # as draw, where data are finite and a part is held back; None: draw serves both
     )
     overlapping: bool = False  # its sequences are windows of one series or text, and share values with each other
+    held_back: int | None = (
+        None  # how many sequences draw_validation has, where they are finite: then all count, each once
+    )
     generates: bool = False  # what it puts out can be its next input: it can run free, and continue a sequence
     fixed_steps: int | None = None  # the timesteps, where the data and not seq_length say how many
     min_length: int = 1  # the shortest seq_length for which the task is defined,
