@@ -18,7 +18,7 @@ from app.training import LAST_STEP
 from app.words import _, speak
 from engine.checkpoint import MOST_ENTRIES
 from engine.foreign.files import packed
-from engine.foreign.zips import check_directory
+from engine.zips import check_directory
 
 LARGEST_FILE = 32  # MB that a visitor may hand in: a run of the largest networks here has more, and is for `engine`
 MOST_BYTES = 160 << 20  # of it unpacked

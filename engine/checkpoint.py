@@ -14,12 +14,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from engine.experiment import Experiment, check_experiment
-from engine.foreign.zips import check_directory
 from engine.optimizers import OPTIMIZERS
 from engine.parameters import frozen, load
 from engine.tasks.own import PREFIX, OwnTask, held
 from engine.trace import Change, History
 from engine.weights import blank
+from engine.zips import check_directory
 
 FORMAT = 1  # of the file
 MOST_BYTES = 1 << 30  # of all arrays of a file together, unpacked

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,12 +69,14 @@ def small(choice: dict[str, object]) -> engine.Experiment:
 
 def run(text: str) -> np.ndarray:
     """The losses that a script finds, as it would by itself where its data lie."""
-    names: dict[str, object] = {"__name__": "script"}
+    names: dict[str, Any] = {"__name__": "script"}
     with contextlib.chdir(DATA), contextlib.redirect_stdout(io.StringIO()):
         try:
             exec(compile(text, "script", "exec"), names)
         finally:
             torch.set_default_dtype(torch.float32)
+            if "keras" in names:
+                names["keras"].config.set_floatx("float32")
     return np.array(names["losses"])
 
 

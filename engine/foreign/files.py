@@ -13,7 +13,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
 from engine.foreign.found import Misfit
-from engine.foreign.zips import check_directory
+from engine.zips import check_directory
 
 MOST_BYTES = 1 << 32  # of all arrays together, unpacked
 MOST_ARRAYS = 10_000
