@@ -102,7 +102,7 @@ def test_a_loop_of_ones_own_has_the_pictures_of_training(trained, own, name):
 @pytest.mark.parametrize("panel", BY_ITSELF)
 def test_closer_looks_at_a_module_are_the_engines(own, panel):
     t, e = own[1], experiment_of(own[1])
-    asked = Asked(e, 0, B, finish(INSTRUMENTS[panel](e, t, Weights(0, e, t.state_dict))), 1)
+    asked = Asked(e, 0, B, finish(INSTRUMENTS[panel](e, t, Weights(0, e, t.state_dict))), layer=1)
     for name in {"gates": ("constants", "gate_f"), "spectrum": ("singular", "powers")}.get(panel, ("plane", "parts")):
         same(show(t, f"{panel}_{name}", layer=2), closer_figure(panel, name, asked))
 
