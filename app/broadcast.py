@@ -20,7 +20,8 @@ from app.room import Room
 from app.snapshot import Snapshot
 from app.words import _, speak
 
-EVERY = 0.2  # seconds between two frames
+EVERY = 0.2  # seconds from one frame to the next
+REST = 0.05  # seconds that the loop gets at least between two frames, where drawing takes longer than that
 ASLEEP = 60.0  # seconds after which a screen that draws nothing gives way to another, where a room is full
 MOST_CHANNELS = 8  # further choices of pictures get all of them, so that many wishes cost no more than this
 Key = tuple[str, str, tuple[str, ...]]  # theme, language, pictures
@@ -118,13 +119,14 @@ class Broadcast:
         while True:
             await self._news.wait()
             self._news.clear()
+            begun = time.monotonic()
             try:
                 await self._draw()
             except Exception:  # a picture that fails costs neither the room nor the next picture
                 log.exception("a room's picture failed")
             for seat in tuple(self.seats):
                 seat.stirred.set()
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(max(REST, begun + EVERY - time.monotonic()))
 
     async def _draw(self) -> None:
         """Bring up to date what somebody is waiting for."""
