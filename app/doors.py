@@ -4,12 +4,15 @@ place. No Streamlit in here.
 A whole class may sit behind one address: its share is most of all places, and what is left is for the others.
 """
 
+from contextlib import suppress
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.limits import LIMITS
+
+FILES = 65_536  # that may be open, where the system allows it
 
 
 class Places(NamedTuple):
@@ -38,6 +41,18 @@ def network(address: str | None) -> str:
     if found.is_loopback:
         return ""
     return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else str(found)
+
+
+def open_files() -> None:
+    """Let this process have many files open: a page has two sockets, and six more while it loads, and a usual start
+    allows 1024 files."""
+    with suppress(ImportError, OSError, ValueError):  # another system, or one that does not allow it
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+        if soft != resource.RLIM_INFINITY:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 class Doors:

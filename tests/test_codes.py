@@ -1,6 +1,7 @@
 """A script cannot find a room by trying codes, nor take all its places; a class behind one address can."""
 
 import asyncio
+import resource
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import app.doors
 import app.room
 import app.rooms
 from app.codes import LENGTH, LETTERS, Tries, new_code
-from app.doors import PLACES, Doors, Places, network
+from app.doors import FILES, PLACES, Doors, Places, network, open_files
 from app.limits import LIMITS
 from app.room import EACH
 from app.rooms import HEALED, WRONG, Rooms, TooMany
@@ -177,3 +178,14 @@ def test_sockets_are_bounded_for_all_and_for_one_network(monkeypatch):
         assert doors.open == {}
 
     run_async(visitors())
+
+
+def test_a_start_with_few_files_takes_as_many_as_it_may():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(900, most), hard))
+        open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
