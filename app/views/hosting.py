@@ -124,6 +124,7 @@ def _leave(codes: list[str]) -> None:
 
 
 def _go_back(code: str) -> None:
+    session.dismiss()
     session.set_extra("room", code)
     session.go("room")
 

@@ -103,6 +103,7 @@ def _take() -> None:
         session.command()
         session.complain(str(refused))
         return
+    session.dismiss()  # what was said of the run before
     said = Said(TAKEN, step=checkpoint.step, code=codes.spaced(room.code))
     session.complain(str(said), lambda: [str(said)])
     session.go("explore")
