@@ -4,15 +4,27 @@ place. No Streamlit in here.
 A whole class may sit behind one address: its share is most of all places, and what is left is for the others.
 """
 
+import logging
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.limits import LIMITS
 
 FILES = 65_536  # that may be open, where the system allows it
+log = logging.getLogger(__name__)
+
+
+def _one_line(record: logging.LogRecord) -> bool:
+    """Of what a stranger has sent that is no message: a traceback of ours says nothing about it."""
+    if record.msg == "Error deserializing back message":
+        record.exc_info = None
+    return True
+
+
+logging.getLogger("streamlit.web.server.starlette.starlette_websocket").addFilter(_one_line)
 
 
 class Places(NamedTuple):
@@ -73,10 +85,20 @@ class Doors:
         if any(self.open.get(key, 0) >= most for key, most in counted.items()):
             await send({"type": "websocket.close", "code": 1013})  # before it is accepted: an answer 403
             return
+
+        async def binary() -> Message:
+            """Streamlit's protocol is binary: it takes a text for a fault of its own."""
+            message = await receive()
+            if message["type"] != "websocket.receive" or message.get("bytes") is not None:
+                return message
+            log.warning("a page's socket was closed that sent a text")
+            await send({"type": "websocket.close", "code": 1003})
+            return {"type": "websocket.disconnect", "code": 1003}
+
         for key in counted:
             self.open[key] = self.open.get(key, 0) + 1
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, binary if kind == "_stcore" else receive, send)
         finally:
             for key in counted:
                 self.open[key] -= 1

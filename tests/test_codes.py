@@ -1,6 +1,7 @@
 """A script cannot find a room by trying codes, nor take all its places; a class behind one address can."""
 
 import asyncio
+import importlib
 import resource
 from types import SimpleNamespace
 from typing import Any
@@ -189,3 +190,26 @@ def test_a_start_with_few_files_takes_as_many_as_it_may():
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_text_closes_a_pages_socket_without_a_traceback():
+    """Streamlit asks for bytes, and would fail with a KeyError."""
+    came = iter(
+        [{"type": "websocket.receive", "bytes": b"x", "text": None}, {"type": "websocket.receive", "text": "x"}]
+    )
+    said, heard = list[Any](), list[str]()
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    async def receive() -> Any:
+        return next(came)
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        heard.extend([(await receive())["type"], (await receive())["type"]])
+
+    run_async(Doors(page)({"type": "websocket", "path": "/_stcore/stream"}, receive, send))
+    assert heard == ["websocket.receive", "websocket.disconnect"]
+    assert said == [{"type": "websocket.close", "code": 1003}]
+    name = "streamlit.web.server.starlette.starlette_websocket"
+    assert importlib.import_module(name)._LOGGER.name == name, "its lines are made shorter by this name"
