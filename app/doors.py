@@ -12,7 +12,9 @@ from typing import NamedTuple
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.limits import LIMITS
+from app.live import Bucket
 
+MESSAGES = 30  # a second that a page's socket is heard: a control that is dragged sends some ten
 FILES = 65_536  # that may be open, where the system allows it
 log = logging.getLogger(__name__)
 
@@ -86,19 +88,24 @@ class Doors:
             await send({"type": "websocket.close", "code": 1013})  # before it is accepted: an answer 403
             return
 
-        async def binary() -> Message:
-            """Streamlit's protocol is binary: it takes a text for a fault of its own."""
+        bucket = Bucket(MESSAGES)
+
+        async def slowly() -> Message:
+            """No more messages than a page has: each of them holds up all others for some milliseconds."""
             message = await receive()
-            if message["type"] != "websocket.receive" or message.get("bytes") is not None:
+            if message["type"] != "websocket.receive":
                 return message
-            log.warning("a page's socket was closed that sent a text")
-            await send({"type": "websocket.close", "code": 1003})
-            return {"type": "websocket.disconnect", "code": 1003}
+            if not await bucket.take():
+                log.warning("a page's socket was closed that sent more than %d messages a second", MESSAGES)
+                return {"type": "websocket.disconnect", "code": 1008}
+            if message.get("bytes") is None:  # Streamlit's are binary: a text it would take for a fault of its own
+                return {"type": "websocket.receive", "bytes": (message.get("text") or "").encode()}
+            return message
 
         for key in counted:
             self.open[key] = self.open.get(key, 0) + 1
         try:
-            await self.app(scope, binary if kind == "_stcore" else receive, send)
+            await self.app(scope, slowly if kind == "_stcore" else receive, send)
         finally:
             for key in counted:
                 self.open[key] -= 1
