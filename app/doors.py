@@ -70,7 +70,7 @@ def open_files() -> None:
 
 
 class Doors:
-    """Refuses the sockets that are too many. Lives on the event loop."""
+    """Refuses the sockets that are too many, and hears those of pages in bounds. Lives on the event loop."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
