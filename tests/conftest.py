@@ -21,7 +21,7 @@ from app.registry import Registry
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a first call compiles, and others work beside
 hypothesis.settings.load_profile("shared machine")
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by `&` in a script: programs under test would inherit it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # by a script's `&`: programs under test would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parent.parent
 CHROMIUM_FLAGS = (
