@@ -135,7 +135,7 @@ def test_a_run_is_taken_up_where_it_was(visit, tmp_path):
     step, there = v.train(30), v.numbers
     v.page.click(".st-key-take button")
     with v.page.expect_download() as found:
-        v.page.click(".st-key-taking a[href*='run.npz']")
+        v.page.click(".st-key-taking a[href$='run.npz?lang=en']")
     path = tmp_path / found.value.suggested_filename
     found.value.save_as(path)
     w = visit("explore?hidden_size=8&batch_size=4&seq_length=20")

@@ -302,10 +302,7 @@ def _weights(s: Script) -> str:
     order = "[ORDER]" if e.cell == "gru" else ""
     lines = ["w = first_weights()"]
     if order:
-        lines.append(
-            "ORDER = np.roll(np.arange(3 * HIDDEN).reshape(3, HIDDEN)[[1, 0, 2]], 0, axis=0).ravel()  # z, r, n"
-        )
-        lines[-1] = "ORDER = np.arange(3 * HIDDEN).reshape(3, HIDDEN)[[1, 0, 2]].ravel()  # Keras' gates are z, r, n"
+        lines.append("ORDER = np.arange(3 * HIDDEN).reshape(3, HIDDEN)[[1, 0, 2]].ravel()  # Keras' gates are z, r, n")
     lines.append("tensors = []" if e.embedding_dim is None else 'tensors = [w["embedding.weight"]]')
     key = (lambda t: _key(t, "layer")) if e.num_layers > 1 else (lambda t: _key(t, "0"))
     kernel = f"{key('weight_ih')}{order}.T"
