@@ -404,7 +404,7 @@ def test_play_and_pause():
     at = trained_page()
     at.run()
     run = RUNS.get(at.session_state["token"])
-    assert at.button(key="why_play").label == "Play"
+    assert at.button(key="why_play").label == "Train"
     at.button(key="why_play").click().run()
     assert run.head()["run"]["playing"]
     wait(lambda: run.head()["run"]["reached"] > 25, at)

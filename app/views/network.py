@@ -10,6 +10,7 @@ from app import networks, session, settings
 from app.figures.words import on_noise
 from app.networks import LARGEST_FILE, Network
 from app.views import own
+from app.views.upload import upload
 from app.words import _
 from engine.foreign import Ambiguous
 from engine.foreign.files import FROM_KERAS, FROM_TORCH
@@ -104,11 +105,9 @@ def _contents() -> None:
             _ask()
         state.setdefault("network_file", 0)
         key = f"network_file_{state.network_file}"
-        st.file_uploader(
-            _("Drop a file of weights") if mine is None else _("Another file"), type=["safetensors", "npz"], key=key,
-            max_upload_size=LARGEST_FILE, on_change=_load, args=(key,),
-            help=_("Numbers alone are read from it, no code and no pickle. It stays in the memory of this session."),
-        )  # fmt: skip
+        label = _("Drop a file of weights") if mine is None else _("Another file")
+        about = _("Numbers alone are read from it, no code and no pickle. It stays in the memory of this session.")
+        upload(label, ["safetensors", "npz"], LARGEST_FILE, key, about, _load, key)
         if state.get("network_refused"):
             st.html(f'<p class="refused" role="alert">{html.escape(state.network_refused)}</p>')
         _how()

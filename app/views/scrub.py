@@ -105,7 +105,7 @@ def _player(step: int, lost: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="why_player"):
         over = head["diverged"] is not None or head["stopped"] is not None
         st.button(
-            _("Pause") if playing else _("Play"), key="why_play", disabled=over,
+            _("Pause") if playing else _("Train"), key="why_play", disabled=over,
             icon=":material/pause:" if playing else ":material/play_arrow:", on_click=_play, args=(not playing,),
         )  # fmt: skip
         if reached > step and not lost:

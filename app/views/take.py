@@ -12,6 +12,7 @@ from app.code import CODES, FEWEST, START
 from app.export import stem
 from app.handout import LARGEST_FILE, outgrown, shown, taken_up
 from app.networks import Network
+from app.views.upload import upload
 from app.words import _, language, listed
 
 
@@ -54,10 +55,8 @@ def _run() -> None:
     )
     state.setdefault("take_file", 0)
     key = f"take_file_{state.take_file}"
-    st.file_uploader(
-        _("Take up a run again"), type="npz", key=key, max_upload_size=LARGEST_FILE, on_change=_load, args=(key,),
-        help=_("A file that was downloaded here: it goes on exactly where it was, in the place of the present run."),
-    )  # fmt: skip
+    about = _("A file that was downloaded here: it goes on exactly where it was, in the place of the present run.")
+    upload(_("Take up a run again"), ["npz"], LARGEST_FILE, key, about, _load, key)
     if state.get("take_refused"):
         st.html(f'<p class="refused" role="alert">{html.escape(state.take_refused)}</p>')
 
