@@ -298,6 +298,8 @@ def test_the_cost_is_told_before_and_what_is_known_is_free():
         assert (less.known, less.left) == (2, 2)
         assert less.work < found.work
         assert "2 known already" in str(less)
+        with pytest.raises(ValueError, match=r"^workers: -1; allowed: whole numbers, 1 or more"):
+            costs.cost(p, store, workers=-1)
         for point in p.points:
             if point.experiment is not None:
                 store.put(p.key(point), dict.fromkeys(p.measures, 1.0))
