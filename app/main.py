@@ -55,7 +55,10 @@ GALLERY = (
     b"</assets/stage/text.js>; rel=modulepreload, </assets/stage/gallery.css>; rel=preload; as=style, "
     b"</films?known=0>; rel=preload; as=fetch; crossorigin"
 )
-LINKS = {"/": GALLERY, "/gallery": GALLERY, "/explore": STAGE, "/lessons": STAGE, "/compare": STAGE}
+MAPS = b"</plotly/plotly.min.js>; rel=preload; as=script, </assets/stage/map.js>; rel=modulepreload"
+LINKS = {
+    "/": GALLERY, "/gallery": GALLERY, "/explore": STAGE, "/lessons": STAGE, "/compare": STAGE, "/maps": MAPS,
+}  # fmt: skip
 
 
 class Preload:
