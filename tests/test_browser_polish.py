@@ -1,5 +1,6 @@
 """Small things that visitors stumbled over, in a real browser."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -55,5 +56,5 @@ def test_two_labels_between_a_line_and_the_edge_do_not_cover_each_other(visit: V
     """There is room for one of them: the other goes over the line."""
     page: Any = visit("?hidden_size=8&seq_length=20")
     placed = sorted(page.page.evaluate(APART), key=lambda box: box[1])
-    assert all(low[2] <= high[1] + 1 for low, high in zip(placed, placed[1:], strict=False)), placed
+    assert all(low[2] <= high[1] + 1 for low, high in pairwise(placed)), placed
     assert placed[0][1] >= 0
