@@ -14,6 +14,7 @@ from app.snapshot import Snapshot
 from app.words import _, sentences
 from engine import TASKS
 
+MOST_NUMBERS = 30  # of what it goes on to say, where it says numbers
 SPELLED = {"␣": " ", "⏎": " / "}  # how a text is quoted; other symbols as they are named
 
 
@@ -114,5 +115,5 @@ def _free(s: Snapshot) -> str:
         return text.format(t=shown.free_from + 1, off=off(free), heard=off(heard))
     names = [named(row.symbols, int(n)) for n in shown.free]
     letters = all(len(n) == 1 and not n.isdigit() for n in names)  # numbers in a row would be one, too long for a line
-    said = "".join(SPELLED.get(n, n) for n in names) if letters else " ".join(names)
+    said = "".join(SPELLED.get(n, n) for n in names) if letters else " ".join(names[:MOST_NUMBERS])
     return "<br>" + _("It continues: “{said}”").format(said=escape(said, quote=False))
