@@ -120,8 +120,6 @@ def test_decades_in_a_meaning_are_those_that_the_page_measures(name, said, chang
     assert [round(abs(float(flow[0] - flow[-1]))) for flow in flows] == numbers
 
 
-
-
 @pytest.mark.parametrize("name", named("diverges"))
 @pytest.mark.parametrize("seed", [None, 11, 12])
 def test_diverges(name, seed):
