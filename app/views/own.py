@@ -211,7 +211,7 @@ def _told(made: engine.OwnTask) -> None:
     """What was found out, how it is split, and what the network will be held to."""
     data, row = made.data, made.task
     if isinstance(data, Series):
-        parts = _("{training} rows for training, then {held} for validation: windows of T rows from random places.")
+        parts = _("{training} rows for training, in windows of T rows from random places; then {held} for validation.")
     else:
         assert isinstance(data, Text)
         parts = _("{training} characters for training, then {held} for validation; {n} different ones.")
