@@ -56,7 +56,8 @@ GALLERY = (
     b"</assets/stage/text.js>; rel=modulepreload, </assets/stage/gallery.css>; rel=preload; as=style, "
     b"</films?known=0>; rel=preload; as=fetch; crossorigin"
 )
-LINKS = {"/": GALLERY, "/explore": STAGE, "/lessons": STAGE, "/compare": STAGE}
+MAPS = b"</plotly/plotly.min.js>; rel=preload; as=script, </assets/stage/map.js>; rel=modulepreload"
+LINKS = {"/": GALLERY, "/explore": STAGE, "/lessons": STAGE, "/compare": STAGE, "/maps": MAPS}
 
 
 class Preload:
@@ -72,6 +73,8 @@ class Preload:
             await send(message)
 
         is_page = scope["type"] == "http" and scope["path"] in LINKS
+        if is_page and LINKS[scope["path"]] is GALLERY:
+            FILMS.begin(RUNS.pool, RUNS.compiler)  # the first are there when the page has loaded its scripts
         await self.app(scope, receive, linked if is_page else send)
 
 
