@@ -71,6 +71,8 @@ class Preload:
             await send(message)
 
         is_page = scope["type"] == "http" and scope["path"] in LINKS
+        if is_page and LINKS[scope["path"]] is GALLERY:
+            FILMS.begin(RUNS.pool, RUNS.compiler)  # the first are there when the page has loaded its scripts
         await self.app(scope, receive, linked if is_page else send)
 
 

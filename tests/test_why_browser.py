@@ -133,7 +133,7 @@ def test_a_step_is_held_while_it_trains_and_scrubbed_as_in_explore(visit):
     v.page.click(".st-key-why_newest button")
     v.until(lambda: at() > first)
     v.page.click(".st-key-why_play button")
-    v.until(lambda: "Play" in v.text(".st-key-why_play"))
+    v.until(lambda: "Train" in v.text(".st-key-why_play"))
     slider = v.page.locator(".st-key-why_film input[type=range]")
     slider.focus()
     v.page.keyboard.press("Home")

@@ -13,6 +13,7 @@ import numpy as np
 
 from app.figures.numbers import minus, short, times
 from app.figures.palette import palette
+from app.figures.versus import of
 from app.figures.words import LEARNS
 from app.words import _, listed
 
@@ -130,14 +131,15 @@ def curves(finished: Sequence[Finished], steps: np.ndarray) -> np.ndarray:
 
 def sentences(s: Seeds) -> list[str]:
     """What it proves: how many learn, the pairs of each but the base with what chance alone makes, and the gradient."""
-    return [*_learners(s), *_pairs(s), *_gradient(s)]
+    return [*learners(s), *_pairs(s), *_gradient(s)]
 
 
-def _learners(s: Seeds) -> list[str]:
-    """How many seeds beat guessing: those of as many in one sentence."""
+def learners(s: Seeds) -> list[str]:
+    """How many seeds beat guessing: those of as many in one sentence, the first with the knob's name."""
     alike: dict[int, list[str]] = {}
     for i, name in enumerate(s.names):
-        alike.setdefault(s.beats(i), []).append(name)
+        there = alike.setdefault(s.beats(i), [])
+        there.append(name if there else s.full_names[i])
     said = _("<b>{names}</b>: {n} of {all} seeds beat guessing.")
     return [said.format(names=listed(names), n=n, all=len(s.seeds)) for n, names in alike.items()]
 
@@ -184,7 +186,7 @@ def _gradient(s: Seeds) -> list[str]:
         if np.isneginf(change):
             found.append(_("<b>{name}</b> none at t = 1").format(name=name))
         elif isfinite(change):
-            found.append(f"<b>{name}</b> × {times(change)}")
+            found.append(of(f"<b>{name}</b>", f"× {times(change)}"))
     return [_("Gradient from t = T to 1, median: {changes}.").format(changes=listed(found))] if found else []
 
 

@@ -1,4 +1,4 @@
-"""A file that was dropped on a panel: it goes as soon as it is read, and what it says of itself is shown as text."""
+"""A file that was dropped (upload.py): it goes as soon as it is read, and what it says of itself is shown as text."""
 
 import html
 import re

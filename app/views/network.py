@@ -9,6 +9,7 @@ from app import networks, session, settings
 from app.figures.words import on_noise
 from app.networks import LARGEST_FILE, Network
 from app.views import files, own
+from app.views.upload import upload
 from app.words import _
 from engine.foreign import Ambiguous
 from engine.foreign.files import FROM_KERAS, FROM_TORCH
@@ -102,11 +103,9 @@ def _contents() -> None:
         if state.get("network_asks") is not None:
             _ask()
         key = files.uploader("network_file")
-        st.file_uploader(
-            _("Drop a file of weights") if mine is None else _("Another file"), type=["safetensors", "npz"], key=key,
-            max_upload_size=LARGEST_FILE, on_change=_load, args=(key,),
-            help=_("Numbers alone are read from it, no code and no pickle. It stays in the memory of this session."),
-        )  # fmt: skip
+        label = _("Drop a file of weights") if mine is None else _("Another file")
+        about = _("Numbers alone are read from it, no code and no pickle. It stays in the memory of this session.")
+        upload(label, ["safetensors", "npz"], LARGEST_FILE, key, about, _load, key)
         if state.get("network_refused"):
             files.refused(state.network_refused)
         _how()

@@ -14,6 +14,7 @@ from app.figures.numbers import short
 from app.limits import LIMITS
 from app.own_examples import EXAMPLES
 from app.views import assets, files
+from app.views.upload import upload
 from app.words import N_, _, clauses, sentences
 from engine.own.reading import Table, content, table
 from engine.own.said import WORDS, Refused, Said
@@ -99,10 +100,8 @@ def _bring() -> None:
     st.html(
         f"<p>{_('A table of numbers, a row a timestep, or a text: the network learns to say what comes next.')}</p>"
     )
-    st.file_uploader(
-        _("A table (CSV) or a text"), type=list(SUFFIXES), key=key, max_upload_size=LIMITS.own_data, on_change=_take,
-        args=(key,), help=_("It stays in the memory of this session, and goes with it. No other visitor can reach it."),
-    )  # fmt: skip
+    about = _("It stays in the memory of this session, and goes with it. No other visitor can reach it.")
+    upload(_("A table (CSV) or a text"), SUFFIXES, LIMITS.own_data, key, about, _take, key)
     if state.get("own_refused"):
         files.refused(state.own_refused)
     with st.container(key="own_examples", horizontal=True, vertical_alignment="center"):

@@ -12,6 +12,7 @@ from app.export import stem
 from app.handout import LARGEST_FILE, outgrown, shown, taken_up
 from app.networks import Network
 from app.views import files
+from app.views.upload import upload
 from app.words import _, language, listed
 
 
@@ -53,10 +54,8 @@ def _run() -> None:
         f" {_('A picture’s data are in the menu at its lower right corner.')}</p>"
     )
     key = files.uploader("take_file")
-    st.file_uploader(
-        _("Take up a run again"), type="npz", key=key, max_upload_size=LARGEST_FILE, on_change=_load, args=(key,),
-        help=_("A file that was downloaded here: it goes on exactly where it was, in the place of the present run."),
-    )  # fmt: skip
+    about = _("A file that was downloaded here: it goes on exactly where it was, in the place of the present run.")
+    upload(_("Take up a run again"), ["npz"], LARGEST_FILE, key, about, _load, key)
     if state.get("take_refused"):
         files.refused(state.take_refused)
 
