@@ -73,9 +73,13 @@ class Visitor:
     def until(self, condition: Callable[[], Any], seconds: float = 15.0) -> Any:
         end = time.monotonic() + seconds
         while not (result := condition()):
-            assert time.monotonic() < end, f"it did not happen in time; the page says: {self.text('#stage')[:300]}"
+            assert time.monotonic() < end, f"it did not happen in time; the page says: {self.said()}"
             self.page.wait_for_timeout(20)
         return result
+
+    def said(self) -> str:
+        """What the page shows, at once, for a message: where there is no stage, all of it."""
+        return self.page.evaluate("(document.querySelector('#stage') ?? document.body).innerText.slice(0, 300)")
 
     def text(self, selector: str) -> str:
         return self.page.locator(selector).first.inner_text()

@@ -31,6 +31,8 @@ def test_keys_and_pointer_open_a_run_and_the_way_back_finds_the_map(visit):
     v = visit()
     v.finished()
     said = v.text("#map-picture p")
+    words = [word.strip() for word in v.page.locator("#map-picture .words > span").all_inner_texts()]
+    assert {"vanishes", "explodes"} <= set(words), "the colour bar's ends are not named"
     v.page.focus("#map-picture .cells")
     v.page.keyboard.press("ArrowRight")
     v.page.keyboard.press("ArrowUp")
@@ -49,6 +51,16 @@ def test_keys_and_pointer_open_a_run_and_the_way_back_finds_the_map(visit):
     v.page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.3 * box["height"])
     v.until(lambda: v.at("explore"))
     assert "gain=1.5" in v.page.url
+
+
+def test_a_curve_has_no_colour_bar(visit):
+    v = visit()
+    v.finished()
+    assert v.page.locator("#map-picture .bar").count() == 1
+    v.page.locator(".st-key-maps_up input").click()
+    v.page.get_by_role("option", name="nothing: a curve").click()
+    v.until(lambda: v.page.locator("#map-picture .scatterlayer .lines path").count())
+    assert v.page.locator("#map-picture .bar").count() == 0
 
 
 def test_it_fits_a_phone_and_follows_the_theme(visit):

@@ -436,6 +436,8 @@ def test_quartiles_are_those_of_numpy_and_count_a_lost_run_as_worst():
     lost = np.array([[1.0], [2.0], [3.0], [np.inf], [np.inf]])
     assert quartiles(lost)[:, 0].tolist() == [2.0, 3.0, np.inf]
     assert quartiles(np.full((3, 1), -np.inf))[1, 0] == -np.inf
+    none = np.array([[-np.inf], [-np.inf], [-3.0], [-1.0]])  # of half of the seeds an exact 0
+    assert quartiles(none)[:, 0].tolist() == [-np.inf, -np.inf, -2.5]
 
 
 @pytest.mark.parametrize(("wins", "losses", "odds"), [(5, 0, 2 / 32), (9, 1, 22 / 1024), (5, 5, 1.0), (0, 0, 1.0)])

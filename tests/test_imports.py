@@ -65,7 +65,7 @@ def test_streamlit_is_for_pages_only():
     pages = {
         "main.py", "explorer.py", "controls.py", "learning.py", "stage.py", "still.py", "live.py",
         "audience.py", "doors.py", "handout.py", "headers.py", "lecture.py", "qr.py",
-        "uploads.py",
+        "nowhere.py", "uploads.py",
     }  # fmt: skip
     for path in files("app"):
         tops = {name.split(".")[0] for name in imports(path)}

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -252,9 +253,21 @@ def test_a_local_cluster_leaves_nothing_and_listens_on_the_loopback_alone(tmp_pa
         places = [c.laddr.ip for process in (here, *mine) for c in process.net_connections() if c.status == "LISTEN"]
         assert len(places) > len(listening)
         assert set(places) == {"127.0.0.1"}
+        for address in (made.client.scheduler.address, *made.client.nthreads()):
+            with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=10) as stranger:
+                stranger.sendall(b"another word" * 10)
+                assert said(stranger) == b"", "who does not know the word is told nothing, and not heard"
     assert {child.pid for child in here.children(recursive=True)} == before
     assert not list(tmp_path.iterdir())
     assert {c.laddr for c in here.net_connections() if c.status == psutil.CONN_LISTEN} == listening
+
+
+def said(other: socket.socket) -> bytes:
+    """The first byte; none where it ends."""
+    try:
+        return other.recv(1)
+    except ConnectionResetError:
+        return b""
 
 
 def test_workers_that_cannot_start_are_an_error_with_their_last_words(monkeypatch):

@@ -1,16 +1,42 @@
-"""A file that was dropped (upload.py): it goes as soon as it is read, and what it says of itself is shown as text."""
+"""A place to drop a file. The file goes as soon as it is read, and what it says of itself is shown as text.
+
+Streamlit's own words in it are English in every language: ours stand in their places.
+"""
 
 import html
+import json
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from app.words import _, listed
 
-def uploader(name: str) -> str:
-    """The key of the uploader that stands in this place now: another one after each file."""
-    return f"{name}_{st.session_state.setdefault(name, 0)}"
+
+def upload(name: str, label: str, types: Sequence[str], most: int, about: str, take: Callable[[str], None]) -> None:
+    """A field for one file of these types (endings) and of at most `most` MB; `take` is called with the key of the
+    uploader when one has come. `name` is the place; after each file another uploader stands in it."""
+    said = {
+        "choose": _("Choose a file"),
+        "most": _("or drop it here: at most {n} MB, {types}").format(
+            n=most, types=listed(ending.removeprefix(".").upper() for ending in types)
+        ),
+        "drop": _("Drop the file here"),
+    }
+    words = "".join(f"--upload-{part}: {_quoted(text)};" for part, text in said.items())
+    key = f"{name}_{st.session_state.setdefault(name, 0)}"
+    with st.container(key=f"upload_{name}"):  # what the words stand in is chrome.css's
+        st.html(f"<style>.st-key-upload_{name} {{{words}}}</style>")
+        st.file_uploader(
+            label, type=list(types), key=key, max_upload_size=most, on_change=take, args=(key,), help=about
+        )
+
+
+def _quoted(text: str) -> str:
+    """A text of ours as a string of CSS within a style element."""
+    return json.dumps(text, ensure_ascii=False).replace("<", "\\3c ")
 
 
 def let_go(name: str, file: Any) -> None:

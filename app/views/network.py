@@ -9,7 +9,6 @@ from app import networks, session, settings
 from app.figures.words import on_noise
 from app.networks import LARGEST_FILE, Network
 from app.views import files, own
-from app.views.upload import upload
 from app.words import _
 from engine.foreign import Ambiguous
 from engine.foreign.files import FROM_KERAS, FROM_TORCH
@@ -102,10 +101,9 @@ def _contents() -> None:
             _shown(mine)
         if state.get("network_asks") is not None:
             _ask()
-        key = files.uploader("network_file")
         label = _("Drop a file of weights") if mine is None else _("Another file")
         about = _("Numbers alone are read from it, no code and no pickle. It stays in the memory of this session.")
-        upload(label, ["safetensors", "npz"], LARGEST_FILE, key, about, _load, key)
+        files.upload("network_file", label, ("safetensors", "npz"), LARGEST_FILE, about, _load)
         if state.get("network_refused"):
             files.refused(state.network_refused)
         _how()

@@ -14,7 +14,6 @@ from app.figures.numbers import short
 from app.limits import LIMITS
 from app.own_examples import EXAMPLES
 from app.views import assets, files
-from app.views.upload import upload
 from app.words import N_, _, clauses, sentences
 from engine.own.reading import Table, content, table
 from engine.own.said import WORDS, Refused, Said
@@ -96,12 +95,11 @@ def _contents() -> None:
 
 def _bring() -> None:
     state = st.session_state
-    key = files.uploader("own_upload")
     st.html(
         f"<p>{_('A table of numbers, a row a timestep, or a text: the network learns to say what comes next.')}</p>"
     )
     about = _("It stays in the memory of this session, and goes with it. No other visitor can reach it.")
-    upload(_("A table (CSV) or a text"), SUFFIXES, LIMITS.own_data, key, about, _take, key)
+    files.upload("own_upload", _("A table (CSV) or a text"), SUFFIXES, LIMITS.own_data, about, _take)
     if state.get("own_refused"):
         files.refused(state.own_refused)
     with st.container(key="own_examples", horizontal=True, vertical_alignment="center"):
@@ -213,7 +211,7 @@ def _told(made: engine.OwnTask) -> None:
     """What was found out, how it is split, and what the network will be held to."""
     data, row = made.data, made.task
     if isinstance(data, Series):
-        parts = _("{training} rows for training, then {held} for validation: windows of T rows from random places.")
+        parts = _("{training} rows for training, in windows of T rows from random places; then {held} for validation.")
     else:
         assert isinstance(data, Text)
         parts = _("{training} characters for training, then {held} for validation; {n} different ones.")

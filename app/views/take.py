@@ -12,7 +12,6 @@ from app.export import stem
 from app.handout import LARGEST_FILE, outgrown, shown, taken_up
 from app.networks import Network
 from app.views import files
-from app.views.upload import upload
 from app.words import _, language, listed
 
 
@@ -53,9 +52,8 @@ def _run() -> None:
         f"<p class='small'>{_('In Python: {call} gives it back.').format(call='<code>engine.load_checkpoint</code>')}"
         f" {_('A picture’s data are in the menu at its lower right corner.')}</p>"
     )
-    key = files.uploader("take_file")
     about = _("A file that was downloaded here: it goes on exactly where it was, in the place of the present run.")
-    upload(_("Take up a run again"), ["npz"], LARGEST_FILE, key, about, _load, key)
+    files.upload("take_file", _("Take up a run again"), ("npz",), LARGEST_FILE, about, _load)
     if state.get("take_refused"):
         files.refused(state.take_refused)
 

@@ -76,7 +76,7 @@ def load_weights(
     >>> found.experiment.cell, found.experiment.hidden_size, found.experiment.task
     ('lstm', 8, 'own:noise-3-1-mse')
     >>> found.notes[0]
-    'The recurrent layers have no biases: here 0.'
+    'The recurrent layers have no biases: here they are 0, but count in ‖g‖, and training changes them.'
     >>> t = engine.probe(found.experiment, found.state_dict, rng.normal(size=(20, 4, 3)), np.zeros(4))
     >>> t.grad_norms.shape
     (1, 20)
