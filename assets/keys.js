@@ -32,8 +32,11 @@
     if (presses.push({ name, when: performance.now() }) === 1) press()
   }
   document.addEventListener('keydown', window.__keys, true)
-  // On a phone the sidebar lies over the page: another page begins without it, whatever led there.
+  // On a phone the sidebar lies over the page: another page begins without it, whatever led there; and of the row of pages
+  // its own is in view.
   const uncover = (tries) => {
+    const row = document.querySelector('.st-key-pages'), here = [...document.querySelectorAll('.st-key-pages a')].find((a) => a.pathname === location.pathname)
+    if (here) row.scrollLeft += here.getBoundingClientRect().left - row.getBoundingClientRect().left - row.clientWidth / 3
     const close = document.querySelector('[data-testid=stSidebar][data-collapsed=false] [data-testid=stSidebarCollapseButton] button')
     if (close) close.click()
     else if (tries) setTimeout(() => uncover(tries - 1), 100) // it may come after the page

@@ -58,7 +58,7 @@ def content(source: Any, encoding: str | None = None, label: str | None = None, 
         raise Refused("choice", name="encoding", found=plain(repr(encoding)), allowed="utf-8, utf-16, gb18030, latin-1")
     if isinstance(source, str | os.PathLike):
         try:
-            opened = open(source, "rb")  # noqa: SIM115: what opening raises is told apart from what reading does
+            opened = open(source, "rb")  # noqa: SIM115  # what opening raises is told apart from what reading does
         except ValueError:  # a path with NUL, or with half a character
             raise Refused("no_source", found=quote(os.fspath(source))) from None
         with opened:
