@@ -400,18 +400,6 @@ def test_the_slider_scrubs_the_run_itself():
     assert run.head()["run"]["following"]
 
 
-def test_another_language_leaves_the_slider_at_its_step():
-    at = trained_page()
-    at.run()
-    steps = RUNS.get(at.session_state["token"]).past().steps()
-    at.select_slider(key="why_step").set_value(steps[1]).run()
-    at.segmented_control(key="language_chosen").set_value("zh").run()
-    assert at.session_state["why_step"] == steps[1]
-    slider = at.select_slider(key="why_step").proto
-    assert slider.set_value  # it is sent anew: the browser has words of the other language
-    assert list(slider.value) == [slider.options[1]]
-
-
 def test_play_and_pause():
     at = trained_page()
     at.run()
