@@ -38,8 +38,7 @@ EXTRA: dict[str, str | None] = {  # further words of the address: the page that 
     "room": "room",
 }
 WORDED = (  # what the keys of further controls that offer words begin with
-    "versus_field", "versus_values", "versus_first", "room_kind", "why_plane", "why_layer_", "why_step",
-    "lesson_screen_", "maps_",
+    "versus_field", "versus_values", "versus_first", "room_kind", "why_plane", "why_layer_", "lesson_screen_", "maps_",
 )  # fmt: skip
 LONGEST = 300  # characters of one of them
 WITHOUT_WORDS = "gallery"  # whose address says nothing of the experiment: one that does leads to Explore
