@@ -64,6 +64,8 @@ elif lecturing:
     lecture_view.bar(lecturing)
 elif path in WITH_CONTROLS or (path == "lessons" and lessons.in_sidebar()):
     controls.draw()
+elif path in WITHOUT_RUN:
+    assets.style("bare.css")
 session.delivered()
 hosting.draw()
 if not lecturing:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import tomllib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,15 +25,9 @@ from app.lockstep import Lockstep
 from app.registry import RUNS
 from app.settings import DEFAULTS
 from app.versus import Knob
+from tests.test_app import runs_end as runs_end  # a fixture
 
 SMALL = {"seq_length": "10", "hidden_size": "4", "batch_size": "2"}
-
-
-@pytest.fixture(autouse=True)
-def runs_end() -> Iterator[None]:
-    yield
-    for run in RUNS.clear():
-        run.close()
 
 
 def beside() -> None:

@@ -280,15 +280,16 @@ export class Picture {
 
   #bar(bar, put, fs) {
     let strip = this.plot.querySelector('.bar')
-    if (!bar) return
+    if (!bar) return strip?.remove()
     strip ??= this.plot.appendChild(Object.assign(document.createElement('div'), { className: 'bar' }))
     const { w, h } = this.box, { l, t } = this.look.margin, [low, high] = bar.range
     const stops = this.#figure.data[0].colorscale.map(([at, color]) => `${color} ${100 * at}%`).join(', ')
     const style = `left:${l + w + 8}px;top:${t}px;height:${h}px;background:linear-gradient(to top, ${stops})`
     if (strip.said !== style) strip.style.cssText = strip.said = style
+    bar.ends?.forEach((text, k) => put('end' + k, text, w + 8, k ? h + fs * 0.85 : -fs * 1.02))
     if (bar.name) { // over the name of the y axis, where there is no room beside it
       const full = this.#width(bar.name, fs) + this.#width(this.#figure.layout.meta.y, fs) + fs > w + this.look.margin.r
-      put('barname', bar.name, w + this.look.margin.r - 2, h + fs * (full ? 2.4 : 1.1), { dx: -100 })
+      put('barname', bar.name, w + this.look.margin.r - 2, h + fs * (full || bar.ends ? 2.4 : 1.1), { dx: -100 })
     }
     bar.ticks.forEach(([value, text], i) => {
       const y = ((value - low) / (high - low)) * h
