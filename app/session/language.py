@@ -8,8 +8,7 @@ from app.session.linking import extra
 from app.settings import FIELDS
 
 WORDED = (  # what the keys of further controls that offer words begin with
-    "versus_field", "versus_values", "versus_first", "room_kind", "why_plane", "why_layer_", "why_step",
-    "lesson_screen_", "maps_",
+    "versus_field", "versus_values", "versus_first", "room_kind", "why_plane", "why_layer_", "lesson_screen_", "maps_",
 )  # fmt: skip
 
 
