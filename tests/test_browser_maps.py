@@ -1,12 +1,11 @@
 """Maps in a real browser: a map is painted, the keys and the pointer lead to a cell's run, and back."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.test_browser import Visitor
+from tests.visits import visits
 
 pytestmark = pytest.mark.browser
 LINK = "maps?hidden_size=4&batch_size=2&seq_length=8&across=gain:0.5:1.5:3&up=seq_length:8:16:3&samples=1&train=0"
@@ -25,18 +24,7 @@ class Mapper(Visitor):
         return f"/{page}?" in self.page.url
 
 
-@pytest.fixture
-def visit(browser: Any, server: Any) -> Iterator[Any]:
-    opened: list[Mapper] = []
-
-    def new(query: str = LINK, **context: Any) -> Mapper:
-        opened.append(Mapper(browser, server, query, **context))
-        return opened[-1]
-
-    yield new
-    for visitor in opened:
-        visitor.context.close()
-        assert visitor.errors == []
+visit = visits(Mapper, LINK)
 
 
 def test_keys_and_pointer_open_a_run_and_the_way_back_finds_the_map(visit):
