@@ -230,9 +230,13 @@ def test_what_a_meaning_says_of_other_runs(name, changes, steps, low):
 
 @pytest.mark.slow
 def test_unclipped_gradients_jump_and_clipped_ones_do_not():
-    history = engine.train(PRESETS["pascanu_order_unclipped"].experiment, 3000)
-    assert np.median(history.grad_norm) < 1  # as its text says, however wide the registers are: how high, is chance
-    assert history.grad_norm.max() > 10
+    """Unclipped it is chaotic: how far a run jumps goes with its seed and with the width of the registers (0 alone: 28
+    and 15 times the median), but of six seeds each leaves 10 behind, and some 30 times the median (100 and 3,000)."""
+    e = PRESETS["pascanu_order_unclipped"].experiment
+    found = [engine.train(e.replace(seed=seed), 3000).grad_norm for seed in range(e.seed, e.seed + 6)]
+    assert np.median(found[0]) < 1
+    assert all(norms.max() > 10 for norms in found)
+    assert max(norms.max() / np.median(norms) for norms in found) > 30
     history = engine.train(PRESETS["pascanu_order_clipped"].experiment, 3000)
     assert history.grad_norm.max() > 30
     assert history.clipped.max() <= 1

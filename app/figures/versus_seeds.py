@@ -125,14 +125,15 @@ def curves(finished: Sequence[Finished], steps: np.ndarray) -> np.ndarray:
 
 def sentences(s: Seeds) -> list[str]:
     """What it proves: how many learn, the pairs of each but the base with what chance alone makes, and the gradient."""
-    return [*_learners(s), *_pairs(s), *_gradient(s)]
+    return [*learners(s), *_pairs(s), *_gradient(s)]
 
 
-def _learners(s: Seeds) -> list[str]:
-    """How many seeds beat guessing: those of as many in one sentence."""
+def learners(s: Seeds) -> list[str]:
+    """How many seeds beat guessing: those of as many in one sentence, the first with the knob's name."""
     alike: dict[int, list[str]] = {}
     for i, name in enumerate(s.names):
-        alike.setdefault(s.beats(i), []).append(name)
+        there = alike.setdefault(s.beats(i), [])
+        there.append(name if there else s.full_names[i])
     said = _("<b>{names}</b>: {n} of {all} seeds beat guessing.")
     return [said.format(names=listed(names), n=n, all=len(s.seeds)) for n, names in alike.items()]
 

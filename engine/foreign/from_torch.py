@@ -83,7 +83,9 @@ def of_arrays(
     blocks = len(layers[0]["weight_hh"]) // hidden
     notes: list[Note] = []
     if not all("bias_ih" in layer for layer in layers):
-        notes.append(note("The recurrent layers have no biases: here they are 0, but count in ‖g‖, and training changes them."))
+        notes.append(
+            note("The recurrent layers have no biases: here they are 0, but count in ‖g‖, and training changes them.")
+        )
     rest = {name: value for name, value in arrays.items() if name not in used and name.endswith("weight")}
     with_bias = [name for name in rest if f"{name.removesuffix('weight')}bias" in arrays]
     heads = [

@@ -159,11 +159,8 @@ def series(
     share = validation if isinstance(validation, int | float) and not isinstance(validation, bool) else -1
     if not 0 <= share <= 0.9:
         raise Refused("choice", name="validation", found=plain(repr(validation)), allowed="0 to 0.9")
+    asked = {"columns": _names_of("columns", columns), "target": _names_of("target", target)}
     found = table_of(source, encoding, label, most_bytes)
-    asked = {
-        "columns": None if columns is None else [columns] if isinstance(columns, str) else [str(c) for c in columns],
-        "target": None if target is None else [target] if isinstance(target, str) else [str(c) for c in target],
-    }
     heard, predicted = chosen(found, asked["columns"], asked["target"])
     used = [*heard, *(name for name in predicted if name not in heard)]
     values = found.values[:, [found.columns.index(name) for name in used]]
@@ -235,14 +232,25 @@ def chosen(found: Table, columns: list[str] | None, target: list[str] | None) ->
     usual = [name for name in found.columns if name not in found.left]
     if columns is None and not usual:
         kept = [said.name for name, said in found.left.items() if name in found.columns]
-        if "left_constant" in kept:
+        if kept and set(kept) == {"left_constant"}:
             raise Refused("all_constant", file=found.file)
-        if not (kept and target):
-            raise Refused("no_columns", file=found.file, names=names([*found.columns, *found.left]))
+        if kept and not target:
+            raise Refused("only_rows", file=found.file, names=names(found.columns))
+        if not kept:
+            raise Refused("no_columns", file=found.file, names=names(list(found.left)))
     heard = (usual or list(found.columns)) if columns is None else columns
     if not heard or (target is not None and not target):
         raise Refused("choice", name="target" if heard else "columns", found="[]", allowed=names(found.columns))
     return heard, target if target is not None else heard
+
+
+def _names_of(name: str, asked: Any) -> list[str] | None:
+    """The columns that an option names."""
+    if asked is None or isinstance(asked, str):
+        return None if asked is None else [asked]
+    if not isinstance(asked, Iterable):
+        raise Refused("choice", name=name, found=plain(repr(asked)), allowed="names of columns")
+    return [str(column) for column in asked]
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
