@@ -15,9 +15,10 @@ from app.limits import LIMITS
 from app.own_examples import EXAMPLES
 from app.views import assets, files
 from app.words import N_, _, clauses, sentences
-from engine.own.reading import Table, content, table
+from engine.own.reading import content
 from engine.own.said import WORDS, Refused, Said
 from engine.own.series import MISSING, NORMALISE, Series
+from engine.own.tables import Table, table
 from engine.own.text import MOST_SIGNS, SIGNS, Text
 
 TEXTS = (".txt", ".md")  # what these names end with is a text at first
