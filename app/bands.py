@@ -1,6 +1,7 @@
 """The same experiments over many seeds, in the threads that all runs share: one run proves little. No Streamlit here.
 
-Seeds are paired: seed s gives every experiment the same data, and the same weights where their shapes agree.
+Seeds are paired: seed s gives every experiment the same data, and the same weights where their shapes agree. With
+somebody's own network all seeds begin with its weights, and give other data.
 """
 
 import numpy as np
@@ -9,6 +10,7 @@ import engine
 from app.figures.versus_seeds import Finished
 from app.jobs import WantedJob
 from app.limits import seconds
+from app.networks import Network
 from app.versus import Compared, work
 
 SEEDS = (5, 10, 20)
@@ -25,8 +27,10 @@ def total(c: Compared, seeds: int, steps: int) -> int:
 class Bands(WantedJob):
     """Trains each experiment with each seed for so many steps."""
 
-    def __init__(self, c: Compared, seeds: int, steps: int) -> None:
+    def __init__(self, c: Compared, seeds: int, steps: int, network: Network | None = None) -> None:
+        """`network`: whose weights those begin with that have its shape; None: each seed draws its own."""
         super().__init__()
+        self._network = network
         first = c.experiments[0].seed
         self.compared, self.steps = c, steps
         self.seeds = tuple(range(first, first + seeds))
@@ -50,7 +54,8 @@ class Bands(WantedJob):
         """One training step, of the experiment and seed that are next."""
         if self._trainer is None:
             e = self.compared.experiments[len(self._row)].replace(seed=self.seeds[len(self.found)])
-            self._trainer = engine.Trainer(e, validate_every=EVERY)
+            given = self._network.state_dict if self._network is not None and self._network.has_shape(e) else None
+            self._trainer = engine.Trainer(e, validate_every=EVERY, state_dict=given)
         trainer = self._trainer
         if trainer.step < self.steps and not trainer.diverged and trainer.stopped is None:
             trainer.advance(1)

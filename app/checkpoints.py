@@ -9,6 +9,20 @@ from app.kept import Weights
 VALIDATE_EVERY = 10  # steps, of every run of the app
 
 
+def begins_as_drawn(c: engine.Checkpoint) -> bool:
+    """Did the run begin with the weights that its experiment draws? Its first loss says so; one pass long."""
+    first = {change.field: change.before for change in reversed(c.history.changes)}
+    try:
+        trainer = engine.Trainer(c.experiment.replace(**first), validate_every=0)
+    except ValueError:  # no run's history, but a file's
+        return False
+    if not c.step:
+        return all(np.array_equal(w, c.state_dict[name], equal_nan=True) for name, w in trainer.state_dict.items())
+    trainer.advance(1)
+    # float32 on a machine with other instructions
+    return bool(np.allclose(trainer.history.loss[:1], c.history.loss[0], rtol=1e-5, atol=0, equal_nan=True))
+
+
 def checkpoint_of(curves: Curves, weights: Weights, seconds: float) -> engine.Checkpoint:
     """The run as it was at the step of these weights; `seconds`: of training until then."""
     e, step = weights.experiment, weights.step

@@ -56,13 +56,14 @@ class Comparison(Run):
 
     def over_seeds(self, c: Compared, seeds: int, steps: int) -> Bands:
         """The same experiments over many seeds: at work, or done."""
-        key = (c.field, c.experiments, seeds, steps)
+        network = self._given(c)
+        key = (c.field, c.experiments, seeds, steps, network.key if network is not None else "")
         if key not in self.bands:
             for other in [k for k, bands in self.bands.items() if not bands.done.is_set()]:
                 self.bands.pop(other).cancel()  # of what is no longer asked for
             while len(self.bands) >= KEPT:
                 self.bands.pop(next(iter(self.bands))).cancel()
-            self.bands[key] = Bands(c, seeds, steps).start(self._pool)
+            self.bands[key] = Bands(c, seeds, steps, network).start(self._pool)
         self.bands[key].want()
         return self.bands[key]
 
@@ -81,7 +82,11 @@ class Comparison(Run):
         return sum(map(seconds, e.experiments))
 
     def _trained(self, e: Any, start: Any) -> Any:
-        return Lockstep(e, self.network if e.field not in DRAWN else None)
+        return Lockstep(e, self._given(e))
+
+    def _given(self, c: Compared) -> Network | None:
+        """Whose weights they begin with; None: drawn ones, also where it is compared how they are drawn."""
+        return self.network if c.field not in DRAWN else None
 
     def _change(self, e: Any, setting: int) -> None:
         """One that joins catches up at once, whether or not the run plays."""

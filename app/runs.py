@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import engine
+from app.checkpoints import begins_as_drawn
 from app.compiler import Compiler
 from app.figures import FIGURES, Palette
 from app.figures.run import cost, radii
@@ -48,6 +49,7 @@ class Run:
         self._experiment: engine.Experiment | None = None  # what is wanted
         self._begin_with: engine.Experiment | None = None  # the same, until work() has begun with it,
         self._start: engine.Checkpoint | None = None  # where that one begins; None: at step 0
+        self._origin: engine.Checkpoint | None = None  # where Reset goes back to; None: to step 0
         self._change_to: engine.Experiment | None = None  # or until work() has changed the running one to it
         self._begins = False  # is it to begin, or beginning? Then no change of settings can go into the run before
         self._setting = 0  # counts configure(), so that a browser can tell which picture answers which control
@@ -85,7 +87,7 @@ class Run:
                 self._change_to = e
             else:
                 self._want(e)
-                self._goal = self._show = None
+                self._goal = self._show = self._origin = None
         self._pool.wake(self)
 
     def start_from(self, c: engine.Checkpoint, network: Network | None = None) -> None:
@@ -99,6 +101,7 @@ class Run:
             self._experiment, self.network = c.experiment, network
             self._setting += 1
             self._playing, self._goal, self._show = False, None, None
+            self._origin = c if network is None else None
             self._want(c.experiment, c)
         self._tell()
         self._pool.wake(self)
@@ -139,11 +142,11 @@ class Run:
         self._pool.wake(self)
 
     def reset(self) -> None:
-        """Back to step 0 with the same weights."""
+        """Back to step 0 with the same weights; where nobody has them, to where the run was taken up."""
         with self._lock:
             self._playing, self._goal, self._show = False, None, None
             if self._training is None or self._training.step > 0:
-                self._want(self._experiment)
+                self._want(self._experiment, self._origin)
         self._tell()
         self._pool.wake(self)
 
@@ -198,7 +201,7 @@ class Run:
         for look in list(self.looks.values()):
             look.let_go()
         self.looks.clear()
-        self.held = self.network = None
+        self.held = self.network = self._origin = None
 
     @property
     def setting(self) -> int:
@@ -336,13 +339,19 @@ class Run:
 
     def _begin(self, e: engine.Experiment, setting: int, start: engine.Checkpoint | None = None) -> None:
         begin = time.thread_time()
-        training = self._trained(e, start)
+        training, said = self._trained(e, start), Said("")
+        if start is not None and start is self._origin:
+            if begins_as_drawn(start):
+                self._origin = None
+            else:
+                text = N_("The weights that this run began with are not here: Reset goes back to step {step}.")
+                said = Said(text, step=f"{start.step:,}")
         took = (time.thread_time() - begin) / 4  # of a step, about: a first picture costs a few passes
         with self._lock:
             if self._closed:
                 return
             self._training, self._shown_setting, self._took = training, setting, took
-            self._status, self._message = "ready", Said("")
+            self._status, self._message = "ready", said
             if training.ended:
                 self._playing, self._goal = False, None
             self._pool.hold(self.token, ANSWER / 2)
@@ -357,7 +366,11 @@ class Run:
 
     def _trained(self, e: engine.Experiment, start: engine.Checkpoint | None) -> Training:
         network = self.network
-        return Training(e, start, network=network if network is not None and network.has_shape(e) else None)
+        first = e if start is None else start.experiment
+        training = Training(first, start, network=network if network is not None and network.has_shape(e) else None)
+        if e != first:  # settings that have changed since it was taken up
+            training.change(e)
+        return training
 
     def _change(self, e: engine.Experiment, setting: int) -> None:
         """Go on with other settings; what moves meanwhile is taken up next."""

@@ -81,6 +81,7 @@ def test_reset_goes_back_to_step_0(registry):
     assert there.settle(60)
     assert snapshot(there).reached == 0
     np.testing.assert_array_equal(snapshot(there).loss, snapshot(here).loss[:1])
+    assert there.head()["message"] == ""
 
 
 def test_a_lost_run_is_taken_up_where_it_had_numbers(registry):

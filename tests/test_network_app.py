@@ -9,6 +9,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import numpy as np
 import pytest
+from streamlit.util import calc_hash
 
 import engine
 from app import code, handout, link, networks, settings, versus
@@ -263,6 +264,10 @@ def test_compare_begins_with_the_weights_where_they_fit():
     for begun in clip:
         np.testing.assert_array_equal(begun, arrays["net.weight_hh_l0"])
     assert "All begin with the weights of model.safetensors." in words(at)
+    at.session_state["extra"] = {**at.session_state["extra"], "seeds": "5"}
+    at._page_hash = calc_hash("compare")
+    at.run()
+    assert "All begin with the weights of model.safetensors: from seed to seed only the data differ." in words(at)
 
 
 @pytest.mark.parametrize("knob", ["gain:0.5", "cell:gru"])
@@ -276,6 +281,24 @@ def test_compare_draws_weights_where_they_do_not_fit(knob):
     begun = [past.weights.first.state_dict["weight_hh_l0"] for past in run._training.seen.pasts]
     assert np.array_equal(begun[0], n.state_dict["weight_hh_l0"]) == (knob == "cell:gru")
     assert len(begun) == 2
+
+
+def test_over_many_seeds_the_weights_are_those_of_the_file_and_the_data_differ():
+    n = networks.network(torchs(), "m.npz", settings.DEFAULTS)
+    base = link.experiment({**n.values, "seq_length": 10, "batch_size": 4})
+    found = versus.of(base, base.model_dump(), versus.read("cell:gru")[0], lambda field, value: str(value))[0]
+    run = RUNS.add(Comparison(RUNS.pool, RUNS.compiler))
+    run.configure(found, n)
+    bands = run.over_seeds(found, 2, 3)
+    assert bands.done.wait(60)
+    for seed, row in zip(bands.seeds, bands.found, strict=True):
+        for e, one, weights in zip(found.experiments, row, (n.state_dict, None), strict=True):
+            alone = engine.Trainer(e.replace(seed=seed), state_dict=weights)
+            alone.advance(3)
+            assert one.validation[-1] == alone.validation_loss()
+    assert bands.found[0][0].validation[0] != bands.found[1][0].validation[0]
+    run.configure(found, None)
+    assert run.over_seeds(found, 2, 3) is not bands, "fresh weights are another question"
 
 
 def test_a_network_without_biases_goes_out_by_our_names_once_it_has_some(monkeypatch):
@@ -326,9 +349,17 @@ def test_the_files_of_a_script_and_the_run_taken_up():
     other = RUNS.open()
     other.start_from(c)
     assert other.settle(60)
-    np.testing.assert_array_equal(
-        other.checkpoint().state_dict["weight_hh_l0"], run.checkpoint().state_dict["weight_hh_l0"]
-    )
+    other.watch(lambda: None)
+    other.step(6)
+    until(lambda: other.head()["run"]["step"] == 6 and other.rests, 20)
+    other.configure(c.experiment.replace(lr=0.1))
+    other.reset()
+    assert other.settle(60)
+    assert "Reset goes back to step 4." in other.head()["message"]
+    again = other.checkpoint()
+    assert (again.step, again.experiment.lr, run.checkpoint().step) == (4, 0.1, 4)
+    for name, w in run.checkpoint().state_dict.items():
+        np.testing.assert_array_equal(again.state_dict[name], w)
 
 
 def test_ambiguity_is_told_by_its_own_error():

@@ -127,6 +127,13 @@ def test_targets_of_every_form_train_and_are_held_to_the_constant_answer(targets
         ((X[:1], Y[:1], 0.6), "validation: 0.6"),
         ((np.empty((0, 7, 3)), Y), "inputs: shape"),
         (([[1, 2], [3]], Y), "inputs: not an array"),
+        ((X, np.full(40, 1e200)), r"targets\[0\]: 1e\+200; allowed: finite numbers up to 1e\+100"),
+        ((X.astype(np.longdouble) * np.longdouble("1e4000"), Y), "inputs.*up to 1e.100"),
+        ((X, Y, np.array([0.1, 0.2])), "validation: array"),
+        ((X.astype(object), Y), "inputs: .*object"),
+        ((X, np.arange(40).astype("M8[s]")), "targets: .*datetime64"),
+        ((X, np.array(1)), r"targets: shape \(\)"),
+        ((X, np.full(40, 2**63, np.uint64)), "targets: classes from 9223372036854775808"),
     ],
 )
 def test_arrays_that_are_no_sequences_are_refused_by_name(arrays, said):

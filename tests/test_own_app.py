@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 
 import engine
-from app import code, export, link, own
+from app import code, export, link, networks, own, settings
 from app.figures import FIGURES, palette
 from app.handout import taken_up
 from app.own_examples import EXAMPLES
 from app.registry import RUNS
 from app.views.own import Brought
 from engine.data import batch
+from engine.foreign import read_arrays
+from engine.foreign.files import packed
 from engine.own.reading import content
 from engine.streams import Purpose, stream
 from tests.test_app import control, drawn, messages, page, press, run_of, runs_end, shown  # noqa: F401  (a fixture)
+from tests.test_code import run
 from tests.test_runs import until
 
 BAD = "<b>x</b> & `y`"
@@ -253,6 +256,33 @@ def test_scripts_draw_the_same_data_from_the_file_beside_them(kind, train_size, 
     engine_script = code.script("engine", e, 5)
     assert f"data = {task.data.recipe}\n" in engine_script
     assert "task=data" in engine_script
+
+
+@pytest.mark.parametrize("library", code.CODES)
+@pytest.mark.parametrize("kind", ["series", "text", "set", "network"])
+def test_scripts_find_the_same_losses(kind, library, tmp_path, monkeypatch):
+    """Run whole, beside the files that they ask for: own data, a set of them, and own data with an own network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    data = "to and fro, " * 40 if kind == "text" else "a,b\n" + "\n".join(f"{x:.17g},{x * x:.17g}" for x in WAVE)
+    (tmp_path / "mine.csv").write_text(data)
+    made = engine.text("mine.csv") if kind == "text" else engine.series("mine.csv", target="a", horizon=2)
+    given, more = None, {"cell": "gru", "train_size": 12 if kind == "set" else None}
+    if kind == "network":
+        rng = np.random.default_rng(0)
+        shapes = {"l.weight_ih_l0": (12, 2), "l.weight_hh_l0": (12, 3), "fc.weight": (1, 3), "fc.bias": (1,)}
+        raw = packed({name: rng.normal(0, 0.4, shape) for name, shape in shapes.items()}, ".npz")
+        (tmp_path / "mine.npz").write_bytes(raw)
+        given, more = networks.network(read_arrays(io.BytesIO(raw)), "mine.npz", settings.DEFAULTS), {"cell": "lstm"}
+        (tmp_path / code.START).write_bytes(packed(given.state_dict, ".npz"))
+    e = engine.Experiment(task=made, seq_length=9, batch_size=4, hidden_size=3, lr=0.02, **more)
+    name, content = code.beside(e)
+    (tmp_path / name).write_bytes(content)
+    losses = run(code.script(library, e, 15, given), tmp_path)
+    expected = engine.Trainer(e, state_dict=None if given is None else given.state_dict)
+    expected.advance(15)
+    rtol = {"engine": 0, "torch": 1e-8, "keras": 2e-5}[library]
+    np.testing.assert_allclose(losses, expected.history.loss, rtol=rtol)
 
 
 def test_noise_needs_no_file():

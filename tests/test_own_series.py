@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 import engine
 from engine.data import batch, validation_batches
-from engine.own.reading import COMMA_NUMBER, DATE, MOST_COLUMNS, NUMBER, _distinct, decoded
+from engine.own.forms import COMMA_NUMBER, DATE, MOST_COLUMNS, NUMBER
+from engine.own.reading import decoded
 from engine.own.said import Refused
+from engine.own.tables import _distinct
 
 RNG = np.random.default_rng(11)
 WAVE = np.stack([np.sin(np.arange(400) / 9) * 8 + 20, RNG.standard_normal(400)], axis=1)
@@ -202,7 +204,9 @@ WRONG = {
     b'"' * 1_000_001: "line 1 does not end within 65,536 characters",
     b"a\n" + b"4\n" * 45 + b"5\n" * 5: "“a” is 4 in all rows of the part for training",
     f"a,b\n{ROWS}\n1,2,3\n".encode(): "Line 32 of “data” has 3 fields, and the lines before it have 2",
-    f'a,b\n{ROWS}\n1,"2\n3,4'.encode(): "quotation mark in line 3",
+    f'a,b\n{ROWS}\n1,"2\n3,4'.encode(): "quotation mark in line 32 ",
+    f'a,b\n\n"1\n",2\n{ROWS}\n1,"2\n3,4'.encode(): "quotation mark in line 35 ",
+    f'a,b\n\n"1\n",2\n{ROWS}\n1,2,3\n'.encode(): "Line 35 of “data” has 3 fields",
     f"a,b\n{ROWS}\n1,inf\n".encode(): "“b” has a value that is infinite, in line 32",
     f"a,b\n{ROWS}\n1,1e200\n".encode(): "“b” has a value as large as 1e\\+200, in line 32",
     f"a\n{ROWS}\n".encode(): "Line 2 of “data” has 2 fields, and the lines before it have 1",
@@ -260,6 +264,29 @@ def test_a_row_number_is_no_series_unless_it_is_asked_for():
     text = "n,year,x\n" + "\n".join(f"{n},{1749 + n / 12:.3f},{n * n % 11}" for n in range(60))
     assert engine.series(text.encode()).data.columns == ("x",)
     assert engine.series(text.encode(), columns=["year", "x"], target="x").data.columns == ("year", "x")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("row", ["7,", "7,inf", "7,1e200", "7,x"])
+def test_a_line_is_named_as_an_editor_counts_it(end, row):
+    """With empty lines, names and fields over two lines, and comments with a quotation mark in them."""
+    text = f'# don"t\n"a\nof two",b\n\n \n{ROWS}\n"4\n",5\n\n{row}\n{ROWS}\n\n'.replace("\n", end)
+    line = 1 + text.split(end).index(row)
+    with pytest.raises(ValueError, match=f"in line {line}|line {line} has “x”"):
+        engine.series(text.encode(), columns="b")
+    values = engine.series(text.encode(), columns="a·of two", normalise="none").data.values
+    assert len(values) == 62, "no row is taken for the header"
+
+
+def test_a_column_alone_has_an_empty_line_where_a_value_is_missing():
+    text = ("a\n" + "\n".join("" if n in (5, 9) else str(n * n % 11) for n in range(40)) + "\n\n").encode()
+    refused("In column “a” 2 of 40 values are missing, the first in line 7", text)
+    assert len(engine.series(text, missing="drop").data.values) == 38
+
+
+def test_a_value_that_is_huge_once_scaled_is_named_by_its_line():
+    text = "\n".join(["a,b", *(f"{n % 7}e-30,1" for n in range(30)), ",2", *["1e80,2"] * 5])
+    refused("“a” has a value as large as .*, in line 33;", text.encode(), columns="a", missing="drop")
 
 
 def test_what_a_file_says_is_short_and_in_one_line():
@@ -353,3 +380,53 @@ def test_what_is_no_encoding_is_not_begun(monkeypatch):
     monkeypatch.setattr(codecs, "decode", lambda *_: pytest.fail("decoded"))
     for name in ("zlib", "bz2", "hex", "rot13"):
         refused("is not known", zlib.compress(b"1,2\n" * 100), encoding=name)
+
+
+FRAME = pd.DataFrame({"a": np.arange(40) % 7, "b": np.arange(40) ** 2 % 5})
+TIMES = pd.date_range("2020", periods=40)
+OLD = np.arange(60.0) ** 2 % 7
+FRAMES = {
+    "two of a name": (pd.concat([FRAME, FRAME], axis=1), ("a", "b", "a (2)", "b (2)")),
+    "two levels of names": (FRAME.set_axis(pd.MultiIndex.from_tuples([("x", "a"), ("y", "b")]), axis=1),
+                            ("('x', 'a')", "('y', 'b')")),
+    "time zones": (FRAME.set_index(TIMES.tz_localize("Europe/Berlin")), ("a", "b")),
+    "times": (FRAME.assign(t=TIMES, d=TIMES - TIMES[0], o=pd.Series(list(TIMES), dtype=object)), ("a", "b")),
+    "complex objects": (FRAME.assign(z=(1j * FRAME.a).astype(object)), ("a", "b")),
+    "categories": (FRAME.astype("category"), ("a", "b")), "texts": (FRAME.astype("string"), ("a", "b")),
+    "truths": ((FRAME > 2).astype("boolean"), ("a", "b")), "sparse": (FRAME.astype("Sparse[float]"), ("a", "b")),
+    "lists": (FRAME.assign(l=[[1]] * 40), ("a", "b")), "huge": (FRAME.assign(h=[10**400] * 40), ("a", "b")),
+    "no rows": (FRAME[:0], "no column of numbers"), "nothing": (pd.DataFrame(), "no column of numbers"),
+    "gaps": (FRAME.astype("Int64").mask(FRAME.a == 3), "6 of 40 values are missing, the first in line 4"),
+    "one time": (TIMES[0], "source: Timestamp"), "no frame": (pd.NA, "source: NAType"),
+    "big-endian": (OLD.astype(">f8"), ("1",)), "every other": (np.repeat(OLD, 2)[::-2], ("1",)),
+    "halves": (OLD.astype(np.float16), ("1",)), "truth values": (OLD > 3, ("1",)),
+    "beyond float64": (OLD.astype(np.longdouble) * np.longdouble("1e4000"), "“1” has a value that is infinite"),
+    "no dimension": (np.array(3.0), r"source: shape \(\), float64"), "no number": (np.array([]), "too short: 0 of"),
+    "objects": (np.array([1, None], object), "source: .*object"), "dates": (TIMES.to_numpy(), "source: .*datetime64"),
+    "masked": (np.ma.masked_equal(OLD, 4), "source: masked elements"), "words": (OLD.astype(str), "source: .*<U"),
+    "rows of two lengths": ([[1, 2], [3]], "source: not an array"), "too large": ([10**400, 1], "source: .*object"),
+    "a generator": ((n for n in range(9)), "source: generator"), "records": (np.zeros(5, [("a", float)]), "source: "),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", FRAMES)
+def test_whatever_is_at_hand_is_a_series_or_a_sentence(name):
+    source, expected = FRAMES[name]
+    if isinstance(expected, str):
+        refused(expected, source)
+    else:
+        assert engine.series(source).data.columns == expected
+
+
+def test_options_of_another_kind_are_refused_by_name():
+    for odd in (np.array(["standard", "minmax"]), ["standard"], None):
+        refused("normalise: .*; allowed: standard, minmax, none", OLD, normalise=odd)
+    refused("missing: .*; allowed: refuse", OLD, missing=np.array([1, 2]))
+    for odd in (np.nan, np.array([0.2, 0.3]), True, 1, "x", None, 1j):
+        refused("validation: .*; allowed: 0 to 0.9", OLD, validation=odd)
+        with pytest.raises(ValueError, match=r"validation: .*; allowed: 0 to 0.9"):
+            engine.text(b"to and fro" * 9, validation=odd)
+    assert engine.series(OLD, validation=np.float32(0.25)).data.held == 15
+    with pytest.raises(ValueError, match="lower: 1; allowed: True, False"):
+        engine.text(b"to and fro" * 9, lower=1)

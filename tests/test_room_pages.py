@@ -24,6 +24,11 @@ from app.views import hosting
 from app.views import room as watching
 from app.views.room_words import student_words
 from engine import Experiment
+from engine.foreign.files import packed
+from engine.tasks.own import held
+from tests.test_app import run_of
+from tests.test_network_app import drop
+from tests.test_own_app import bring, use
 from tests.test_rooms import trained
 
 EXPLORER = str(pytest.importorskip("app").__path__[0]) + "/explorer.py"
@@ -232,6 +237,39 @@ def test_take_it_from_here_goes_on_bit_by_bit(monkeypatch, fields):
     np.testing.assert_array_equal(mine.loss, theirs.loss)
     assert mine.experiment == theirs.experiment
     assert room.run is run
+
+
+def test_ones_own_network_is_taken_along_and_own_data_are_not(monkeypatch):
+    """The weights that a room shows can be had; a lecturer's file stays in their session. Who has the same file can
+    take the run."""
+    said = say(monkeypatch, watching, "watch", "take")
+    lecturer = use(bring(page(**SMALL)))
+    arrays = {"l.weight_ih_l0": (16, 1), "l.weight_hh_l0": (16, 4), "fc.weight": (1, 4), "fc.bias": (1,)}
+    rng = np.random.default_rng(0)
+    drop(lecturer, packed({name: rng.normal(0, 0.4, shape) for name, shape in arrays.items()}, ".npz"), "mine.npz")
+    run = run_of(lecturer)
+    task = str(run.past().experiment.task)
+    assert (task[:10], run.network.file) == ("own:series", "mine.npz")
+    room = ROOMS.open(run)
+    trained(run, 5)
+    at = student(room.code)
+    said |= {"step": 5}
+    press(at, "say_watch")
+    assert at.session_state["page"] == "room"
+    assert any("are not here" in message and "same file" in message for message in messages(at))
+    at.session_state["own_tasks"] = {task: held(task)}  # the same file, brought here
+    press(at, "say_watch")
+    own = run_of(at)
+    assert (at.session_state["page"], own.head()["run"]["reached"]) == ("explore", 5)
+    for each in (run, own):
+        trained(each, 6)
+    np.testing.assert_array_equal(own.picture()[1].loss, run.picture()[1].loss)
+    own.reset()
+    assert own.settle(30)
+    begun = own.checkpoint(0)
+    assert begun.step == 0
+    np.testing.assert_array_equal(begun.state_dict["weight_hh_l0"], run.network.state_dict["weight_hh_l0"])
+    assert own.network is run.network
 
 
 @pytest.mark.parametrize(("runs", "why"), [(1, "1 runs are open on this server"), (9, "hidden_size")])

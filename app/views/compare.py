@@ -117,6 +117,9 @@ def _weights(mine: Network, c: Compared) -> str:
             file=mine.file
         )
     if all(mine.has_shape(e) for e in c.experiments):
+        if _over() > 1:
+            text = _("All begin with the weights of {file}: from seed to seed only the data differ.")
+            return text.format(file=mine.file)
         return _("All begin with the weights of {file}.").format(file=mine.file)
     return _("Those of its shape begin with the weights of {file}, the others with fresh ones.").format(file=mine.file)
 

@@ -2,6 +2,7 @@
 language. What a file or its reader wrote is quoted: short and printable, and no more than text."""
 
 import re
+from numbers import Real
 from typing import Any
 
 LONGEST = 40  # characters of a quotation
@@ -17,6 +18,7 @@ SAID = {
     "unknown_encoding": "encoding: {encoding} is not known; allowed are utf-8, utf-16, gb18030, latin-1 and others of "
     "Python's.",
     "encoding": "{file} cannot be read as {encoding}: byte {at} makes no sign there.",
+    "no_text": "source: {found}; allowed are a path, bytes or an open file.",
     "no_source": "source: {found}; allowed are a path, bytes, an open file, an array of numbers or a data frame.",
     "array": "source: {found}; allowed are real numbers of shape (N,) or (N, C), a row a timestep.",
     "choice": "{name}: {found}; allowed: {allowed}.",
@@ -106,6 +108,14 @@ def file_label(text: object) -> str:
 
 def quote(text: object) -> str:
     return f"“{plain(text)}”"
+
+
+def share_of(validation: Any) -> float:
+    """The share of the data that is held back. Raises Refused."""
+    real = isinstance(validation, Real) and not isinstance(validation, bool)
+    if not real or not 0 <= float(validation) <= 0.9:
+        raise Refused("choice", name="validation", found=plain(repr(validation)), allowed="0 to 0.9")
+    return float(validation)
 
 
 def names(found: list[str], most: int = 8) -> str:

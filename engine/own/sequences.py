@@ -2,10 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from engine.own.series import LARGEST
 from engine.parameters import as_array
 from engine.tasks.own import OwnTask, own_task
 from engine.tasks.task import Task, at_any_length
@@ -118,13 +120,15 @@ def sequences(inputs: Any, targets: Any, validation: float = 0.2) -> OwnTask:
     if classes and not 0 <= y.min() <= y.max() < MOST_CLASSES:
         raise ValueError(f"targets: classes from {y.min()} to {y.max()}; allowed: 0 to {MOST_CLASSES - 1}")
     for name, value in (("inputs", x), ("targets", y)):
-        if not np.isfinite(value).all():
-            where = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
-            raise ValueError(f"{name}{list(where)}: {value[where]}; allowed: finite numbers")
-    held = round(validation * count) if isinstance(validation, int | float) and 0 <= validation < 1 else -1
+        fits = abs(value) <= LARGEST if value.dtype.kind == "f" else np.True_
+        if not fits.all():
+            where = tuple(int(i) for i in np.argwhere(~fits)[0])
+            raise ValueError(f"{name}{list(where)}: {value[where]}; allowed: finite numbers up to {LARGEST:g}")
+    real = isinstance(validation, Real) and not isinstance(validation, bool) and 0 <= float(validation) < 1
+    held = round(float(validation) * count) if real else -1
     if not 0 <= held < count:
         raise ValueError(
-            f"validation: {validation!r}; allowed: a share from 0, less than 1, that leaves one to train on"
+            f"validation: {validation!r:.80}; allowed: a share from 0, less than 1, that leaves one to train on"
         )
     x = np.ascontiguousarray(np.moveaxis(x, 0, 1), np.float64)
     y = y[:, None] if y.ndim == 1 and not classes else y

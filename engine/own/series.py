@@ -1,6 +1,7 @@
 """A series of one's own, from a CSV, an array or a frame: at every step, predict what comes some steps later."""
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -8,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.own.reading import MOST_BYTES, NAMELESS, Table, check_width, content, label_of, of_frame, table
-from engine.own.said import LATER, NEXT, SOURCE, Refused, Said, file_label, names, plain, quote
+from engine.own.forms import check_width
+from engine.own.reading import MOST_BYTES, NAMELESS, content, label_of
+from engine.own.said import LATER, NEXT, SOURCE, Refused, Said, file_label, names, plain, quote, share_of
+from engine.own.tables import Table, of_frame, table
 from engine.parameters import as_array
 from engine.tasks.own import OwnTask, own_task
 from engine.tasks.task import Task
@@ -156,22 +159,19 @@ def series(
     _one_of("missing", missing, MISSING)
     if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or not 1 <= horizon <= MOST_HORIZON:
         raise Refused("choice", name="horizon", found=plain(repr(horizon)), allowed=f"1 to {MOST_HORIZON:,}")
-    share = validation if isinstance(validation, int | float) and not isinstance(validation, bool) else -1
-    if not 0 <= share <= 0.9:
-        raise Refused("choice", name="validation", found=plain(repr(validation)), allowed="0 to 0.9")
+    share = share_of(validation)
     asked = {"columns": _names_of("columns", columns), "target": _names_of("target", target)}
     found = table_of(source, encoding, label, most_bytes)
     heard, predicted = chosen(found, asked["columns"], asked["target"])
     used = [*heard, *(name for name in predicted if name not in heard)]
     values = found.values[:, [found.columns.index(name) for name in used]]
-    lines = np.arange(len(values)) + found.first_line
-    values, notes = _whole(found, used, values, lines, missing, share)
+    values, lines, notes = _whole(used, values, found.lines, missing, share)
     training = _split(found, len(values), share, int(horizon))
     seen = values[:training]
     offset, scale = _scale(used, seen, normalise)
     with np.errstate(over="ignore"):
         scaled = (values - offset) / scale
-    _check_size(used, scaled, None)
+    _check_size(used, scaled, lines)
     for array in (scaled, offset, scale):
         array.setflags(write=False)
     given = {"columns": asked["columns"], "target": asked["target"], "horizon": int(horizon), "normalise": normalise,
@@ -201,19 +201,26 @@ def table_of(source: Any, encoding: str | None = None, label: str | None = None,
     """The columns of whatever `series` takes. Raises Refused."""
     if isinstance(source, Table):
         return source
-    module = type(source).__module__.partition(".")[0]
-    if module == "pandas":
+    given = "" if label is None else file_label(label)
+    pandas = sys.modules.get("pandas")  # whoever has a frame has imported it
+    if pandas is not None and isinstance(source, pandas.DataFrame | pandas.Series):
         frame = source.to_frame() if source.ndim == 1 else source
-        return of_frame(frame, file_label(label or ""))
-    if isinstance(source, np.ndarray | list | tuple):
+        return of_frame(frame, given)
+    if isinstance(source, list | tuple) or hasattr(source, "__array__"):
         values = as_array("source", source)
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2 or values.shape[1] == 0 or values.dtype.kind not in "fiub":
             raise Refused("array", found=plain(f"shape {values.shape}, {values.dtype}"))
-        check_width(values.shape[1], quote(label or NAMELESS))
+        check_width(values.shape[1], quote(given or NAMELESS))
         made = [str(c + 1) for c in range(values.shape[1])]
-        return Table(file_label(label or ""), made, values.astype(np.float64))
-    return table(content(source, encoding, label_of(source) if label is None else label, most_bytes))
+        with np.errstate(over="ignore"):  # what float64 has no room for is infinite, which is refused by its name
+            return Table(given, made, values.astype(np.float64), np.arange(1, len(values) + 1))
+    try:
+        return table(content(source, encoding, label_of(source) if label is None else label, most_bytes))
+    except Refused as refused:
+        if refused.said.name == "no_text":  # more is allowed here
+            raise Refused("no_source", **refused.said.values) from None
+        raise
 
 
 def chosen(found: Table, columns: list[str] | None, target: list[str] | None) -> tuple[list[str], list[str]]:
@@ -254,21 +261,21 @@ def _names_of(name: str, asked: Any) -> list[str] | None:
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise Refused("choice", name=name, found=plain(repr(value)), allowed=", ".join(allowed))
 
 
 def _whole(
-    found: Table, used: list[str], values: np.ndarray, lines: np.ndarray, missing: str, share: float
-) -> tuple[np.ndarray, list[Said]]:
-    """(N, C) finite, with nothing missing, and what was done about what was."""
+    used: list[str], values: np.ndarray, lines: np.ndarray, missing: str, share: float
+) -> tuple[np.ndarray, np.ndarray, list[Said]]:
+    """(N, C) finite, with nothing missing; where each row stands; and what was done about what was missing."""
     if (bad := np.isinf(values)).any():
         row, c = (int(i) for i in np.argwhere(bad)[0])
         raise Refused("infinite", column=quote(used[c]), line=f"{lines[row]:,}")
     _check_size(used, values, lines)
     lacking = np.isnan(values)
     if not lacking.any():
-        return values, []
+        return values, lines, []
     rows = len(values)
     if missing == "refuse":
         row, c = (int(i) for i in np.argwhere(lacking)[0])
@@ -278,7 +285,7 @@ def _whole(
         )  # fmt: skip
     if missing == "drop":
         kept = ~lacking.any(axis=1)
-        return values[kept], [Said("dropped", count=f"{int((~kept).sum()):,}", rows=f"{rows:,}")]
+        return values[kept], lines[kept], [Said("dropped", count=f"{int((~kept).sum()):,}", rows=f"{rows:,}")]
     filled, cut = values.copy(), rows - round(share * rows)
     for part, stretch in (("training", slice(0, cut)), ("validation", slice(cut, rows))):  # none looks into the other
         for c, name in enumerate(used):
@@ -288,7 +295,7 @@ def _whole(
             if gone.all():
                 raise Refused("all_missing", column=quote(name), part=part)
             filled[stretch, c][gone] = np.interp(at[gone], at[~gone], values[stretch, c][~gone])
-    return filled, [Said("filled", count=f"{int(lacking.sum()):,}")]
+    return filled, lines, [Said("filled", count=f"{int(lacking.sum()):,}")]
 
 
 def _split(found: Table, rows: int, share: float, horizon: int) -> int:
@@ -316,10 +323,11 @@ def _scale(used: list[str], seen: np.ndarray, normalise: str) -> tuple[np.ndarra
     return low + (high - low) * shares.mean(axis=0), (high - low) * shares.std(axis=0)
 
 
-def _check_size(used: list[str], values: np.ndarray, lines: np.ndarray | None) -> None:
+def _check_size(used: list[str], values: np.ndarray, lines: np.ndarray) -> None:
     """Raises Refused where a number is so large that its square would be none."""
     large = abs(values) > LARGEST
     if large.any():
         row, c = (int(i) for i in np.argwhere(large)[0])
-        line = f"{lines[row]:,}" if lines is not None else f"{row + 1:,}"
-        raise Refused("huge", column=quote(used[c]), value=f"{values[row, c]:.3g}", line=line, most=f"{LARGEST:g}")
+        raise Refused(
+            "huge", column=quote(used[c]), value=f"{values[row, c]:.3g}", line=f"{lines[row]:,}", most=f"{LARGEST:g}"
+        )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.own.reading import MOST_BYTES, NAMELESS, content, label_of
-from engine.own.said import CHARACTER, SOURCE, Refused, Said, plain, quote
+from engine.own.said import CHARACTER, SOURCE, Refused, Said, plain, quote, share_of
 from engine.tasks.own import OwnTask, own_task
 from engine.tasks.task import Task
 from engine.tasks.text import HELD_BACK, counted, task_of, windows
@@ -108,9 +108,9 @@ def text(
 
     `.data.notes` say what was found. Raises ValueError in one sentence; OSError where a path cannot be opened.
     """
-    share = validation if isinstance(validation, int | float) and not isinstance(validation, bool) else -1
-    if not 0 <= share <= 0.9:
-        raise Refused("choice", name="validation", found=plain(repr(validation)), allowed="0 to 0.9")
+    share = share_of(validation)
+    if not isinstance(lower, bool):
+        raise Refused("choice", name="lower", found=plain(repr(lower)), allowed="True, False")
     if isinstance(signs, bool) or not isinstance(signs, int | np.integer) or not 2 <= signs <= MOST_SIGNS:
         raise Refused("choice", name="signs", found=plain(repr(signs)), allowed=f"2 to {MOST_SIGNS}")
     read = content(source, encoding, label_of(source) if label is None else label, most_bytes)
