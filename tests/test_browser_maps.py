@@ -63,6 +63,16 @@ def test_a_curve_has_no_colour_bar(visit):
     assert v.page.locator("#map-picture .bar").count() == 0
 
 
+def test_a_map_that_was_stopped_goes_on(visit):
+    long = "measure=val_loss&samples=1&train=500"  # half a minute of work: less than what begins without being asked
+    v = visit(f"maps?hidden_size=64&batch_size=8&across=gain:0.5:1.5:17&up=seq_length:100:120:3&{long}")
+    v.page.click(".st-key-maps_cancel button")
+    v.until(lambda: "Stopped:" in v.text(".st-key-maps_state"))
+    v.page.click(".st-key-maps_again button")
+    v.until(lambda: "of 51 networks" in v.text(".st-key-maps_state [data-testid=stProgress]"))
+    v.page.click(".st-key-maps_cancel button")
+
+
 def test_it_fits_a_phone_and_follows_the_theme(visit):
     v = visit(color_scheme="dark")
     v.finished()

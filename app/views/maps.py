@@ -229,11 +229,12 @@ def _cancel() -> None:
 
 
 def _again() -> None:
-    """The same map once more: what it had is known."""
+    """The same map once more: what it had is known. (A click here runs no more than `_shown`, which without a map
+    asks for the whole page.)"""
     session.command()
-    state, found = st.session_state, _held()
-    if found is not None:
-        state.maps_asked, state.maps_key = state.get("maps_key"), None
+    state, run = st.session_state, RUNS.get(st.session_state.get("token"))
+    if run is not None and _held() is not None:
+        state.maps_asked, run.held = state.get("maps_key"), None
 
 
 def _time(seconds: float) -> str:
