@@ -1,5 +1,6 @@
 """Fixtures that several test files share: runs that end with their test, a real server, a real browser."""
 
+import functools
 import os
 import shutil
 import signal
@@ -11,14 +12,18 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from app.registry import Registry
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a first call compiles, and others work beside
 hypothesis.settings.load_profile("shared machine")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # by a script's `&`: programs under test would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parent.parent
 CHROMIUM_FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -26,12 +31,29 @@ CHROMIUM_FLAGS = (
 )  # fmt: skip
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One browser test at a time: two beside each other, each with a server, wait for longer than people would."""
-    for item in items:
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group("browser"))
+class Scheduling(LoadScopeScheduling):
+    """A worker takes a whole file, so that what its tests share is made once; one takes all that drive a browser.
+
+    Two browsers beside each other, each with a server, wait for longer than people would. xdist's own groups, which
+    would say that by a mark, do not reach pytest 9.2 (pytest-xdist 3.8 writes a name that is not read any more).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "browser" if "browser" in file else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Look through the installed packages for components of Streamlit once, not for every page: 0.3 s each."""
+    if "streamlit.testing" in sys.modules:
+        from streamlit.components.v2 import manifest_scanner
+
+        manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ def runs_end() -> Iterator[None]:
         run.close()
 
 
-def page(path: str = "explore", **query: Any) -> AppTest:
-    at = AppTest.from_file(EXPLORER, default_timeout=60)
+def page(path: str = "explore", timeout: float = 30, **query: Any) -> AppTest:
+    at = AppTest.from_file(EXPLORER, default_timeout=timeout)
     at._page_hash = calc_hash(path)
     at.query_params.update(query)
     at.run()

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from app.controls import CONTROLS
 from app.frames import decode
 
 from .conftest import Server
+from .visits import visits
 
 pytestmark = pytest.mark.browser
 
@@ -72,9 +73,13 @@ class Visitor:
     def until(self, condition: Callable[[], Any], seconds: float = 15.0) -> Any:
         end = time.monotonic() + seconds
         while not (result := condition()):
-            assert time.monotonic() < end, f"it did not happen in time; the page says: {self.text('#stage')[:300]}"
+            assert time.monotonic() < end, f"it did not happen in time; the page says: {self.said()}"
             self.page.wait_for_timeout(20)
         return result
+
+    def said(self) -> str:
+        """What the page shows, at once, for a message: where there is no stage, all of it."""
+        return self.page.evaluate("(document.querySelector('#stage') ?? document.body).innerText.slice(0, 300)")
 
     def text(self, selector: str) -> str:
         return self.page.locator(selector).first.inner_text()
@@ -115,18 +120,7 @@ class Visitor:
 Visit = Callable[..., Visitor]
 
 
-@pytest.fixture
-def visit(browser: Any, server: Server) -> Iterator[Visit]:
-    visitors: list[Visitor] = []
-
-    def open_one(query: str = "", **context: Any) -> Visitor:
-        visitors.append(Visitor(browser, server, query, **context))
-        return visitors[-1]
-
-    yield open_one
-    for visitor in visitors:
-        visitor.close()
-        assert visitor.errors == []
+visit = visits(Visitor)
 
 
 def reached(server: Server, token: str) -> dict[str, Any]:

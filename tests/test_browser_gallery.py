@@ -9,7 +9,8 @@ from app.gallery import CARDS
 from tests.test_browser import Visitor
 
 pytestmark = pytest.mark.browser
-DRAWN = "document.querySelectorAll('.film svg path[d], .film canvas, .film .said').length"
+DRAWN = "document.querySelectorAll('.film .field svg path[d], .film canvas, .film .said').length"
+CURVES = "[data-card=cliff] .film .field svg path[d]"  # not the samples of lines beside their names
 
 
 class Arriving(Visitor):
@@ -41,9 +42,8 @@ def test_cards_are_links_with_names_and_films_come_and_move(arrive):
     names = [" ".join(text.split()) for text in v.page.locator(".gallery a").all_inner_texts()]
     assert all(card.title in name and card.claim in name for card, name in zip(CARDS.values(), names, strict=True))
     v.until(lambda: v.page.evaluate(DRAWN) > 3, 60)
-    film = v.page.locator("[data-card=cliff] .film")
-    v.until(lambda: film.locator("path[d]").count() == 3, 60)
-    path = "document.querySelector('[data-card=cliff] .film path').getAttribute('d')"
+    v.until(lambda: v.page.locator(CURVES).count() == 3, 60)
+    path = f"document.querySelector('{CURVES}').getAttribute('d')"
     v.page.locator("[data-card=cliff]").hover()
     seen = {v.page.evaluate(path)}
     v.until(lambda: seen.add(v.page.evaluate(path)) or len(seen) > 3)
@@ -79,8 +79,8 @@ def test_an_old_link_arrives_at_explore(arrive):
 def test_without_motion_the_last_frame_stands_and_a_phone_has_one_column(arrive):
     v = arrive(reduced_motion="reduce", color_scheme="dark")
     v.page.set_viewport_size({"width": 390, "height": 844})
-    v.until(lambda: v.page.locator("[data-card=cliff] .film path[d]").count() == 3, 60)
-    path = "document.querySelector('[data-card=cliff] .film path').getAttribute('d')"
+    v.until(lambda: v.page.locator(CURVES).count() == 3, 60)
+    path = f"document.querySelector('{CURVES}').getAttribute('d')"
     still = v.page.evaluate(path)
     v.page.locator("[data-card=cliff]").hover()
     v.page.wait_for_timeout(600)

@@ -125,10 +125,13 @@ def test_its_lines_are_persistence_and_variance_of_the_part_held_back():
         own = engine.series(WAVE, target=target, horizon=horizon)
         data, row = own.data, own.task
         seen, held = data.values[:320, data.outputs], data.values[320:, data.outputs]
-        again = np.mean([(held[t + horizon] - held[t]) ** 2 for t in range(len(held) - horizon)])
-        mean = np.mean([(held[t + horizon] - seen.mean(axis=0)) ** 2 for t in range(len(held) - horizon)])
-        assert row.trivial_loss["mse"](9) == pytest.approx(again, rel=1e-12)
-        assert row.references["guessing the mean"]["mse"](9) == pytest.approx(mean, rel=1e-12)
+        for steps in (1, 9, row.max_length):
+            starts = range(len(held) - steps - horizon + 1)
+            asked = [held[n + horizon : n + horizon + steps] for n in starts]
+            again = np.mean([(y - held[n : n + steps]) ** 2 for n, y in zip(starts, asked, strict=True)])
+            mean = np.mean([(y - seen.mean(axis=0)) ** 2 for y in asked])
+            assert row.trivial_loss["mse"](steps) == pytest.approx(again, rel=1e-12)
+            assert row.references["guessing the mean"]["mse"](steps) == pytest.approx(mean, rel=1e-12)
         assert row.generates == (target is None and horizon == 1)
     blind = engine.series(WAVE, columns=["2"], target=["1"]).task
     assert blind.baseline_label == "guessing the mean", "what is not heard cannot be repeated"
@@ -141,6 +144,17 @@ def test_a_perfect_repetition_scores_the_baseline():
     e = engine.Experiment(task=own, seq_length=own.task.max_length, batch_size=1, hidden_size=1)
     x, y = validation_batches(e)[0]
     assert ((x - y) ** 2).mean() == pytest.approx(own.task.baseline(e))
+
+
+@pytest.mark.parametrize("rows", [100, 400, 4000])
+def test_every_window_held_back_counts_about_alike_whatever_the_seed(rows):
+    own = engine.series(np.sin(np.arange(rows) / 7) + 0.3 * np.random.default_rng(3).standard_normal(rows))
+    e = engine.Experiment(task=own, seq_length=10, hidden_size=1)
+    x, y = validation_batches(e)[0]
+    assert ((x - y) ** 2).mean() == pytest.approx(own.task.baseline(e), rel=0.02)
+    np.testing.assert_array_equal(x, validation_batches(e.replace(seed=1))[0][0])
+    if rows < 4000:
+        assert len(np.unique(x[0])) == rows // 5 - 10, "all of them"
 
 
 WITH_GAPS = "a,b\n" + "\n".join(f"{n % 7},{'' if n in (5, 6, 17) else n % 5}" for n in range(40))

@@ -2,9 +2,9 @@
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from engine.own.said import LATER, NEXT, SOURCE, Refused, Said, file_label, name
 from engine.own.tables import Table, of_frame, table
 from engine.parameters import as_array
 from engine.tasks.own import OwnTask, own_task
-from engine.tasks.task import Task, at_any_length
+from engine.tasks.task import Task
 
 NORMALISE = ("standard", "minmax", "none")
 # A row left out and a number made up both change the series, so neither is done unasked.
@@ -68,38 +68,44 @@ class Series:
         column = self.outputs[output]
         return self.offset[column] + self.scale[column] * values
 
-    def _windows(
-        self, rng: np.random.Generator, rows: np.ndarray, seq_length: int, batch_size: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """B windows of `rows` (n, C), each from a random place: inputs (T, B, I), targets (T, B, O)."""
-        start = rng.integers(0, len(rows) - seq_length - self.horizon + 1, batch_size)
+    def _windows(self, rows: np.ndarray, start: np.ndarray, seq_length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Windows of `rows` (n, C) from the places `start` (B,): inputs (T, B, I), targets (T, B, O)."""
         at = start + np.arange(seq_length)[:, None]
         return rows[at][..., self.inputs], rows[at + self.horizon][..., self.outputs]
 
     def draw(self, rng: np.random.Generator, seq_length: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Windows that lie wholly in the part for training."""
-        return self._windows(rng, self.values[: self.training], seq_length, batch_size)
+        """Windows that lie wholly in the part for training, each from a random place."""
+        start = rng.integers(0, self.training - seq_length - self.horizon + 1, batch_size)
+        return self._windows(self.values[: self.training], start, seq_length)
 
     def draw_validation(
         self, rng: np.random.Generator, seq_length: int, batch_size: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Windows that lie wholly in the part that is held back, the end."""
-        return self._windows(rng, self.values[self.training :], seq_length, batch_size)
+        """Windows that lie wholly in the part that is held back, the end: evenly over it, whatever `rng` says, so that
+        no loss is better by luck; where they are fewer than asked for, all of them."""
+        count = self.held - seq_length - self.horizon + 1
+        start = (2 * np.arange(batch_size) + 1) * count // (2 * batch_size)
+        return self._windows(self.values[self.training :], start, seq_length)
 
-    def _losses(self) -> tuple[float, float]:
-        """On the part held back (without one, on all): of repeating the last value, and of training's mean."""
+    def _losses(self, seq_length: int) -> tuple[float, float]:
+        """The mean over all windows of the part held back (without one, of all rows): of repeating the last value, and
+        of training's mean. Windows overlap, so that rows near an end of the part count less."""
         seen = self.values[: self.training, self.outputs]
         rows = self.values[self.training :, self.outputs] if self.held else seen
         right = rows[self.horizon :]
+        place, steps = np.arange(len(right)), min(seq_length, len(right))
+        windows = np.minimum(np.minimum(place, place[::-1]) + 1, min(steps, len(right) - steps + 1))  # with this target
         with np.errstate(over="ignore"):
-            return (
-                float(((right - rows[: -self.horizon]) ** 2).mean()),
-                float(((right - seen.mean(axis=0)) ** 2).mean()),
-            )
+            squares = [(right - guess) ** 2 for guess in (rows[: -self.horizon], seen.mean(axis=0))]
+            persistence, variance = (float(np.average(each.mean(axis=1), weights=windows)) for each in squares)
+        return persistence, variance
 
     def task(self) -> Task:
-        persistence, variance = self._losses()
-        lines = {"last value again": persistence, "guessing the mean": variance}
+        losses = lru_cache(maxsize=64)(self._losses)
+        lines: dict[str, Callable[[int], float]] = {
+            "last value again": lambda seq_length: losses(seq_length)[0],
+            "guessing the mean": lambda seq_length: losses(seq_length)[1],
+        }
         if not set(self.outputs) <= set(self.inputs):  # a network that does not hear the last value cannot repeat it
             lines = dict(reversed(lines.items()))
         (first, loss), *others = lines.items()
@@ -113,9 +119,9 @@ class Series:
             loss="mse",
             every_step=True,
             draw=self.draw,
-            trivial_loss={"mse": at_any_length(loss)},
+            trivial_loss={"mse": loss},
             baseline_label=first,
-            references={label: {"mse": at_any_length(value)} for label, value in others},
+            references={label: {"mse": line} for label, line in others},
             draw_validation=self.draw_validation if self.held else None,
             overlapping=True,
             generates=self.horizon == 1 and self.inputs == self.outputs,
@@ -144,7 +150,7 @@ def series(
     (0 to 1) or "none", fitted on the training part alone. The last share `validation` of the rows is kept for
     validation (0: none). missing: "refuse" rows that lack a number, "drop" them, or "interpolate", a straight line
     between the neighbours; at an end of the training or the validation part the nearest value again. A
-    sequence is a window of seq_length rows from a random place of its part.
+    sequence is a window of seq_length rows, for training from a random place; for validation they are evenly spread.
 
     `.data.notes` say what was found and left out; `.data.own_units` takes values back to the data's units. Raises
     ValueError in one sentence with the column, the line and what is allowed; OSError where a path cannot be opened.
