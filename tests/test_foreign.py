@@ -175,6 +175,25 @@ def test_what_does_not_fit_is_named(source, options, names):
         engine.load_weights(source, **options)
 
 
+@pytest.mark.filterwarnings("error")
+def test_tensors_of_any_type_are_weights_or_a_sentence():
+    good = {name: value.numpy() for name, value in torchs("lstm")[0].state_dict().items()}
+    name = "layer.weight_hh_l0"
+    w = good[name]
+    for odd, dtype in ((w.astype(">f8"), "float64"), (w.astype(np.longdouble), "float64"),
+                       (w.round().astype(int), "float64"), (w[::-1].copy()[::-1], "float64"),
+                       (w.astype(">f4"), "float32"), (torch.tensor(w).to(torch.float8_e4m3fn), "float32")):  # fmt: skip
+        found = engine.load_weights(good | {name: odd})
+        assert found.experiment.dtype == dtype
+        expected = np.asarray(odd.float() if isinstance(odd, torch.Tensor) else odd, dtype)
+        np.testing.assert_array_equal(found.state_dict["weight_hh_l0"], expected)
+    large = engine.load_weights(good | {name: w.astype(np.longdouble) * np.longdouble("1e4000")})
+    assert np.isinf(large.state_dict["weight_hh_l0"]).all()
+    for odd in (torch.empty(w.shape, device="meta"), torch.tensor(w).to_sparse()):
+        with pytest.raises(ValueError, match=r"layer.weight_hh_l0.*a tensor of .*; allowed: arrays or tensors of real"):
+            engine.load_weights(good | {name: odd})
+
+
 @pytest.mark.parametrize("suffix", ["safetensors", "npz"])
 @pytest.mark.parametrize("raw", [b"", b"nonsense", b"\xff" * 100])
 def test_a_damaged_file_is_refused(tmp_path, suffix, raw):

@@ -9,6 +9,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import numpy as np
 import pytest
+from streamlit.util import calc_hash
 
 import engine
 from app import code, handout, link, networks, settings, versus
@@ -263,6 +264,10 @@ def test_compare_begins_with_the_weights_where_they_fit():
     for begun in clip:
         np.testing.assert_array_equal(begun, arrays["net.weight_hh_l0"])
     assert "All begin with the weights of model.safetensors." in words(at)
+    at.session_state["extra"] = {**at.session_state["extra"], "seeds": "5"}
+    at._page_hash = calc_hash("compare")
+    at.run()
+    assert "All begin with the weights of model.safetensors: from seed to seed only the data differ." in words(at)
 
 
 @pytest.mark.parametrize("knob", ["gain:0.5", "cell:gru"])

@@ -387,6 +387,71 @@ def test_what_does_not_fit_is_said(module, y, more, names):
         engine.torch_gradients(module, X, y, **more)
 
 
+class Idle(Net):
+    """Its other layer is not run."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.GRU(I, H))
+        self.idle = nn.GRU(I, H)
+
+
+X32 = X.astype(np.float32)
+ODD = {
+    "objects": (X.astype(object), Y, {}, "x: ndarray of object"),
+    "complex": (1j * X, Y, {}, "x: ndarray of complex128"),
+    "times": (X, np.zeros((B, 1), "M8[s]"), {}, "y: ndarray of datetime64"), "text": (X, "x", {}, "y: str of <U1"),
+    "masked": (np.ma.masked_less(X, 0), Y, {}, "x: masked elements"), "dict": ({"x": X}, Y, {}, "x: dict of object"),
+    "sparse": (torch.tensor(X).to_sparse(), Y, {}, "x: a tensor of torch.float64, torch.sparse_coo"),
+    "complex tensor": (X, torch.tensor(1j * Y), {}, "y: a tensor of torch.complex128"),
+    "whole numbers": ((9 * X).astype(int), Y, {}, r"x: torch.int64 of shape \(9, 4, 3\) comes to layer; allowed"),
+    "truths": (X > 0, Y, {}, "x: torch.bool"), "too narrow": (X32[..., :2], Y, {}, r"allowed: floating .*\(T, B, 3\)"),
+    "no step": (X32[:0], Y, {}, "each at least 1"), "no sequence": (X32[:, :0], Y[:0], {}, "each at least 1"),
+    "loss": (X32, Y, {"loss": "mse"}, "loss: 'mse'; allowed: a function"),
+    "complex loss": (X32, Y, {"loss": lambda out, y: out.sum() + 0j}, "loss: torch.complex64"),
+    "recurrent": (X32, Y, {"recurrent": 3}, "recurrent: 3; allowed"),
+    "none": (X32, Y, {"recurrent": None}, "recurrent: None; allowed"),
+    "idle": (X32, Y, {"recurrent": "idle"}, "none of its recurrent layers was run"),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ODD)
+def test_odd_arguments_are_refused_in_a_sentence(name):
+    x, y, more, said = ODD[name]
+    with pytest.raises(ValueError, match=said):
+        engine.torch_gradients(Idle(), x, y, **more)
+
+
+def test_modules_without_numbers_or_with_other_sizes_are_refused_in_a_sentence():
+    with torch.inference_mode():
+        fixed = Net(nn.GRU(I, H))
+    for module, said in (
+        (fixed, "layer.weight_ih_l0 is made in torch.inference_mode"),
+        (Net(nn.GRU(I, H)).to("meta"), "weight_ih_l0 is on the device meta"),
+        (nn.Sequential(nn.Linear(2, I), nn.GRU(I, H)), "cannot be run on x of shape .* shapes cannot be multiplied"),
+        (Loop(nn.GRUCell(2, H)), "cannot be run on x of shape"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            engine.torch_gradients(module, X32, Y)
+    for classes in ([0, 3, 1, 1], [0, -1, 1, 1]):
+        with pytest.raises(ValueError, match=r"y: classes from .*; allowed: 0 to 2, as the output has 3"):
+            engine.torch_gradients(Net(nn.GRU(I, H), outputs=3), X32, classes)
+
+
+@pytest.mark.filterwarnings("error")
+def test_arrays_of_any_layout_are_the_numbers_that_they_hold():
+    module = Net(nn.GRU(I, H), outputs=3).double()
+    classes = np.array([0, 2, -100, 1])  # one is left out
+    expected = engine.torch_gradients(module, X, classes)
+    held = np.broadcast_to(X, (1, *X.shape))[0]  # read-only
+    for x in (X.astype(">f8"), X[::-1].copy()[::-1], X.astype(np.longdouble), held, X.tolist(), list(X)):
+        close(engine.torch_gradients(module, x, classes.astype(">i2")).grad_norms, expected.grad_norms)
+    labels = np.array([0, 2, 1, 1])
+    expected = engine.torch_gradients(module, X, labels)
+    for y in (labels.astype(np.uint16), labels.astype(np.uint64), torch.tensor(labels).to(torch.uint16)):
+        close(engine.torch_gradients(module, X, y).loss, expected.loss)
+
+
 def test_targets_without_the_last_axis_are_not_broadcast():
     """(B, 1) against (B,) would be B × B differences: torch only warns."""
     module = Net(nn.GRU(I, H)).double()

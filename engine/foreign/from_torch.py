@@ -26,8 +26,15 @@ def as_arrays(state_dict: Mapping[str, Any]) -> Arrays:
     found = {}
     for name, value in state_dict.items():
         if hasattr(value, "detach"):
-            value = value.detach().cpu()
-            value = (value.float() if str(value.dtype) in ("torch.bfloat16", "torch.float16") else value).numpy()
+            try:
+                value = value.detach().cpu()
+                small = value.is_floating_point() and str(value.dtype) not in ("torch.float32", "torch.float64")
+                value = (value.float() if small else value).numpy()  # NumPy has not all of torch's small types
+            except (TypeError, RuntimeError):  # without numbers, sparse, quantised
+                kind = f"a tensor of {value.dtype}, {value.layout}, on {value.device}"
+                raise ValueError(
+                    f"state_dict[{name!r:.80}]: {kind}; allowed: arrays or tensors of real numbers"
+                ) from None
         if not isinstance(value, np.ndarray):
             raise ValueError(f"state_dict[{name!r:.80}]: {type(value).__name__}; allowed: arrays or tensors")
         found[str(name)] = value

@@ -94,7 +94,8 @@ def load_weights(
     if found.nonlinearity not in ACTIVATIONS:
         raise ValueError(f"nonlinearity: {found.nonlinearity!r:.80}; allowed: {', '.join(ACTIVATIONS)}")
     first = found.layers[0]
-    dtype = "float64" if first["weight_hh"].dtype == np.float64 else "float32"
+    small = first["weight_hh"].dtype.kind == "f" and first["weight_hh"].dtype.itemsize <= 4
+    dtype = "float32" if small else "float64"
     state = {f"{tensor}_l{layer}": value for layer, each in enumerate(found.layers) for tensor, value in each.items()}
     hidden = first["weight_hh"].shape[1]
     notes = list(found.notes)
@@ -120,7 +121,8 @@ def load_weights(
         )
     except ValidationError as wrong:
         raise ValueError(sentences(wrong)) from None
-    clean = {name: frozen(np.array(value, e.dtype, order="C")) for name, value in state.items()}
+    with np.errstate(over="ignore"):  # what is infinite there is shown
+        clean = {name: frozen(np.array(value, e.dtype, order="C")) for name, value in state.items()}
     return Loaded(e, clean, tuple(notes), found.source, found.export)
 
 

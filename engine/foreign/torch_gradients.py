@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.foreign.torch_given import check_classes, check_parameters, given
 from engine.foreign.torch_layers import Layer, array, norms, unrolled
 from engine.parameters import frozen
 from engine.trace import Trace
@@ -62,12 +63,21 @@ def torch_gradients(
     if torch is None or not isinstance(module, torch.nn.Module):
         raise ValueError(f"module: {type(module).__name__}; allowed: a torch.nn.Module")
     module = getattr(module, "_orig_mod", module)  # what torch.compile has wrapped: for one pass there is no gain
-    names = (recurrent,) if isinstance(recurrent, str) else tuple(recurrent)
-    x, y = (_given(module, torch, name, value) for name, value in (("x", x), ("y", y)))
+    names = (recurrent,) if isinstance(recurrent, str) else recurrent
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"recurrent: {recurrent!r:.80}; allowed: the name of a part of the module, or several")
+    if loss is not None and not callable(loss):
+        raise ValueError(f"loss: {loss!r:.80}; allowed: a function of output and y, None")
+    check_parameters(torch, module)
+    x, y = (given(module, torch, name, value) for name, value in (("x", x), ("y", y)))
     with _as_it_was(module, torch), unrolled(module, torch, names) as layers, torch.enable_grad():
         for p in module.parameters():
             p.grad = None
-        out = module(x)
+        try:
+            out = module(x)
+        except RuntimeError as error:  # sizes that do not go together, in torch's words
+            said = str(error).partition("\n")[0]
+            raise ValueError(f"module: it cannot be run on x of shape {tuple(x.shape)}, {x.dtype} ({said})") from error
         out = out[0] if isinstance(out, tuple | list) and out else out
         value = (loss or _usual(torch))(out, y)
         _check_layers(layers)
@@ -76,18 +86,6 @@ def torch_gradients(
         value.backward(retain_graph=last is not None)
         t = _trace(module, torch, layers, x, y, out, value)
         return t if last is None else replace(t, log10_flow_norms=_flow(layers, last))
-
-
-def _given(module: Any, torch: Any, name: str, value: Any) -> Tensor:
-    """A copy, as the module takes it: the caller's stays as it is."""
-    try:
-        value = torch.as_tensor(value).detach().clone()
-    except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{name}: {type(value).__name__}; allowed: one array or tensor") from None
-    like = next((p for p in module.parameters() if p.is_floating_point()), None)
-    if like is None:
-        return value
-    return value.to(like.device, like.dtype if value.is_floating_point() else value.dtype)
 
 
 @contextmanager
@@ -121,8 +119,10 @@ def _usual(torch: Any) -> Callable[[Any, Any], Any]:
         if out.shape[-1] == 1:
             raise ValueError(f"{shapes}: one output for classes; allowed: one for each, or loss=… that takes it")
         if out.shape[:-1].numel() == y.numel():
+            check_classes(y, out.shape[-1])
             return f.cross_entropy(out.reshape(-1, out.shape[-1]), y.reshape(-1).long())
         if (*out.shape[:1], *out.shape[2:]) == tuple(y.shape):  # torch's own order: (B, classes, T)
+            check_classes(y, out.shape[1])
             return f.cross_entropy(out, y.long())
         raise ValueError(f"{shapes}; allowed: one number for each class, or loss=… that takes them")
 
@@ -133,11 +133,15 @@ def _check_loss(torch: Any, value: Any) -> None:
     if not isinstance(value, torch.Tensor) or value.numel() != 1:
         shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
         raise ValueError(f"loss: {shape}; allowed: one number, a tensor")
+    if value.is_complex():
+        raise ValueError(f"loss: {value.dtype}; allowed: one real number")
     if not value.requires_grad:
         raise ValueError("loss: it has no gradient (detached, or under torch.no_grad); allowed: one that depends on h")
 
 
 def _check_layers(layers: list[Layer]) -> None:
+    if not any(layer.states for layer in layers):
+        raise ValueError("module: none of its recurrent layers was run; allowed: one that module(x) runs")
     shapes = {(len(layer.states), *h.shape) for layer in layers for h in layer.states[1:]}
     if len(shapes) != 1 or any(not layer.states for layer in layers):
         found = ", ".join(f"T={n - 1} B={b} H={h}" for n, b, h in sorted(shapes)) or "none was run"

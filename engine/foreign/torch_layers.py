@@ -128,6 +128,11 @@ def _forward(part: Any, name: str, kind: str, torch: Any, layers: list[Layer]) -
         if not isinstance(x, torch.Tensor) or x.ndim != 3:
             shape = f" of shape {tuple(x.shape)}" if isinstance(x, torch.Tensor) else ""
             raise ValueError(f"x: a {type(x).__name__}{shape}; allowed: a batch, (T, B, I), not packed")
+        if x.shape[-1] != part.input_size or not x.numel() or not x.is_floating_point():
+            raise ValueError(
+                f"x: {x.dtype} of shape {tuple(x.shape)} comes to {name or 'the layer'}; allowed: floating numbers, "
+                f"(T, B, {part.input_size}) or batch first, each at least 1"
+            )
         first = begin(start)
         x = x.transpose(0, 1) if part.batch_first else x
         zeros = x.new_zeros(part.num_layers * ways, x.shape[1], part.hidden_size)
