@@ -70,7 +70,7 @@ def open_files() -> None:
 
 
 class Doors:
-    """Refuses the sockets that are too many. Lives on the event loop."""
+    """Refuses the sockets that are too many, and hears those of pages in bounds. Lives on the event loop."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -106,6 +106,10 @@ class Doors:
             self.open[key] = self.open.get(key, 0) + 1
         try:
             await self.app(scope, slowly if kind == "_stcore" else receive, send)
+        except RuntimeError as gone:  # Streamlit's way to end where a browser left while it was sent something
+            if kind != "_stcore":
+                raise
+            log.warning("a page's socket has ended: %s", gone)
         finally:
             for key in counted:
                 self.open[key] -= 1

@@ -53,14 +53,15 @@ def over(field: str, values: Sequence[float], e: engine.Experiment) -> Footage:
     return _curves([curves, *ghosts], values, field, tones, widths=widths)
 
 
-def back(*experiments: engine.Experiment) -> Footage:
-    """The gradients of some networks before training, on their way back."""
+def back(*experiments: engine.Experiment, names: Sequence[str] = ()) -> Footage:
+    """The gradients of some networks before training, on their way back; `names`: of their keys."""
     curves = []
     for e in experiments:
         curves.append(thumb.walking_back(engine.probe(e).log10_flow_norms[-1], FRAMES))
         yield
-    tones = ("gradient", "soft", "soft", "soft")
-    return _curves(curves, (), "", tones, dashes=("", "6 4", "2 4", "8 3 2 3"), widths=(2.5,) * 4)
+    tones, dashes = ("gradient", "soft", "soft", "soft"), ("", "6 4", "2 4", "8 3 2 3")
+    keys = list(zip(tones, dashes, names, strict=False))
+    return _curves(curves, (), "", tones, dashes=dashes, widths=(2.5,) * 4, keys=keys)
 
 
 def _curves(

@@ -120,7 +120,9 @@ CARDS: dict[str, Card] = {
         N_("One number, four memories"),
         N_("The same LSTM with a forget bias of −1, 0, 1 and 5, side by side."),
         "lstm_forget_0",
-        lambda: footage.back(*(FORGET.replace(forget_bias=bias) for bias in (5.0, -1.0, 0.0, 1.0))),
+        lambda: footage.back(
+            *(FORGET.replace(forget_bias=bias) for bias in (5.0, -1.0, 0.0, 1.0)), names=("5", "-1", "0", "1")
+        ),
         page="compare",
         extra={"versus": "forget_bias:-1.0,1.0,5.0"},
     ),

@@ -228,6 +228,8 @@ class Room:
                 if given:
                     self.phase, self.answered = "answered", found
             if given:
+                if question.answer is None:  # it was let play to say so: the pictures stay those of the answer
+                    self.run.pause()
                 self._tell()
         return head, snapshot
 

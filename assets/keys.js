@@ -32,11 +32,14 @@
     if (presses.push({ name, when: performance.now() }) === 1) press()
   }
   document.addEventListener('keydown', window.__keys, true)
-  // On a phone the sidebar lies over the page: another page begins without it, whatever led there.
-  const uncover = (tries) => {
-    const close = document.querySelector('[data-testid=stSidebar][data-collapsed=false] [data-testid=stSidebarCollapseButton] button')
+  // On a phone the sidebar lies over the page: another page begins without it, whatever led there; and of the row of pages
+  // its own is in view.
+  const arrive = (tries, moved) => {
+    const row = document.querySelector('.st-key-pages'), here = [...document.querySelectorAll('.st-key-pages a')].find((a) => a.pathname === location.pathname)
+    if (here) row.scrollLeft += here.getBoundingClientRect().left - row.getBoundingClientRect().left - row.clientWidth / 3
+    const close = moved && document.querySelector('[data-testid=stSidebar][data-collapsed=false] [data-testid=stSidebarCollapseButton] button')
     if (close) close.click()
-    else if (tries) setTimeout(() => uncover(tries - 1), 100) // it may come after the page
+    else if (tries) setTimeout(() => arrive(tries - 1, moved), 100) // they may come after the page
   }
   let shown
   // The first stop of Tab leads past all controls; and what reads the page aloud has to know in which language.
@@ -49,7 +52,7 @@
   }
   document.body.prepend(skip)
   window.__page = ({ language, skip: text, page }) => {
-    if (page !== shown && innerWidth < 768) uncover(8)
+    if (page !== shown && innerWidth < 768) arrive(8, Boolean(shown))
     shown = page
     document.documentElement.lang = language
     skip.textContent = text

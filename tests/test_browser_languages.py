@@ -63,3 +63,19 @@ def test_a_file_is_asked_for_in_the_readers_language(visitor):
     limit = zone.locator("[data-testid=stFileUploaderDropzoneInstructions] span")
     assert "最多 32 MB" in limit.evaluate(after)
     assert limit.evaluate("(e) => getComputedStyle(e).fontSize") == "0px"
+
+
+def test_another_language_leaves_the_slider_at_its_step(visitor):
+    """What it offers are words: it fell back to step 0, below a sentence that said step 1."""
+    page = visitor.page
+    visitor.until(lambda: visitor.text("#stage .badge b") == "消失")
+    page.locator("#stage [data-do=step]").click()
+    visitor.until(lambda: "1" in visitor.text("#stage .scrub output"))
+    page.locator("a[href*='/why']").first.click()
+    value = page.locator(".st-key-why_film [data-testid=stSliderThumbValue]")
+    value.wait_for()
+    assert "1" in value.inner_text()
+    page.locator(".st-key-language_switch button", has_text="EN").click()
+    visitor.until(lambda: value.inner_text().startswith("step"))
+    assert value.inner_text() == "step 1"
+    assert "at step 1:" in visitor.text(".st-key-why p.state")

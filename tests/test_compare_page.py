@@ -288,7 +288,7 @@ def test_seeds_are_counted_in_pairs_and_a_lost_run_is_the_worse():
     assert sentences(s) == [
         "<b>Knob a, b</b>: 2 of 3 seeds beat guessing.",
         "Knob b ends with less loss than Knob a in 2 of 3 seeds: that may be chance (100 %).",
-        "Gradient from t = T to 1, median: <b>a</b> × 1, <b>b</b> × 1.",
+        "Gradient from t = T to 1, median: <b>a</b>: × 1, <b>b</b>: × 1.",
     ]
     rows = table(s, "light")["rows"]
     assert rows[0]["cells"][0] == "2 of 3 seeds"
@@ -321,7 +321,7 @@ def test_losses_that_look_the_same_are_ties():
     assert "Knob b and Knob a end with the same loss in 2 of 4 seeds." in sentences(s)
     alike = sentences(seeds(tie, tie))
     assert not any("less loss" in sentence or "chance" in sentence for sentence in alike)
-    assert "<b>b</b> 1 of 4" in OVER_SEEDS["seeds_pairs"](s, palette("light"))["layout"]["meta"]["answer"]
+    assert "<b>b</b>: 1 of 4" in OVER_SEEDS["seeds_pairs"](s, palette("light"))["layout"]["meta"]["answer"]
 
 
 def test_the_gradients_over_seeds_are_those_of_the_runs_that_are_there():
@@ -333,7 +333,7 @@ def test_the_gradients_over_seeds_are_those_of_the_runs_that_are_there():
     assert s.change(0) == -25
     assert s.change(1) == -5
     assert sentences(s)[-1] == (
-        "Gradient from t = T to 1, median: <b>a</b> × 10<sup>−25</sup>, <b>b</b> × 10<sup>−5</sup>."
+        "Gradient from t = T to 1, median: <b>a</b>: × 10<sup>−25</sup>, <b>b</b>: × 10<sup>−5</sup>."
     )
     none = sentences(seeds((of(-np.inf, 0), gone)))
     assert none[-1] == "Gradient from t = T to 1, median: <b>a</b> none at t = 1."

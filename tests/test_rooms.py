@@ -410,6 +410,7 @@ def test_the_run_answers_whether_it_learns(place):
         screen.until(lambda s: s.question.get("phase") == "answered")
         host.until(lambda s: s.question.get("phase") == "answered")
     assert place.run.head()["run"]["reached"] > 0
+    assert not place.run.head()["run"]["playing"], "the pictures are those of the answer"
     _, after = place.run.picture()
     assert after is not None
     loss = after.loss[1:201]

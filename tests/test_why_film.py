@@ -384,13 +384,13 @@ def test_the_slider_scrubs_the_run_itself():
     at.run()
     run = RUNS.get(at.session_state["token"])
     steps = run.past().steps()
-    assert [int(option.removeprefix("step ")) for option in at.select_slider(key="why_step").options] == steps
+    assert [int(option.removeprefix("step ")) for option in at.select_slider(key="why_step_en").options] == steps
     chosen = steps[1]
-    at.select_slider(key="why_step").set_value(chosen).run()
+    at.select_slider(key="why_step_en").set_value(chosen).run()
     assert step_of(at) == chosen
     assert run.picture()[1].step == chosen  # what Explore shows
     assert run.picture()[1].weights.state_dict is run.held.weights.state_dict
-    at.select_slider(key="why_step").set_value(20).run()
+    at.select_slider(key="why_step_en").set_value(20).run()
     assert run.head()["run"]["following"]
 
 
@@ -424,7 +424,7 @@ def test_a_control_that_moves_lets_go_of_the_step():
 def test_before_training_there_is_nothing_to_scrub():
     at = page(**{name: str(value) for name, value in SMALL.items()})
     assert any("Train it" in text for text in said(at))
-    assert len(at.select_slider) == 0 or "why_step" not in {s.key for s in at.select_slider}
+    assert len(at.select_slider) == 0 or "why_step_en" not in {s.key for s in at.select_slider}
 
 
 def test_steps_that_come_back_have_pictures_and_weights(monkeypatch):

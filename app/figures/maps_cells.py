@@ -128,7 +128,8 @@ class Cells:
         """Values as they are drawn, the infinite ones at the ends of the scale: an exact 0 of a gradient is below every
         edge, a lost run above it. NaN only where there is no network, or no value."""
         z = drawn(self.look, middle)
-        return np.where(np.isinf(z), np.clip(z, *np.float32(self.scale)), z)
+        low, high = self.scale
+        return np.where(np.isinf(z), np.clip(z, low, high), z)
 
     @cached_property
     def count(self) -> np.ndarray:

@@ -36,7 +36,7 @@ AXES = {
 }  # fmt: skip
 KEYS = {
     "start": N_("at the start"), "adam": "Adam", "sgd": "SGD", "alone": N_("it goes on alone"),
-    "clipped": N_("clipped"),
+    "clipped": N_("clipped"), "-1": "−1", "0": "0", "1": "1", "5": "5",
 }  # fmt: skip
 Film = dict[str, Any]
 

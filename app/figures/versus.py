@@ -91,6 +91,11 @@ def named(v: Versus, p: Palette, i: int, traces: Sequence[int], place: str, **mo
     return label(f"run{i}", f"<b>{v.names[i]}</b>", p.runs[i], list(traces), place, **more)
 
 
+def of(name: str, value: str) -> str:
+    """A value of one run. More than a space stands between the two: a name may be a number."""
+    return _("{name}: {value}").format(name=name, value=value)
+
+
 def along_sequence(v: Versus, p: Palette) -> Part:
     longest = max(run.now.shape[1] for run in v.runs)
     first, last = (1, longest) if v.aligned else (1 - longest, 0)

@@ -8,7 +8,7 @@ from app.figures.numbers import short, times
 from app.figures.palette import Palette
 from app.figures.scales import counts, decades, gaps, grow, log, plain
 from app.figures.template import Part, across, axis, dots, label, layout, line
-from app.figures.versus import at_t, curve, over
+from app.figures.versus import at_t, curve, of, over
 from app.figures.versus_seeds import Seeds, curves, quartiles
 from app.figures.versus_training import factors
 from app.words import _, clauses, listed
@@ -92,7 +92,7 @@ def gap(s: Seeds, p: Palette) -> Part:
         labels.append(_label(s, p, i, len(data)))
         data += _band(p, i, steps, quarters, _hover(s.names[i]))
         middle = float(quarters[1, -1])
-        said.append(f"<b>{s.names[i]} × {times(middle, 3) if isfinite(middle) else '∞'}</b>")
+        said.append(f"<b>{of(s.names[i], f'× {times(middle, 3)}' if isfinite(middle) else '× ∞')}</b>")
     seen = np.concatenate([[0.0], *(t["y"][np.isfinite(t["y"])] for t in data)])
     low, high = min(-0.5, grow(float(seen.min()), 0.5)), max(0.5, grow(float(seen.max()), 0.5))
     labels.append(label("base", s.names[0], p.ink, [], "at", at=[s.steps, 0.0]))
@@ -182,7 +182,8 @@ def pairs(s: Seeds, p: Palette) -> Part:
 
 def _pairs_answer(s: Seeds) -> str:
     count = _("{n} of {all}")
-    found = [f"<b>{s.names[i]}</b> {count.format(n=s.wins(i)[0], all=len(s.seeds))}" for i in range(1, len(s.names))]
+    wins = (count.format(n=s.wins(i)[0], all=len(s.seeds)) for i in range(1, len(s.names)))
+    found = [of(f"<b>{name}</b>", won) for name, won in zip(s.names[1:], wins, strict=True)]
     return _("less loss than {base} at the end: {found}").format(base=s.names[0], found=listed(found))
 
 

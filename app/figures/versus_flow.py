@@ -10,7 +10,7 @@ from app.figures.numbers import power, times
 from app.figures.palette import Palette
 from app.figures.scales import MAP_COLUMNS, MAP_TIMESTEPS, counts, decades, every, gaps, grow, plain, thin
 from app.figures.template import Part, across, axis, heatmap, label, layout, upright
-from app.figures.versus import Versus, along_sequence, along_training, curve, named
+from app.figures.versus import Versus, along_sequence, along_training, curve, named, of
 from app.words import _, listed
 from engine import TASKS
 
@@ -55,7 +55,7 @@ def _flow_answer(v: Versus) -> str:
         values = v.flow(i)
         change = float(values[0] - values[-1])
         if np.isfinite(change):
-            found.append(f"<b>{name}</b> × {times(change)}")
+            found.append(of(f"<b>{name}</b>", f"× {times(change)}"))
         else:
             found.append(_("<b>{name}</b> none at t = 1").format(name=name))
     text = _("{what}, from t = T to 1: {changes}")
@@ -111,9 +111,9 @@ def _gap_answer(v: Versus) -> str:
             found.append(_("<b>{name}</b> nowhere comparable").format(name=v.names[i]))
             continue
         most = there[np.abs(values[there]).argmax()]
-        said = _("<b>{name} × {ratio}</b> at {t}") if len(v.runs) < MOST else "<b>{name} × {ratio}</b>"
+        ratio = f"<b>{of(v.names[i], f'× {times(float(values[most]))}')}</b>"
         where = f"t = {at[most]}" if v.aligned else f"t = T − {-at[most]}"
-        found.append(said.format(name=v.names[i], ratio=times(float(values[most])), t=where))
+        found.append(_("{ratio} at {t}").format(ratio=ratio, t=where) if len(v.runs) < MOST else ratio)
     return _("‖∂L/∂h<sub>t</sub>‖ over that of {base}; most: {found}").format(base=v.names[0], found=listed(found))
 
 

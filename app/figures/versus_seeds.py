@@ -13,6 +13,7 @@ import numpy as np
 
 from app.figures.numbers import minus, short, times
 from app.figures.palette import palette
+from app.figures.versus import of
 from app.figures.words import LEARNS
 from app.words import _, listed
 from engine.sweeps.dataset import between
@@ -180,7 +181,7 @@ def _gradient(s: Seeds) -> list[str]:
         if np.isneginf(change):
             found.append(_("<b>{name}</b> none at t = 1").format(name=name))
         elif isfinite(change):
-            found.append(f"<b>{name}</b> × {times(change)}")
+            found.append(of(f"<b>{name}</b>", f"× {times(change)}"))
     return [_("Gradient from t = T to 1, median: {changes}.").format(changes=listed(found))] if found else []
 
 

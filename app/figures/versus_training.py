@@ -9,7 +9,7 @@ from app.figures.numbers import minus, short
 from app.figures.palette import Palette
 from app.figures.scales import decades, grow, log, thin
 from app.figures.template import Part, across, axis, dots, label, layout, line
-from app.figures.versus import Versus, along_training, curve, named, over_training
+from app.figures.versus import Versus, along_training, curve, named, of, over_training
 from app.words import _, listed
 
 SAME = 0.005  # of a loss: less is called the same
@@ -67,7 +67,7 @@ def _loss_answer(v: Versus) -> str:
         if run.lost:
             found.append(_("<b>{name}</b> lost at step {n}").format(name=name, n=run.last_finite + 1))
         elif at is not None:
-            found.append(f"{name} <b>{short(at[1] / scale)}</b>")
+            found.append(of(name, f"<b>{short(at[1] / scale)}</b>"))
     text = listed(found)
     if v.relative:
         return _("validation loss as a share of that of guessing: {losses}").format(losses=text)
@@ -135,8 +135,8 @@ def _loss_gap_answer(v: Versus) -> str:
         if abs(a - b) < SAME * b:
             found.append(_("<b>{name} the same</b>").format(name=v.names[i]))
             continue
-        said = f"<b>{v.names[i]} {'+' if a >= b else ''}{short(a - b, 2)}</b>"
-        found.append(said + (f" (× {short(a / b, 2)})" if b > 0 else ""))
+        said = of(v.names[i], f"{'+' if a >= b else ''}{short(a - b, 2)}")
+        found.append(f"<b>{said}</b>" + (f" (× {short(a / b, 2)})" if b > 0 else ""))
     if not found:
         return _("nothing to compare with: choose a value above")
     return _("validation loss against {base}, now: {found}").format(base=v.names[0], found=listed(found))
@@ -172,7 +172,7 @@ def norm(v: Versus, p: Palette) -> Part:
 
 def _norm_answer(v: Versus) -> str:
     found = [
-        f"{name} <b>{minus(short(float(run.grad_norm[run.drawn])))}</b>"
+        of(name, f"<b>{minus(short(float(run.grad_norm[run.drawn])))}</b>")
         for run, name in zip(v.runs, v.names, strict=True)
         if isfinite(run.grad_norm[run.drawn])
     ]

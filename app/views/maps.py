@@ -106,7 +106,7 @@ def _ready(values: dict[str, Any], choice: Choice) -> None:
         st.html(f"<p class='see'>{html.escape(see)}</p>")
         if not now and not trains(choice.measure):
             st.button(
-                _("Where does it train?"), key="maps_train_it", on_click=_train_it, args=(choice,),
+                _("And where does it train?"), key="maps_train_it", on_click=_train_it, args=(choice,),
                 help=_("Each of these networks is trained for {n} steps, in one seed.").format(n=choice.steps or USUAL),
             )  # fmt: skip
 

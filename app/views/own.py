@@ -216,8 +216,10 @@ def _told(made: engine.OwnTask) -> None:
     else:
         assert isinstance(data, Text)
         parts = _("{training} characters for training, then {held} for validation; {n} different ones.")
+    steps = min(st.session_state.seq_length, row.max_length or 1)  # of the windows that the task will have
     lines = {row.baseline_label: row.trivial_loss, **row.references}
-    losses = (_("{what}: {loss}").format(what=_(name), loss=short(line[row.loss](1))) for name, line in lines.items())
+    found = {name: short(line[row.loss](steps)) for name, line in lines.items()}
+    losses = [_("{what}: {loss}").format(what=_(name), loss=loss) for name, loss in found.items()]
     split = parts.format(training=f"{data.training:,}", held=f"{data.held:,}", n=row.input_size)
     over = mean_over(data) if isinstance(data, Series) else []
     compared = _("Loss to compare with: {lines}.").format(lines=clauses([*losses, *over]))  # HTML: powers of ten

@@ -12,7 +12,7 @@ from app import session
 from app.kept import Weights, spread
 from app.runs import Run
 from app.training import Past
-from app.words import _
+from app.words import _, language
 
 OFTEN = 1.0  # seconds between two looks at a run in training
 STOPS = 0.5  # seconds that a paused run needs at most to come to rest
@@ -82,11 +82,12 @@ def _slider(run: Run, now: Held) -> None:
         if not run.head()["run"]["playing"]:
             st.html(f"<p class='state'>{_('Train it, and every step can be brought back here.')}</p>")
         return
-    if st.session_state.get("why_step") != now.weights.step:
-        st.session_state.why_step = now.weights.step
+    key = f"why_step_{language()}"  # a slider of its own: one that has words of another language falls back to step 0
+    if st.session_state.get(key) != now.weights.step:
+        st.session_state[key] = now.weights.step
     st.select_slider(
-        _("Training step"), steps, key="why_step", format_func=lambda n: _("step {n}").format(n=n),
-        on_change=_scrub, label_visibility="collapsed",
+        _("Training step"), steps, key=key, format_func=lambda n: _("step {n}").format(n=n),
+        on_change=_scrub, args=(key,), label_visibility="collapsed",
     )  # fmt: skip
 
 
@@ -115,11 +116,11 @@ def _player(step: int, lost: bool) -> None:
                 st.rerun()
 
 
-def _scrub() -> None:
+def _scrub(key: str) -> None:
     """The run itself shows the step: Explore does too, when one comes back."""
     session.command()
     run = session.run()
-    step, head = int(st.session_state.why_step), run.head()["run"]
+    step, head = int(st.session_state[key]), run.head()["run"]
     run.show(None if step >= head["reached"] and not head["playing"] else step)
     run.held = None
 

@@ -23,12 +23,18 @@ export const plotly = () => (loading ??= window.Plotly ? Promise.resolve(remembe
   document.head.append(script)
 }))
 
+const sheets = new Map() // href -> when it is there: whoever asks meanwhile waits no shorter, so that what came last is drawn last
 /** A style sheet, loaded once. */
-export const styled = (name = 'stage.css') => new Promise((ok) => {
+export function styled(name = 'stage.css') {
   const href = new URL(name + new URL(import.meta.url).search, import.meta.url).href
-  if ([...document.styleSheets].some((s) => s.href === href)) return ok()
-  document.head.append(Object.assign(document.createElement('link'), { rel: 'stylesheet', href, onload: ok, onerror: ok }))
-})
+  if (!sheets.has(href)) {
+    sheets.set(href, new Promise((ok) => {
+      if ([...document.styleSheets].some((s) => s.href === href)) return ok()
+      document.head.append(Object.assign(document.createElement('link'), { rel: 'stylesheet', href, onload: ok, onerror: ok }))
+    }))
+  }
+  return sheets.get(href)
+}
 
 const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true })
 

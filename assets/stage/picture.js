@@ -286,7 +286,7 @@ export class Picture {
     const stops = this.#figure.data[0].colorscale.map(([at, color]) => `${color} ${100 * at}%`).join(', ')
     const style = `left:${l + w + 8}px;top:${t}px;height:${h}px;background:linear-gradient(to top, ${stops})`
     if (strip.said !== style) strip.style.cssText = strip.said = style
-    bar.ends?.forEach((text, k) => put('end' + k, text, w + 8, k ? h + fs * 0.85 : -fs * 1.02))
+    bar.ends?.forEach((text, k) => put('end' + k, text, w + this.look.margin.r - 2, k ? h + fs * 0.85 : -fs * 1.02, { dx: -100 }))
     if (bar.name) { // over the name of the y axis, where there is no room beside it
       const full = this.#width(bar.name, fs) + this.#width(this.#figure.layout.meta.y, fs) + fs > w + this.look.margin.r
       put('barname', bar.name, w + this.look.margin.r - 2, h + fs * (full || bar.ends ? 2.4 : 1.1), { dx: -100 })

