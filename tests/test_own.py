@@ -129,6 +129,7 @@ def test_targets_of_every_form_train_and_are_held_to_the_constant_answer(targets
         (([[1, 2], [3]], Y), "inputs: not an array"),
         ((X, np.full(40, 1e200)), r"targets\[0\]: 1e\+200; allowed: finite numbers up to 1e\+100"),
         ((X.astype(np.longdouble) * np.longdouble("1e4000"), Y), "inputs.*up to 1e.100"),
+        ((X.astype(np.float32), np.full(40, np.inf, np.float32)), r"targets\[0\]: inf"),
         ((X, Y, np.array([0.1, 0.2])), "validation: array"),
         ((X.astype(object), Y), "inputs: .*object"),
         ((X, np.arange(40).astype("M8[s]")), "targets: .*datetime64"),

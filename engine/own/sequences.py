@@ -120,7 +120,7 @@ def sequences(inputs: Any, targets: Any, validation: float = 0.2) -> OwnTask:
     if classes and not 0 <= y.min() <= y.max() < MOST_CLASSES:
         raise ValueError(f"targets: classes from {y.min()} to {y.max()}; allowed: 0 to {MOST_CLASSES - 1}")
     for name, value in (("inputs", x), ("targets", y)):
-        fits = abs(value) <= LARGEST if value.dtype.kind == "f" else np.True_
+        fits = abs(value) <= np.float64(LARGEST) if value.dtype.kind == "f" else np.True_
         if not fits.all():
             where = tuple(int(i) for i in np.argwhere(~fits)[0])
             raise ValueError(f"{name}{list(where)}: {value[where]}; allowed: finite numbers up to {LARGEST:g}")
