@@ -152,6 +152,10 @@ def test_nowhere_to_write_is_no_reason_to_fail(copy, tmp_path):
 def test_a_damaged_cache_file_is_written_anew(copy, tmp_path):
     cache = str(tmp_path / "cache")
     first = Report(copy, NUMBA_CACHE_DIR=cache)
+    next(first.folder.glob("*product*.nbi")).unlink()
+    without_a_callee = Report(copy, NUMBA_CACHE_DIR=cache)
+    assert without_a_callee.numbers == first.numbers, "to the last digit: callers are compiled with the new one"
+    assert without_a_callee.misses > 1
     for index in first.folder.glob("*.nbi"):
         index.write_bytes(b"not an index")
     for code in list(first.folder.glob("*.nbc"))[::2]:
