@@ -1,5 +1,6 @@
 """Fixtures that several test files share: runs that end with their test, a real server, a real browser."""
 
+import functools
 import os
 import shutil
 import signal
@@ -21,7 +22,7 @@ from app.registry import Registry
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a first call compiles, and others work beside
 hypothesis.settings.load_profile("shared machine")
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by `&` in a script: programs under test would inherit it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # by a script's `&`: programs under test would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parent.parent
 CHROMIUM_FLAGS = (
@@ -42,9 +43,23 @@ class Scheduling(LoadScopeScheduling):
         return "browser" if "browser" in file else file
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those of the browser first: they are one worker's for minutes, while the other goes through the rest."""
+    items.sort(key=lambda item: "browser" not in item.path.name)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    config.option.loadscopereorder = False  # not the files with the most tests first: those are short
     return Scheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Look through the installed packages for components of Streamlit once, not for every page: 0.3 s each."""
+    if "streamlit.testing" in sys.modules:
+        from streamlit.components.v2 import manifest_scanner
+
+        manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.fixture
