@@ -10,6 +10,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,10 @@ class _Cache(FunctionCache):
         except Exception:  # a file that a crash or a full disk left damaged: compile, and write it anew
             self.flush()
             return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):  # a full disk: the next process compiles it again, and this one goes on
+            super().save_overload(sig, data)
 
     def _load_callees(self, codegen: Any) -> None:
         """Load the kernels that this one calls before its own file, which has another copy of their code.
