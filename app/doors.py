@@ -4,12 +4,29 @@ place. No Streamlit in here.
 A whole class may sit behind one address: its share is most of all places, and what is left is for the others.
 """
 
+import logging
+from contextlib import suppress
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.limits import LIMITS
+from app.live import Bucket
+
+MESSAGES = 30  # a second that a page's socket is heard: a control that is dragged sends some ten
+FILES = 65_536  # that may be open, where the system allows it
+log = logging.getLogger(__name__)
+
+
+def _one_line(record: logging.LogRecord) -> bool:
+    """Of what a stranger has sent that is no message: a traceback of ours says nothing about it."""
+    if record.msg == "Error deserializing back message":
+        record.exc_info = None
+    return True
+
+
+logging.getLogger("streamlit.web.server.starlette.starlette_websocket").addFilter(_one_line)
 
 
 class Places(NamedTuple):
@@ -40,6 +57,18 @@ def network(address: str | None) -> str:
     return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else str(found)
 
 
+def open_files() -> None:
+    """Let this process have many files open: a page has two sockets, and six more while it loads, and a usual start
+    allows 1024 files."""
+    with suppress(ImportError, OSError, ValueError):  # another system, or one that does not allow it
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+        if soft != resource.RLIM_INFINITY:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
 class Doors:
     """Refuses the sockets that are too many. Lives on the event loop."""
 
@@ -58,10 +87,25 @@ class Doors:
         if any(self.open.get(key, 0) >= most for key, most in counted.items()):
             await send({"type": "websocket.close", "code": 1013})  # before it is accepted: an answer 403
             return
+
+        bucket = Bucket(MESSAGES)
+
+        async def slowly() -> Message:
+            """No more messages than a page has: each of them holds up all others for some milliseconds."""
+            message = await receive()
+            if message["type"] != "websocket.receive":
+                return message
+            if not await bucket.take():
+                log.warning("a page's socket was closed that sent more than %d messages a second", MESSAGES)
+                return {"type": "websocket.disconnect", "code": 1008}
+            if message.get("bytes") is None:  # Streamlit's are binary: a text it would take for a fault of its own
+                return {"type": "websocket.receive", "bytes": (message.get("text") or "").encode()}
+            return message
+
         for key in counted:
             self.open[key] = self.open.get(key, 0) + 1
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, slowly if kind == "_stcore" else receive, send)
         finally:
             for key in counted:
                 self.open[key] -= 1

@@ -51,7 +51,7 @@ if path not in WITHOUT_RUN:
     session.give_way()
 session.write_link()
 assets.style("chrome.css")
-said = json.dumps({"language": reads(), "skip": _("Skip to the pictures")}).replace("<", "\\u003c")
+said = json.dumps({"language": reads(), "skip": _("Skip to the pictures"), "page": path}).replace("<", "\\u003c")
 script = f"<script>{assets.text('keys.js')}; window.__page({said})</script>"
 st.html(script, unsafe_allow_javascript=True)
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
@@ -64,6 +64,8 @@ elif lecturing:
     lecture_view.bar(lecturing)
 elif path in WITH_CONTROLS or (path == "lessons" and lessons.in_sidebar()):
     controls.draw()
+elif path in WITHOUT_RUN:
+    assets.style("bare.css")
 session.delivered()
 hosting.draw()
 if not lecturing:

@@ -145,10 +145,10 @@ def own(text: str, choices: Sequence[str]) -> Question:
 
 def measured(q: Question, s: Snapshot) -> Answer | None:
     """What the run answers; None: nothing yet (or nothing ever, to a question of the lecturer's own)."""
-    if q.answer is not None or q.kind != "learns" or q.goal is None:
+    if q.kind != "own" and (s.experiment != q.experiment or s.reached < q.asked):
+        return Answer(None, Said(N_("The run was changed or reset after the question was put: it cannot answer it.")))
+    if q.answer is not None or q.goal is None:
         return q.answer
-    if s.experiment != q.experiment or s.reached < q.asked:
-        return Answer(None, Said(N_("The settings have changed since the question was put: the run cannot answer it.")))
     edge = SHARE * s.baseline
     losses = s.loss[q.asked + 1 : min(q.goal, s.last_finite) + 1]
     means = np.convolve(losses, np.full(MEAN, 1 / MEAN), "valid") if len(losses) >= MEAN else np.zeros(0)

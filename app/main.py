@@ -29,12 +29,13 @@ except ValueError as wrong:  # a limit that makes no sense: better said than hal
 import engine  # noqa: E402
 from app import landing  # noqa: E402
 from app.audience import room  # noqa: E402
-from app.doors import Doors  # noqa: E402
+from app.doors import Doors, open_files  # noqa: E402
 from app.gallery import FILMS  # noqa: E402
 from app.handout import handout  # noqa: E402
 from app.headers import Headers  # noqa: E402
 from app.live import live  # noqa: E402
 from app.memory import give_back  # noqa: E402
+from app.nowhere import Nowhere  # noqa: E402
 from app.registry import RUNS  # noqa: E402
 from app.rooms import ROOMS  # noqa: E402
 from app.uploads import Uploads, forget_closed_pages  # noqa: E402
@@ -55,7 +56,8 @@ GALLERY = (
     b"</assets/stage/text.js>; rel=modulepreload, </assets/stage/gallery.css>; rel=preload; as=style, "
     b"</films?known=0>; rel=preload; as=fetch; crossorigin"
 )
-LINKS = {"/": GALLERY, "/gallery": GALLERY, "/explore": STAGE, "/lessons": STAGE, "/compare": STAGE}
+MAPS = b"</plotly/plotly.min.js>; rel=preload; as=script, </assets/stage/map.js>; rel=modulepreload"
+LINKS = {"/": GALLERY, "/explore": STAGE, "/lessons": STAGE, "/compare": STAGE, "/maps": MAPS}
 
 
 class Preload:
@@ -71,21 +73,25 @@ class Preload:
             await send(message)
 
         is_page = scope["type"] == "http" and scope["path"] in LINKS
+        if is_page and LINKS[scope["path"]] is GALLERY:
+            FILMS.begin(RUNS.pool, RUNS.compiler)  # the first are there when the page has loaded its scripts
         await self.app(scope, receive, linked if is_page else send)
 
 
 class Landing:
-    """Old links, /?hidden_size=64, lead to the page that they speak of before anything is loaded."""
+    """Old links, /?hidden_size=64, lead to the page that they speak of before anything is loaded; and /gallery to /, as
+    Streamlit knows its first page by no other name, and says of that one that it does not exist."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self.app
-        if scope["type"] == "http" and scope["path"] == "/" and scope["method"] in ("GET", "HEAD"):
+        if scope["type"] == "http" and scope["path"] in ("/", "/gallery") and scope["method"] in ("GET", "HEAD"):
             query = scope["query_string"].decode("latin-1")
-            if page := landing.page_of(Request(scope).query_params):
-                app = RedirectResponse(f"{page}?{query}", headers={"Cache-Control": "no-store"})
+            page = landing.page_of(Request(scope).query_params) or ("" if scope["path"] == "/" else "./")
+            if page:
+                app = RedirectResponse(f"{page}?{query}".rstrip("?"), headers={"Cache-Control": "no-store"})
         await app(scope, receive, send)
 
 
@@ -99,6 +105,7 @@ def films(request: Request) -> Response:
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Compile in the background while the server runs; stop all training when it ends."""
+    open_files()
     RUNS.compiler.warm_up(engine.Experiment())
     threadpool_limits(1, user_api="blas")  # a closer look's small products: two threads in each wait for one another
     sys.setswitchinterval(0.001)  # many threads here, each for a moment: 5 ms of waiting for Python's lock add up
@@ -131,6 +138,6 @@ app = st.App(
         Mount("/assets", Files(directory=ROOT / "assets")),
         Mount("/plotly", Files(directory=Path(plotly.__file__).parent / "package_data")),
     ],
-    middleware=[Middleware(Doors), Middleware(Headers), Middleware(Uploads), Middleware(Landing), Middleware(Preload)],
+    middleware=[Middleware(each) for each in (Doors, Headers, Uploads, Nowhere, Landing, Preload)],
     lifespan=lifespan,
 )

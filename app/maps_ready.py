@@ -17,16 +17,20 @@ NAMES = ("pytorch", "keras", "orthogonal", "normal", "identity", "xavier_uniform
 POWERS = Axis("seq_length", 10, 160, 9, True)
 RATES, THRESHOLDS = Axis("lr", 0.01, 10.0, 13, True), Axis("clip_threshold", 1e-3, 100.0, 11, True)
 
+MORE = N_("More")
+
 
 @dataclass(frozen=True)
 class Ready:
-    """`values`: the fields that differ from the default; `see`: what to see; `source`: where it comes from."""
+    """`values`: the fields that differ from the default; `see`: what to see; `source`: where it comes from; `asks`: the
+    question that it stands under."""
 
     label: str
     see: str
     source: str
     values: Mapping[str, Any]
     choice: Choice
+    asks: str = N_("Where does it train?")
 
     @property
     def experiment(self) -> engine.Experiment:
@@ -82,6 +86,7 @@ MAPS: dict[str, Ready] = {
         {"gain": 1.0, "seq_length": 60, "batch_size": 8},
         Choice(Axis("init", names=NAMES), Axis("nonlinearity", names=tuple(engine.ACTIVATIONS)), "decades_per_step",
                seeds=5),
+        MORE,
     ),
     "hidden": Ready(
         N_("Hidden size"),
@@ -90,6 +95,7 @@ MAPS: dict[str, Ready] = {
         N_("article 001"),
         {"task": "markov", "seq_length": 20, "train_size": 50, "batch_size": 10, "lr": 0.01},
         Choice(Axis("hidden_size", 2, 64, 6, True), None, "val_loss", folds=5, steps=150),
+        MORE,
     ),
 }  # fmt: skip
 

@@ -100,10 +100,9 @@ class Room:
             self.phase, self.hidden = "running", False
             if question.kind == "own":
                 self.phase, self.answered = "answered", Answer(None, "")
-            elif question.answer is not None:
-                self.phase, self.answered = "answered", question.answer
-        if self.phase == "running":
+        if question.kind != "own" and question.answer is None:
             self.run.play()
+        self.picture()  # it may say so at once
         self._tell()
 
     def mark(self, right: int) -> None:

@@ -113,7 +113,8 @@ class Snapshot:
         """Least and greatest finite log10 norm of the run so far, over all layers; (0, 0) when there is none."""
         every = max(1, self.rows.shape[-1] // 400)  # a sample of the timesteps is enough for an axis
         low, high = 0.0, 0.0
-        for part in (self.now, self.flow, self.start, self.rows[..., ::every]):
+        numbers = self.rows[self.rows_at <= self.last_finite]  # of a lost pass some are left, up to 10^308
+        for part in (self.now, self.flow, self.start, numbers[..., ::every]):
             finite = part[np.isfinite(part)]
             if finite.size:
                 low, high = min(low, float(finite.min())), max(high, float(finite.max()))

@@ -32,10 +32,13 @@
     if (presses.push({ name, when: performance.now() }) === 1) press()
   }
   document.addEventListener('keydown', window.__keys, true)
-  // On a phone the sidebar lies over the page: it goes when a page was chosen in it.
-  document.addEventListener('click', (e) => {
-    if (innerWidth < 768 && e.target.closest?.('[data-testid=stSidebarNavLink]')) document.querySelector('[data-testid=stSidebarCollapseButton] button')?.click()
-  })
+  // On a phone the sidebar lies over the page: another page begins without it, whatever led there.
+  const uncover = (tries) => {
+    const close = document.querySelector('[data-testid=stSidebar][data-collapsed=false] [data-testid=stSidebarCollapseButton] button')
+    if (close) close.click()
+    else if (tries) setTimeout(() => uncover(tries - 1), 100) // it may come after the page
+  }
+  let shown
   // The first stop of Tab leads past all controls; and what reads the page aloud has to know in which language.
   const skip = Object.assign(document.createElement('a'), { className: 'skip', href: '#stage' })
   skip.onclick = (e) => {
@@ -45,7 +48,9 @@
     to?.focus()
   }
   document.body.prepend(skip)
-  window.__page = ({ language, skip: text }) => {
+  window.__page = ({ language, skip: text, page }) => {
+    if (page !== shown && innerWidth < 768) uncover(8)
+    shown = page
     document.documentElement.lang = language
     skip.textContent = text
   }

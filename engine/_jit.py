@@ -145,6 +145,10 @@ class _Cache(FunctionCache):
         self._load_callees(target_context.codegen())
         return super().load_overload(sig, target_context)
 
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):  # a full disk: the next process compiles it again, and this one goes on
+            super().save_overload(sig, data)
+
     def _load_callees(self, codegen: Any) -> None:
         """Load the kernels that this one calls before its own file, which has another copy of their code.
 

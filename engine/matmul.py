@@ -17,6 +17,7 @@ from engine._jit import jit
 from engine._vec import FAST, I64, Lanes, Value, register_bits
 
 ROWS = 8 if register_bits() == 512 else 4  # rows of a tile: 16 accumulators of 32 registers, or 8 of 16
+FEW = 3  # and of one for what is left: the gradient of a narrow input's weights has two rows, or three, with the bias
 
 
 @intrinsic
@@ -145,6 +146,9 @@ def product(a, a0, row_a, step_a, b, b0, row_b, c, c0, row_c, m, n, depth, add):
             while i + ROWS <= m:
                 _tile(a, at_a, row_a, step_a, b, at_b, stride, c, at_c, row_c, depth, add, 0, ROWS, 2)
                 at_a, at_c, i = at_a + ROWS * row_a, at_c + ROWS * row_c, i + ROWS
+            while i + FEW <= m:
+                _tile(a, at_a, row_a, step_a, b, at_b, stride, c, at_c, row_c, depth, add, 0, FEW, 2)
+                at_a, at_c, i = at_a + FEW * row_a, at_c + FEW * row_c, i + FEW
             while i < m:
                 _tile(a, at_a, row_a, step_a, b, at_b, stride, c, at_c, row_c, depth, add, 0, 1, 2)
                 at_a, at_c, i = at_a + row_a, at_c + row_c, i + 1

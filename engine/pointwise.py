@@ -174,6 +174,31 @@ def multiply(typingctx, x, start, count, first, second):
 
 
 @intrinsic
+def copy_rows(typingctx, x, x0, row_x, y, y0, row_y, rows, count):
+    """y[y0 + r·row_y + j] ← x[x0 + r·row_x + j] for r < rows, j < count, of arrays (n,) of one type.
+
+    Numba's own loop would look for negative indices, and so gather and scatter each number by itself.
+    """
+    if x.dtype != y.dtype:
+        return None
+    sig = types.void(x, types.intp, types.intp, y, *(types.intp,) * 4)
+
+    def codegen(context, builder, sig, args):
+        a = _Arrays(context, builder, sig, args, "x x0 row_x y y0 row_y rows count")
+        b = builder
+        with cgutils.for_range(b, a.value("rows")) as loop:
+            at_x, at_y = (b.add(a.value(f"{n}0"), b.mul(a.value(f"row_{n}"), loop.index)) for n in "xy")
+
+            def body(m: Lanes, j: Any) -> None:
+                m.store(a.pointer("y"), b.add(at_y, j), m.load(a.pointer("x"), b.add(at_x, j)))
+
+            _over_row(b, y.dtype.bitwidth, a.value("count"), None, body)
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@intrinsic
 def step(typingctx, cell, activation, z, rows, memory, saved, units, t):
     """State t -> state t+1, and what the pullback needs into saved[t]."""
     row = BY_CLASS[cell.instance_class]

@@ -12,7 +12,7 @@ import numpy as np
 
 from engine._jit import jit
 from engine.matmul import flatten, number, once, pack, product
-from engine.pointwise import carries_h, gated, gated_pullback, is_apart, is_gated, multiply, pullback, step
+from engine.pointwise import carries_h, copy_rows, gated, gated_pullback, is_apart, is_gated, multiply, pullback, step
 
 NOTHING = -(1 << 40)  # the exponent of a gradient that is exactly zero
 
@@ -92,10 +92,7 @@ def forward(cell, activation, ahead, below, below_start, below_row, rows, memory
     flat, flat_z, flat_memory = flatten(rows), flatten(z), flatten(memory)
     for t in range(saved.shape[0]):
         at = t * batch * length
-        for b in range(batch):
-            source, target = below_start + (t * batch + b) * below_row, at + b * length + units
-            for j in range(size):
-                flat[target + j] = below[source + j]
+        copy_rows(below, below_start + t * batch * below_row, below_row, flat, at + units, length, batch, size)
         product(flat, at, length, one, ahead, o, o, flat_z, o, z_row, batch, joined, depth, o)
         if is_apart(cell) or is_gated(cell):
             product(

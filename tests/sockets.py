@@ -34,7 +34,7 @@ class SocketServer:
         self.host = f"127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
 
     def open(self, path: str, **more: Any) -> ClientConnection:
-        return connect(f"ws://{self.host}/{path}", **{"origin": f"http://{self.host}", "max_size": 2**24} | more)
+        return connect(f"ws://{self.host}/{path}", **{"origin": f"http://{self.host}"} | more)
 
     def stop(self) -> None:
         self.server.should_exit = True

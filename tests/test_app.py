@@ -26,9 +26,9 @@ def runs_end() -> Iterator[None]:
         run.close()
 
 
-def page(path: str = "explore", opened: Iterable[str] = (), **query: Any) -> AppTest:
+def page(path: str = "explore", opened: Iterable[str] = (), timeout: float = 30, **query: Any) -> AppTest:
     """A page as a link opens it; `opened`: groups of controls whose rest is shown."""
-    at = AppTest.from_file(EXPLORER, default_timeout=60)
+    at = AppTest.from_file(EXPLORER, default_timeout=timeout)
     at._page_hash = calc_hash(path)
     at.session_state["opened"] = set(opened)
     at.query_params.update(query)

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from app.controls import CONTROLS
 from app.frames import decode
 
 from .conftest import Server
+from .visits import visits
 
 pytestmark = pytest.mark.browser
 
@@ -119,18 +120,7 @@ class Visitor:
 Visit = Callable[..., Visitor]
 
 
-@pytest.fixture
-def visit(browser: Any, server: Server) -> Iterator[Visit]:
-    visitors: list[Visitor] = []
-
-    def open_one(query: str = "", **context: Any) -> Visitor:
-        visitors.append(Visitor(browser, server, query, **context))
-        return visitors[-1]
-
-    yield open_one
-    for visitor in visitors:
-        visitor.close()
-        assert visitor.errors == []
+visit = visits(Visitor)
 
 
 def reached(server: Server, token: str) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """Compare in a real browser: from Explore by a button, in lock-step, and back; seeds in the background."""
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.test_browser import Visitor
+from tests.visits import visits
 
 pytestmark = pytest.mark.browser
 
@@ -26,18 +25,7 @@ class Comparer(Visitor):
         return self.text("h2.versus")
 
 
-@pytest.fixture
-def visit(browser: Any, server: Any) -> Iterator[Any]:
-    opened: list[Comparer] = []
-
-    def new(query: str = "", **context: Any) -> Comparer:
-        opened.append(Comparer(browser, server, query, **context))
-        return opened[-1]
-
-    yield new
-    for visitor in opened:
-        visitor.context.close()
-        assert visitor.errors == []
+visit = visits(Comparer)
 
 
 def test_from_explore_what_was_changed_last_is_compared_and_both_train_in_lock_step(visit):

@@ -48,3 +48,18 @@ def test_no_control_keeps_a_word_of_the_language_before(visitor):
     visitor.until(lambda: "seed=" in page.url)
     said = {word.split("=")[0] for word in page.url.split("?")[1].split("&")}
     assert said == {"seq_length", "lang", "seed"}
+
+
+def test_a_file_is_asked_for_in_the_readers_language(visitor):
+    """Streamlit's own words for that are English in every language."""
+    page = visitor.page
+    page.locator(".st-key-take button").first.click()
+    zone = page.locator("[data-testid=stFileUploaderDropzone]")
+    zone.wait_for()
+    after = "(e) => getComputedStyle(e, '::after').content"
+    button = zone.locator("button [data-testid=stMarkdownContainer]")
+    assert button.evaluate(after) == '"选择文件"'
+    assert button.locator("p").is_hidden()
+    limit = zone.locator("[data-testid=stFileUploaderDropzoneInstructions] span")
+    assert "最多 32 MB" in limit.evaluate(after)
+    assert limit.evaluate("(e) => getComputedStyle(e).fontSize") == "0px"

@@ -1,12 +1,10 @@
 """A lesson in a real browser: from the guess to a check that turns to done while the network trains."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from app.lessons import LESSONS
 from tests.test_browser import Visitor
+from tests.visits import visits
 
 pytestmark = pytest.mark.browser
 
@@ -29,19 +27,7 @@ class Student(Visitor):
         self.until(lambda: self.text(".what"))
 
 
-@pytest.fixture
-def study(browser: Any, server: Any) -> Iterator[Any]:
-    opened: list[Student] = []
-
-    def new(name: str = "", **context: Any) -> Student:
-        query = f"?lesson={name}" if name else ""
-        opened.append(Student(browser, server, f"lessons{query}", **context))
-        return opened[-1]
-
-    yield new
-    for visitor in opened:
-        visitor.context.close()
-        assert visitor.errors == []
+study = visits(Student, "lessons")
 
 
 def test_a_lesson_from_the_list_to_its_pictures(study):
@@ -67,7 +53,7 @@ def test_a_lesson_from_the_list_to_its_pictures(study):
 
 
 def test_the_check_turns_to_done_while_it_trains(study):
-    v = study("lstm")
+    v = study("?lesson=lstm")
     v.guess("lstm")
     v.click("lesson_to_try")
     v.stage()
@@ -88,7 +74,7 @@ def test_the_check_turns_to_done_while_it_trains(study):
 
 
 def test_a_lesson_fits_a_phone(study):
-    v = study("activation")
+    v = study("?lesson=activation")
     v.page.set_viewport_size({"width": 390, "height": 844})
     v.guess("activation", 2)
     v.click("lesson_to_try")

@@ -1,12 +1,11 @@
 """Maps in a real browser: a map is painted, the keys and the pointer lead to a cell's run, and back."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.test_browser import Visitor
+from tests.visits import visits
 
 pytestmark = pytest.mark.browser
 LINK = "maps?hidden_size=4&batch_size=2&seq_length=8&across=gain:0.5:1.5:3&up=seq_length:8:16:3&samples=1&train=0"
@@ -25,24 +24,15 @@ class Mapper(Visitor):
         return f"/{page}?" in self.page.url
 
 
-@pytest.fixture
-def visit(browser: Any, server: Any) -> Iterator[Any]:
-    opened: list[Mapper] = []
-
-    def new(query: str = LINK, **context: Any) -> Mapper:
-        opened.append(Mapper(browser, server, query, **context))
-        return opened[-1]
-
-    yield new
-    for visitor in opened:
-        visitor.context.close()
-        assert visitor.errors == []
+visit = visits(Mapper, LINK)
 
 
 def test_keys_and_pointer_open_a_run_and_the_way_back_finds_the_map(visit):
     v = visit()
     v.finished()
     said = v.text("#map-picture p")
+    words = [word.strip() for word in v.page.locator("#map-picture .words > span").all_inner_texts()]
+    assert {"vanishes", "explodes"} <= set(words), "the colour bar's ends are not named"
     v.page.focus("#map-picture .cells")
     v.page.keyboard.press("ArrowRight")
     v.page.keyboard.press("ArrowUp")
@@ -61,6 +51,16 @@ def test_keys_and_pointer_open_a_run_and_the_way_back_finds_the_map(visit):
     v.page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.3 * box["height"])
     v.until(lambda: v.at("explore"))
     assert "gain=1.5" in v.page.url
+
+
+def test_a_curve_has_no_colour_bar(visit):
+    v = visit()
+    v.finished()
+    assert v.page.locator("#map-picture .bar").count() == 1
+    v.page.locator(".st-key-maps_up input").click()
+    v.page.get_by_role("option", name="nothing: a curve").click()
+    v.until(lambda: v.page.locator("#map-picture .scatterlayer .lines path").count())
+    assert v.page.locator("#map-picture .bar").count() == 0
 
 
 def test_it_fits_a_phone_and_follows_the_theme(visit):

@@ -1,11 +1,11 @@
 """Slow motion in a real browser: stepped without the server, addressed, and marks that all pictures share."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.test_browser import Visitor
+from tests.visits import visits
 
 pytestmark = pytest.mark.browser
 PLOTS = ".motion .js-plotly-plot"
@@ -39,18 +39,7 @@ class Watcher(Visitor):
         return next(term[1] for term in terms if term[0] == symbol)
 
 
-@pytest.fixture
-def visit(browser: Any, server: Any) -> Iterator[Any]:
-    opened: list[Watcher] = []
-
-    def new(query: str = "", **context: Any) -> Watcher:
-        opened.append(Watcher(browser, server, f"motion{query}", **context))
-        return opened[-1]
-
-    yield new
-    for visitor in opened:
-        visitor.context.close()
-        assert visitor.errors == []
+visit = visits(Watcher, "motion")
 
 
 def test_an_update_is_stepped_and_played_without_the_server(visit):

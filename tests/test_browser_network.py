@@ -2,8 +2,6 @@
 
 import io
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,23 +9,13 @@ import pytest
 from engine.foreign import read_arrays
 from engine.foreign.files import packed
 from tests.test_browser import Visitor
+from tests.visits import visits
 
 pytestmark = pytest.mark.browser
 H = 8
 
 
-@pytest.fixture
-def visit(browser: Any, server: Any) -> Iterator[Any]:
-    opened: list[Visitor] = []
-
-    def new(query: str = "", **context: Any) -> Visitor:
-        opened.append(Visitor(browser, server, query, **context))
-        return opened[-1]
-
-    yield new
-    for visitor in opened:
-        visitor.context.close()
-        assert visitor.errors == []
+visit = visits(Visitor)
 
 
 def weights() -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """Small things that visitors stumbled over, in a real browser."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -42,3 +43,18 @@ def test_presses_while_a_step_is_under_way_count(visit: Visit) -> None:
     page.until(lambda: page.step == 0)
     page.page.keyboard.press("ArrowRight")
     page.until(lambda: page.step == 1)
+
+
+APART = """async () => {
+    const { apart } = await import(new URL('assets/stage/labels.js', document.baseURI).href)
+    const line = { key: 'line', x: 0, w: 300, y: 28, h: 3, fixed: true }
+    const labels = [{ key: 'a', x: 90, w: 60, y: 18, h: 17 }, { key: 'b', x: 90, w: 60, y: 12, h: 17 }]
+    return apart([line, ...labels], 130).map(({ key, y, h }) => [key, y - h / 2, y + h / 2]) }"""
+
+
+def test_two_labels_between_a_line_and_the_edge_do_not_cover_each_other(visit: Visit) -> None:
+    """There is room for one of them: the other goes over the line."""
+    page: Any = visit("?hidden_size=8&seq_length=20")
+    placed = sorted(page.page.evaluate(APART), key=lambda box: box[1])
+    assert all(low[2] <= high[1] + 1 for low, high in pairwise(placed)), placed
+    assert placed[0][1] >= 0

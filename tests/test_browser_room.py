@@ -133,8 +133,17 @@ def test_a_student_takes_the_run_and_leaves_the_lecturer_alone(tab):
     assert lecturer.step == 1
     lecturer.says("#host .count", "0 watching")
 
-    student = tab(f"room?room={code}")
+    student.click(".st-key-room_back button")
+    student.page.wait_for_selector("#room header .code")
     student.drawn()
+    student.context.set_offline(True)
+    student.says("#stage .what", "Connection lost")
+    student.context.set_offline(False)
+    student.until("() => document.querySelector('#stage').dataset.state === 'ready'")
+    lecturer.page.reload()
+    student.says("#room .notice", "The lecturer is away")
+    lecturer.click(".st-key-room_lost button")
+    student.until("() => document.querySelector('#room .notice').hidden")
     lecturer.click(".st-key-room_menu [data-testid=stPopoverButton]")
     lecturer.click(".st-key-room_close button")
     student.says("#stage .what", "This room is closed")

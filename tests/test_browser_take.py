@@ -1,15 +1,14 @@
 """Pictures and runs taken away in a real browser: what is saved is what was shown, a run goes on where it was."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import engine
 from tests.test_browser import Visitor
+from tests.visits import visits
 
 pytestmark = pytest.mark.browser
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -41,18 +40,7 @@ class Taker(Visitor):
         return self.step
 
 
-@pytest.fixture
-def visit(browser: Any, server: Any) -> Iterator[Any]:
-    opened: list[Taker] = []
-
-    def new(query: str = "", **context: Any) -> Taker:
-        opened.append(Taker(browser, server, query, accept_downloads=True, **context))
-        return opened[-1]
-
-    yield new
-    for visitor in opened:
-        visitor.context.close()
-        assert visitor.errors == []
+visit = visits(Taker, accept_downloads=True)
 
 
 def rows(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -135,7 +123,7 @@ def test_a_run_is_taken_up_where_it_was(visit, tmp_path):
     step, there = v.train(30), v.numbers
     v.page.click(".st-key-take button")
     with v.page.expect_download() as found:
-        v.page.click(".st-key-taking a[href*='run.npz']")
+        v.page.click(".st-key-taking a[href$='run.npz?lang=en']")
     path = tmp_path / found.value.suggested_filename
     found.value.save_as(path)
     w = visit("explore?hidden_size=8&batch_size=4&seq_length=20")

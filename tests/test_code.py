@@ -67,17 +67,17 @@ def small(choice: dict[str, object]) -> engine.Experiment:
     return engine.Experiment(**{"hidden_size": 9, "batch_size": 4, "seq_length": 15, "lr": 0.01, **choice})
 
 
-def run(text: str) -> np.ndarray:
+def run(text: str, folder: Path = DATA) -> np.ndarray:
     """The losses that a script finds, as it would by itself where its data lie."""
     names: dict[str, Any] = {"__name__": "script"}
-    with contextlib.chdir(DATA), contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
         try:
             exec(compile(text, "script", "exec"), names)
         finally:
             torch.set_default_dtype(torch.float32)
             if "keras" in names:
                 names["keras"].config.set_floatx("float32")
-    return np.array(names["losses"])
+    return np.array(names["losses"] if "losses" in names else names["history"].loss)
 
 
 def title(choice: dict[str, object]) -> str:

@@ -1,6 +1,8 @@
 """A script cannot find a room by trying codes, nor take all its places; a class behind one address can."""
 
 import asyncio
+import importlib
+import resource
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +13,7 @@ import app.doors
 import app.room
 import app.rooms
 from app.codes import LENGTH, LETTERS, Tries, new_code
-from app.doors import PLACES, Doors, Places, network
+from app.doors import FILES, PLACES, Doors, Places, network, open_files
 from app.limits import LIMITS
 from app.room import EACH
 from app.rooms import HEALED, WRONG, Rooms, TooMany
@@ -177,3 +179,42 @@ def test_sockets_are_bounded_for_all_and_for_one_network(monkeypatch):
         assert doors.open == {}
 
     run_async(visitors())
+
+
+def test_a_start_with_few_files_takes_as_many_as_it_may():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(900, most), hard))
+        open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_page_is_heard_in_bytes_and_not_too_often(monkeypatch):
+    """Streamlit fails with a KeyError at a text, and each message of a page holds up all others."""
+    heard, rates = list[Any](), list[float]()
+
+    class Three:
+        """A bucket out of which three are taken (tests/test_classroom.py has a real one)."""
+
+        def __init__(self, rate: float) -> None:
+            rates.append(rate)
+
+        async def take(self) -> bool:
+            return len(heard) < 3
+
+    monkeypatch.setattr(app.doors, "Bucket", Three)
+
+    async def receive() -> Any:
+        return {"type": "websocket.receive", "text": "x"}
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        while (message := await receive())["type"] == "websocket.receive":
+            heard.append(message["bytes"])
+
+    run_async(Doors(page)({"type": "websocket", "path": "/_stcore/stream"}, receive, receive))
+    assert (heard, rates) == ([b"x"] * 3, [app.doors.MESSAGES])
+    name = "streamlit.web.server.starlette.starlette_websocket"
+    assert importlib.import_module(name)._LOGGER.name == name, "its lines are made shorter by this name"

@@ -2,7 +2,6 @@
 
 import dataclasses
 import tomllib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,15 +25,9 @@ from app.lockstep import Lockstep
 from app.registry import RUNS
 from app.settings import DEFAULTS
 from app.versus import Knob
+from tests.test_app import runs_end as runs_end  # a fixture
 
 SMALL = {"seq_length": "10", "hidden_size": "4", "batch_size": "2"}
-
-
-@pytest.fixture(autouse=True)
-def runs_end() -> Iterator[None]:
-    yield
-    for run in RUNS.clear():
-        run.close()
 
 
 def beside() -> None:
@@ -293,7 +286,7 @@ def test_seeds_are_counted_in_pairs_and_a_lost_run_is_the_worse():
     assert s.wins(1) == (2, 1)
     assert s.lost(0) == 1
     assert sentences(s) == [
-        "<b>a, b</b>: 2 of 3 seeds beat guessing.",
+        "<b>Knob a, b</b>: 2 of 3 seeds beat guessing.",
         "Knob b ends with less loss than Knob a in 2 of 3 seeds: that may be chance (100 %).",
         "Gradient from t = T to 1, median: <b>a</b> × 1, <b>b</b> × 1.",
     ]
@@ -307,8 +300,8 @@ def test_five_pairs_that_agree_are_not_put_down_to_chance():
     agree = (finished(0.5), finished(0.1))
     said = sentences(seeds(*[agree] * 5))
     assert said[:4] == [
-        "<b>a</b>: 0 of 5 seeds beat guessing.",
-        "<b>b</b>: 5 of 5 seeds beat guessing.",
+        "<b>Knob a</b>: 0 of 5 seeds beat guessing.",
+        "<b>Knob b</b>: 5 of 5 seeds beat guessing.",
         "Knob b ends with less loss than Knob a in 5 of 5 seeds: so few can never be surer than 6.2 %.",
         "Take 10 seeds to be surer.",
     ]

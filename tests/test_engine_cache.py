@@ -1,6 +1,7 @@
 """Compiled code: once per kind of work, found again by the next process, never stale, and never in the way."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import engine
-from engine._jit import KERNELS
+from engine._jit import KERNELS, jit
 from tests import cases
 
 ROOT = Path(__file__).parent.parent
@@ -179,3 +180,19 @@ def test_a_damaged_cache_file_is_written_anew(full):
     assert damaged.misses > 0
     mended = Report(ROOT, NUMBA_CACHE_DIR=full)
     assert (mended.misses, mended.numbers) == (0, first.numbers)
+
+
+def test_a_full_disk_costs_the_cache_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine._jit.cache_folder", lambda: str(tmp_path))
+    monkeypatch.setattr("engine._jit.KERNELS", [])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # not a byte more in any file: Python ignores the signal
+    try:
+        assert jit(_one_more)(2.0) == 3.0
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [file for file in tmp_path.iterdir() if file.stat().st_size]
+
+
+def _one_more(x: float) -> float:
+    return x + 1.0

@@ -450,8 +450,8 @@ def test_cost_and_the_end_in_words() -> None:
     assert stopped(s) == ""
     over = dataclasses.replace(s, stopped="loss", experiment=s.experiment.replace(stop_loss=0.01))
     said = (
-        "Stopped at step 137: the loss of a batch is 0.01 or less. 4,200 examples, 42 epochs, 0.31 s of training. "
-        "To go on, change the rule under Stop."
+        "Stopped at step 137: the loss of a batch is 0.01 or less. 4,200 examples, 42 epochs, 0.31 s. "
+        "To go on: Stop, in the sidebar."
     )
     assert stopped(over) == said
     assert verdict(over)["why"] == said

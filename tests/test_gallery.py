@@ -253,12 +253,12 @@ def test_an_old_link_leads_to_explore_in_the_script_too():
     assert ["foo" in text.value for text in at.text] == [True]
 
 
-def scope_of(query: str) -> dict[str, Any]:
-    return {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": query.encode()}
+def scope_of(query: str, path: str = "/") -> dict[str, Any]:
+    return {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": query.encode()}
 
 
-def asked(query: str) -> tuple[int, str]:
-    """Status and Location that the server answers to /?query; behind it a page that says nothing."""
+def asked(query: str, path: str = "/") -> tuple[int, str]:
+    """Status and Location that the server answers to /?query, or another path; behind it a page that says nothing."""
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -267,7 +267,7 @@ def asked(query: str) -> tuple[int, str]:
     async def receive() -> Any:
         return {"type": "http.request", "body": b""}
 
-    run_async(Landing(PlainTextResponse("gallery"))(scope_of(query), receive, send))
+    run_async(Landing(PlainTextResponse("gallery"))(scope_of(query, path), receive, send))
     return sent[0]["status"], dict(sent[0]["headers"]).get(b"location", b"").decode()
 
 
@@ -276,6 +276,9 @@ def test_the_server_sends_old_links_on():
     assert asked(query) == (307, f"explore?{query}")
     assert asked("lesson=vanish") == (307, "lessons?lesson=vanish")
     assert asked("") == asked("lang=zh") == (200, "")
+    assert asked("lang=zh", "/gallery") == (307, "./?lang=zh"), "Streamlit says of /gallery that it does not exist"
+    assert asked("", "/gallery") == (307, "./")
+    assert asked("gain=1", "/gallery") == (307, "explore?gain=1")
     assert asked("gain=1&x=%0d%0aSet-Cookie:%20a=b")[1].count("\n") == 0
 
 

@@ -326,7 +326,7 @@ def test_sayings_of_long_runs():
 
 
 def page(path: str = "lessons", **query: str) -> AppTest:
-    return any_page(path, **query)
+    return any_page(path, timeout=60, **query)
 
 
 def turn(at: AppTest, path: str) -> AppTest:

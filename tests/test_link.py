@@ -215,7 +215,8 @@ whole.__path__ = ["engine"]
 sys.modules["engine"] = whole
 for module, name, field, like in tables:
     table = getattr(importlib.import_module(f"engine.{module}"), name)
-    said = {"label": f"Brand new {field}", "meaning": f"It means this {field}.", "source": "Me 2026"}
+    of = field.replace("_", " ")
+    said = {"label": f"Brand new {of}", "meaning": f"It means this {of}.", "source": "Me 2026"}
     table[f"new_{field}"] = dataclasses.replace(table[like], **said)
 del sys.modules["engine"]
 
@@ -224,7 +225,7 @@ from app import link, settings
 from app.registry import RUNS
 
 def judge(field):
-    name = f"new_{field}"
+    name, of = f"new_{field}", field.replace("_", " ")
     assert name in settings.NAMES[field]
     assert name in settings.allowed(field)
     page = AppTest.from_file("app/explorer.py", default_timeout=60)
@@ -234,8 +235,8 @@ def judge(field):
     assert not page.exception and not page.text, (page.exception, [text.value for text in page.text])
     assert getattr(page.session_state.experiment, field) == name
     control = next(element for element in page.sidebar if getattr(element, "key", None) == field)
-    assert control.value == name and f"Brand new {field}" in control.options, control
-    assert f"It means this {field}. (Me 2026)" in control.help, control.help
+    assert control.value == name and f"Brand new {of}" in control.options, control
+    assert f"It means this {of}. (Me 2026)" in control.help, control.help
 
 said = {}
 for *_, field, like in tables:

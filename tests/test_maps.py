@@ -184,6 +184,39 @@ def test_the_edge_is_where_the_value_passes_it():
     assert "From −0.6" in answer(cells(values=np.broadcast_to(-0.6, (5, 3, 1)).copy()))
 
 
+@pytest.mark.parametrize(("name", "beyond"), [("decades_per_step", -np.inf), ("val_loss", np.nan)])
+def test_the_edge_is_drawn_up_to_cells_without_a_finite_value(name, beyond):
+    """A gradient that is exactly 0, and a run that was lost, lie beyond the edge as well as any number does."""
+    level = 0.1 if name == "decades_per_step" else 0.01
+    found = np.where(np.arange(5)[:, None, None] < 2, beyond, np.full((5, 3, 1), level))
+    c = cells(name=name, values=found, diverged=np.isnan(found), baseline=0.2)
+    crossed = [at for _up, at in c.crossings()]
+    assert len(crossed) == 3
+    assert all(0.75 < at < 1.0 for at in crossed)
+    line = next(part for part in picture(c, palette("light"))["data"] if part["type"] == "contour")
+    assert np.isfinite(line["z"]).all()
+    lost = np.isnan(found[..., 0].T)
+    assert ((line["z"] > line["contours"]["start"]) == (lost | np.greater(found[..., 0].T, c.edge))).all()
+
+
+def test_the_ends_of_a_scale_are_named():
+    figure = picture(cells(), palette("light"))
+    assert figure["layout"]["meta"]["bar"]["ends"] == ["vanishes", "explodes"]
+    c = cells()
+    one = Cells(c.experiment, c.across, None, c.measure, 0, False, c.values[:, 0], c.diverged[:, 0], c.done[:, 0],
+                c.errors[:, 0])  # fmt: skip
+    meta = picture(one, palette("light"))["layout"]["meta"]
+    assert meta["bar"] is None
+    assert {"vanishes", "explodes"} <= {said["text"] for said in meta["labels"]}
+    assert all(all(look.ends) for look in LOOKS.values())
+
+
+def test_a_map_on_which_nothing_trains_says_what_to_try():
+    untrained = cells(name="val_loss", values=np.full((5, 3, 1), 1.0), baseline=1.0)
+    assert "may be too few" in answer(untrained)
+    assert "may be too few" not in answer(cells(name="val_loss", values=np.full((5, 3, 1), 0.5), baseline=1.0))
+
+
 def test_an_edge_that_wanders_is_no_band():
     edges = np.array([1.2, 1.05, 0.9])  # over the three lengths
     c = cells(values=(np.array(GAINS.values)[:, None] - edges)[..., None])

@@ -127,8 +127,19 @@ def test_a_ready_map_sets_its_controls_and_is_found_again(name, monkeypatch):
     at.query_params.update(link.write(row.experiment) | maps.write(row.choice))
     at.run()
     assert not at.exception
-    assert at.session_state["maps_ready"] == name
+    chosen = {at.session_state[f"maps_ready_{k}"] for k in range(2)}
+    assert chosen == {name, None}, "it is marked, and it alone"
     assert row.see in said(at)
+
+
+def test_where_it_trains_is_one_click_from_where_the_gradient_lives(monkeypatch):
+    monkeypatch.setattr("app.mapping.Map.start", lambda self: self)
+    at = page(**MAP)
+    at.button(key="maps_train_it").click().run()
+    assert not at.exception
+    assert (at.query_params["measure"], at.query_params["train"]) == ("val_loss", str(maps.USUAL))
+    assert (at.query_params["across"], at.query_params["up"]) == (MAP["across"], MAP["up"])
+    assert not [button for button in at.button if button.key == "maps_train_it"], "it is shown already"
 
 
 def test_nonsense_in_the_address_is_a_sentence():

@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,10 @@ from app.kept import Weights
 from app.looks import WHOLE
 from app.motion import ALL, columns, in_pieces
 from app.probing import probe
-from app.registry import RUNS
 from engine.data import batch
 from engine.instruments.pieces import finish
 from tests import cases, torch_reference
+from tests.test_app import runs_end as runs_end  # a fixture
 
 SMALL = {"hidden_size": 5, "batch_size": 3, "seq_length": 12}
 KINDS = list(cases.KINDS)
@@ -263,13 +262,6 @@ def test_numbers_keep_their_digits():
 
 
 # --- the page
-
-
-@pytest.fixture(autouse=True)
-def runs_end() -> Iterator[None]:
-    yield
-    for run in RUNS.clear():
-        run.close()
 
 
 def slow() -> None:

@@ -1,6 +1,5 @@
 """Somebody's own network in the app: dropped, shown, trained, taken away, put back; and what is said of others."""
 
-import contextlib
 import io
 import json
 import os
@@ -10,7 +9,6 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import numpy as np
 import pytest
-import torch
 
 import engine
 from app import code, handout, link, networks, settings, versus
@@ -19,6 +17,7 @@ from app.registry import RUNS
 from engine.foreign import Ambiguous, read_arrays
 from engine.foreign.files import packed
 from tests.test_app import control, messages, page, press, run_of, runs_end, shown  # noqa: F401  (a fixture)
+from tests.test_code import run as run_script
 from tests.test_runs import until
 from tests.test_take import Answer
 
@@ -302,15 +301,7 @@ def test_a_script_begins_with_the_file(tmp_path, name, symbols):
     e = link.experiment(n.values).replace(seq_length=9, batch_size=4)
     (tmp_path / "my model.safetensors").write_bytes(raw)
     (tmp_path / code.START).write_bytes(packed(n.state_dict, ".npz"))
-    text, scope = code.script(name, e, 20, n), dict[str, Any]()
-    with contextlib.chdir(tmp_path), contextlib.redirect_stdout(io.StringIO()):
-        try:
-            exec(compile(text, "script", "exec"), scope)
-        finally:
-            torch.set_default_dtype(torch.float32)
-            if "keras" in scope:
-                scope["keras"].config.set_floatx("float32")
-    found = scope["losses"] if "losses" in scope else scope["history"].loss
+    found = run_script(code.script(name, e, 20, n), tmp_path)
     expected = engine.Trainer(e, state_dict=n.state_dict)
     expected.advance(20)
     np.testing.assert_allclose(found, expected.history.loss, rtol=2e-5 if name == "keras" else 1e-8)

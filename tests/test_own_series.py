@@ -1,7 +1,9 @@
 """A series of one's own: what a file says is found or refused in a sentence; of the held part nothing is learned."""
 
+import codecs
 import csv
 import io
+import zlib
 from datetime import date, timedelta
 
 import numpy as np
@@ -121,10 +123,13 @@ def test_its_lines_are_persistence_and_variance_of_the_part_held_back():
         own = engine.series(WAVE, target=target, horizon=horizon)
         data, row = own.data, own.task
         seen, held = data.values[:320, data.outputs], data.values[320:, data.outputs]
-        again = np.mean([(held[t + horizon] - held[t]) ** 2 for t in range(len(held) - horizon)])
-        mean = np.mean([(held[t + horizon] - seen.mean(axis=0)) ** 2 for t in range(len(held) - horizon)])
-        assert row.trivial_loss["mse"](9) == pytest.approx(again, rel=1e-12)
-        assert row.references["guessing the mean"]["mse"](9) == pytest.approx(mean, rel=1e-12)
+        for steps in (1, 9, row.max_length):
+            starts = range(len(held) - steps - horizon + 1)
+            asked = [held[n + horizon : n + horizon + steps] for n in starts]
+            again = np.mean([(y - held[n : n + steps]) ** 2 for n, y in zip(starts, asked, strict=True)])
+            mean = np.mean([(y - seen.mean(axis=0)) ** 2 for y in asked])
+            assert row.trivial_loss["mse"](steps) == pytest.approx(again, rel=1e-12)
+            assert row.references["guessing the mean"]["mse"](steps) == pytest.approx(mean, rel=1e-12)
         assert row.generates == (target is None and horizon == 1)
     blind = engine.series(WAVE, columns=["2"], target=["1"]).task
     assert blind.baseline_label == "guessing the mean", "what is not heard cannot be repeated"
@@ -137,6 +142,17 @@ def test_a_perfect_repetition_scores_the_baseline():
     e = engine.Experiment(task=own, seq_length=own.task.max_length, batch_size=1, hidden_size=1)
     x, y = validation_batches(e)[0]
     assert ((x - y) ** 2).mean() == pytest.approx(own.task.baseline(e))
+
+
+@pytest.mark.parametrize("rows", [100, 400, 4000])
+def test_every_window_held_back_counts_about_alike_whatever_the_seed(rows):
+    own = engine.series(np.sin(np.arange(rows) / 7) + 0.3 * np.random.default_rng(3).standard_normal(rows))
+    e = engine.Experiment(task=own, seq_length=10, hidden_size=1)
+    x, y = validation_batches(e)[0]
+    assert ((x - y) ** 2).mean() == pytest.approx(own.task.baseline(e), rel=0.02)
+    np.testing.assert_array_equal(x, validation_batches(e.replace(seed=1))[0][0])
+    if rows < 4000:
+        assert len(np.unique(x[0])) == rows // 5 - 10, "all of them"
 
 
 WITH_GAPS = "a,b\n" + "\n".join(f"{n % 7},{'' if n in (5, 6, 17) else n % 5}" for n in range(40))
@@ -179,6 +195,11 @@ WRONG = {
     b"3.5\n": "“data” is too short: 1 of its rows are for training and 0",
     b"name\nx\ny\nz\n": "has no column of numbers. It has “column 1”",
     b"a\n" + b"4\n" * 50: "Every column of numbers in “data” has the same value",
+    b"n,c\n" + b"".join(b"%d,4\n" % n for n in range(30)): "count the rows or never change.*by its name: “n”, “c”",
+    b"a,b\n" + b"".join(b"x,%d\n" % n for n in range(30)): "“data” count the rows or .* by its name: “b”",
+    b"x" * 100_000 + b",b\n" + b"1,2\n" * 30: "line 1 does not end within 65,536 characters",
+    b"\na,b\n" + b"1" * 100_000 + b",2\n" + b"1,2\n" * 30: "line 3 does not end within 65,536 characters",
+    b'"' * 1_000_001: "line 1 does not end within 65,536 characters",
     b"a\n" + b"4\n" * 45 + b"5\n" * 5: "“a” is 4 in all rows of the part for training",
     f"a,b\n{ROWS}\n1,2,3\n".encode(): "Line 32 of “data” has 3 fields, and the lines before it have 2",
     f'a,b\n{ROWS}\n1,"2\n3,4'.encode(): "quotation mark in line 3",
@@ -218,10 +239,19 @@ def test_options_that_make_no_sense_are_refused_by_name():
     refused("encoding: “klingon” is not known", data, encoding="klingon")
     refused("encoding: “hex” is not known", b"00", encoding="hex")
     refused("cannot be read as “utf-8”: byte 3", b"a,b\xff\n", encoding="utf-8")
-    refused("larger than 0 MB", data, most_bytes=100)
+    refused("larger than 100 bytes", data, most_bytes=100)
     refused("source: shape \\(2, 2, 2\\)", np.zeros((2, 2, 2)))
     refused("source: shape .*complex", np.zeros(9, complex))
     refused("source: set", {1})
+    for name in ("zlib", "bz2", "rot13", "uu", "idna", "punycode", "utf-8\0", "é", "\ud800"):
+        refused("encoding: “.*” is not known", data, encoding=name)
+    refused("encoding: 3; allowed: utf-8", data, encoding=3)
+    refused("columns: 3; allowed: names of columns", data, columns=3)
+    refused("target: 2.5; allowed: names of columns", data, target=2.5)
+    for most in ("x", -5, 0, 2.0, True, 1 << 40):
+        refused(f"most_bytes: {most!r}; allowed: 1 to 4,294,967,296", data, most_bytes=most)
+    refused("larger than 1 MB", b"1," * (1 << 20), most_bytes=1 << 20)
+    refused("source: “a·b”; allowed are a path", "a\0b")
     with pytest.raises(OSError, match="nowhere"):
         engine.series("/nowhere.csv")
 
@@ -316,3 +346,10 @@ def test_arrays_and_frames_have_as_many_columns_as_a_file_may():
     for source in (wide, wide.tolist(), pd.DataFrame(wide)):
         refused("“data” has 1,001 columns; at most 1,000 are read", source)
     assert len(engine.series(wide[:, 1:], validation=0).data.columns) == MOST_COLUMNS
+
+
+def test_what_is_no_encoding_is_not_begun(monkeypatch):
+    """A few bytes of zlib may be gigabytes."""
+    monkeypatch.setattr(codecs, "decode", lambda *_: pytest.fail("decoded"))
+    for name in ("zlib", "bz2", "hex", "rot13"):
+        refused("is not known", zlib.compress(b"1,2\n" * 100), encoding=name)

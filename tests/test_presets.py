@@ -1,5 +1,6 @@
 """Presets: what every row promises, at once; and what each claims of its run, by training it (slow)."""
 
+import re
 from itertools import islice
 
 import numpy as np
@@ -96,8 +97,27 @@ def test_a_gaussian_matrix_leaves_to_chance_what_a_rotation_does_not():
         for name in ("orthogonal_long", "gaussian_long")
     }
     assert max(np.abs(spans["orthogonal_long"])) < 0.5
-    assert np.round(spans["gaussian_long"][:3]).tolist() == [-27, -5, -48]
     assert max(spans["gaussian_long"]) > -2
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "changes"),
+    [
+        ("pytorch_default", "loses 20 decades", [{}]),
+        ("n01_exploding", "gains 19 decades", [{}]),
+        ("chaos", "gains 7 or 8 decades", [{"seed": 3}, {}]),
+        ("gaussian_long", "loses 23 decades in 500 steps, with others 6, 45 or", [{}, {"seed": 1}, {"seed": 2}]),
+        ("lstm_forget_m1", "loses 16 decades in 50 steps", [{}]),
+        ("chrono_copy", "losing 15 decades", [{"init": "xavier_uniform"}]),
+    ],
+)
+def test_decades_in_a_meaning_are_those_that_the_page_measures(name, said, changes):
+    """From the last timestep to the first, as the verdict over the pictures begins; not those of the fitted pace."""
+    row = PRESETS[name]
+    flows = [engine.probe(row.experiment.replace(**fields)).log10_flow_norms[-1] for fields in changes]
+    numbers = [int(n) for n in re.findall(r"\d+", said.split(" in ")[0] + said.partition("others")[2])]
+    assert said in row.meaning
+    assert [round(abs(float(flow[0] - flow[-1]))) for flow in flows] == numbers
 
 
 @pytest.mark.parametrize("name", named("diverges"))
@@ -210,9 +230,13 @@ def test_what_a_meaning_says_of_other_runs(name, changes, steps, low):
 
 @pytest.mark.slow
 def test_unclipped_gradients_jump_and_clipped_ones_do_not():
-    history = engine.train(PRESETS["pascanu_order_unclipped"].experiment, 3000)
-    assert np.median(history.grad_norm) < 1  # as its text says, however wide the registers are: how high, is chance
-    assert history.grad_norm.max() > 10
+    """Unclipped it is chaotic: how far a run jumps goes with its seed and with the width of the registers (0 alone: 28
+    and 15 times the median), but of six seeds each leaves 10 behind, and some 30 times the median (100 and 3,000)."""
+    e = PRESETS["pascanu_order_unclipped"].experiment
+    found = [engine.train(e.replace(seed=seed), 3000).grad_norm for seed in range(e.seed, e.seed + 6)]
+    assert np.median(found[0]) < 1
+    assert all(norms.max() > 10 for norms in found)
+    assert max(norms.max() / np.median(norms) for norms in found) > 30
     history = engine.train(PRESETS["pascanu_order_clipped"].experiment, 3000)
     assert history.grad_norm.max() > 30
     assert history.clipped.max() <= 1

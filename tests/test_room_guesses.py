@@ -140,6 +140,11 @@ def test_a_question_about_other_settings_has_no_answer():
         assert found is not None
         assert found.right is None
         assert str(found.said)
+    fate = asked("fate", snapshot())
+    assert guesses.measured(fate, snapshot()) is fate.answer
+    changed = guesses.measured(fate, snapshot(gain=0.5))
+    assert changed is not None
+    assert changed.right is None, "the pictures that come back are not those of the question"
 
 
 def test_what_cannot_be_asked():

@@ -163,17 +163,25 @@ def test_hiding_pointing_and_closing():
 def test_a_page_that_is_loaded_again_takes_the_room_up(monkeypatch):
     _, room = hosted()
     trained(room.run, 5)
-    monkeypatch.setattr(type(st.context), "cookies", {hosting.COOKIE: room.host})
+    other = hosted()[1]
+    cookies = {hosting.COOKIE + each.code: each.host for each in (room, other)}
+    monkeypatch.setattr(type(st.context), "cookies", cookies)
+    assert other.enter(None)  # in another tab, which has it open
     at = page(hidden_size="8")
+    assert not offered(at, other), "nobody is led out of a lecture that goes on"
     own = at.session_state["token"]
-    press(at, "take_up")
+    press(at, f"take_up_{room.code}")
     assert at.session_state["token"] == room.run.token != own
     assert at.session_state["hidden_size"] == 4
     assert room.run.head()["run"]["reached"] == 5, "it goes on where it was"
-    monkeypatch.setattr(type(st.context), "cookies", {hosting.COOKIE: room.ticket()})
-    assert not [button for button in page().button if button.key == "take_up"], (
-        "a watcher's token is none of a lecturer"
-    )
+    assert room.enter(None)
+    assert offered(page(**SMALL), room), "a page that was cut off is open for the server: a second one may take it up"
+    monkeypatch.setattr(type(st.context), "cookies", {hosting.COOKIE + room.code: room.ticket()})
+    assert not offered(page(**SMALL), room), "a watcher's token is none of a lecturer"
+
+
+def offered(at: AppTest, room: Room) -> bool:
+    return any(button.key == f"take_up_{room.code}" for button in at.button)
 
 
 @pytest.mark.parametrize("written", ["", "nonsense", "AAAAAA", "<img src=x onerror=alert(1)>", "ＡＢＣＤＥＦ"])
@@ -213,6 +221,8 @@ def test_take_it_from_here_goes_on_bit_by_bit(monkeypatch, fields):
     assert own is not run
     assert own.settle(30)
     assert at.session_state["page"] == "explore"
+    assert any(f"training step 7 of room {spaced(room.code)}" in message for message in messages(at))
+    assert at.button(key="room_back")
     assert own.head()["run"]["reached"] == 7
     for each in (run, own):
         trained(each, 20)
@@ -263,7 +273,8 @@ def test_a_room_that_was_closed_keeps_its_page(monkeypatch):
     checked(at.run())
     said |= {"step": 0}
     press(at, "say_watch")
-    assert RUNS.get(at.session_state["token"]) is not room.run
+    assert "token" not in at.session_state, "what the lecturer does afterwards is nobody's"
+    assert any("closed" in message for message in messages(at))
     assert any("There is no open room" in message for message in messages(student(room.code)))
 
 

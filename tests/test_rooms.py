@@ -77,7 +77,7 @@ class Place(SocketServer):
         self.room: Room = all_rooms.open(self.run)
 
     def connect(self, token: str | None = None, route: str = "room", query: str = "", **more: Any) -> ClientConnection:
-        return self.open(f"{route}/{token or self.room.ticket()}{query}", **more)
+        return self.open(f"{route}/{token or self.room.ticket()}{query}", **{"max_size": 2**24} | more)
 
 
 @pytest.fixture

@@ -12,13 +12,15 @@ import pytest
 import streamlit.config
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from streamlit.testing.v1 import AppTest
 
 import app.main
 from app import session, settings, small
 from app.headers import HEADERS, Headers
+from app.nowhere import PAGES, Nowhere, paper
+from app.words import speak
 from tests.running import run_async
 from tests.test_app import EXPLORER, runs_end  # noqa: F401  (a fixture)
 
@@ -184,6 +186,29 @@ def test_every_answer_has_the_headers():
     policy = HEADERS["content-security-policy"]
     assert "default-src 'self'" in policy
     assert not re.search(r"https?:|\*", policy), "nothing from elsewhere"
+
+
+def test_an_address_where_nothing_is_says_so_and_every_page_is_one():
+    def streamlits(_request: Any) -> Response:  # to every address
+        return HTMLResponse("<p>page")
+
+    routes = [Route("/static/gone.js", lambda _request: PlainTextResponse("")), Route("/{any:path}", streamlits)]
+    there = Starlette(routes=routes, middleware=[Middleware(Headers), Middleware(Nowhere)])
+    for path in ("/nonsense", "/room/ABCD", "/live/x", "/explore/x", "/%FF%00", "/_stcore/nothing", "/static/x.js"):
+        status, got = answer(there, path)
+        assert (status, got["content-security-policy"]) == (404, HEADERS["content-security-policy"]), path
+    written = re.findall(r'url_path="(\w+)"', Path(EXPLORER).read_text())
+    assert {*written, "", "index.html"} == set(PAGES)
+    for path in (*written, "", "explore/", "static/gone.js"):
+        assert answer(there, f"/{path}")[0] == 200, path
+    assert any(row.cls is Nowhere for row in app.main.app._user_middleware)
+
+
+@pytest.mark.parametrize(("language", "text"), [("zh-CN,zh;q=0.9", "这里没有页面"), ("de", "There is no page here")])
+def test_it_says_so_in_the_readers_language(language, text):
+    scope = {"query_string": b"", "headers": [(b"accept-language", language.encode())]}
+    assert text in bytes(paper(scope).body).decode()
+    speak("en")
 
 
 def test_the_server_sends_them_and_serves_files_from_their_folders_only():

@@ -22,6 +22,7 @@ from app.frames import Encoder, decode
 from app.registry import RUNS
 from app.settings import FIELDS as EXPERIMENTS
 from app.small import DEFAULTS, FIELDS, PRESETS
+from tests.test_app import runs_end as runs_end  # a fixture
 
 # --- the link
 
@@ -204,13 +205,6 @@ def test_the_weights_of_a_run_of_two_units():
 
 
 # --- the page
-
-
-@pytest.fixture(autouse=True)
-def runs_end() -> Iterator[None]:
-    yield
-    for run in RUNS.clear():
-        run.close()
 
 
 def world() -> None:

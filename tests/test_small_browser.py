@@ -1,11 +1,9 @@
 """Small worlds in a real browser: pictures are painted in two and three dimensions, and played step by step."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from tests.test_browser import Visitor
+from tests.visits import visits
 
 pytestmark = pytest.mark.browser
 
@@ -25,18 +23,7 @@ class Explorer(Visitor):
         return self.text(".replay output")
 
 
-@pytest.fixture
-def visit(browser: Any, server: Any) -> Iterator[Any]:
-    opened: list[Explorer] = []
-
-    def new(query: str = "", **context: Any) -> Explorer:
-        opened.append(Explorer(browser, server, f"small{query}", **context))
-        return opened[-1]
-
-    yield new
-    for visitor in opened:
-        visitor.context.close()
-        assert visitor.errors == []
+visit = visits(Explorer, "small")
 
 
 def test_the_cliff_is_played_in_the_browser(visit):

@@ -31,6 +31,7 @@ from app.views.why import KEPT
 from engine.data import batch
 from engine.instruments.pieces import finish
 from tests import cases
+from tests.test_app import runs_end as runs_end  # a fixture
 
 SMALL = {"hidden_size": 6, "batch_size": 3, "seq_length": 12}
 
@@ -329,13 +330,6 @@ def test_a_layer_that_is_not_there_is_the_last():
 
 
 # --- the page
-
-
-@pytest.fixture(autouse=True)
-def runs_end() -> Iterator[None]:
-    yield
-    for run in RUNS.clear():
-        run.close()
 
 
 def why() -> None:

@@ -1,11 +1,9 @@
 """The Why page in a real browser: pictures are painted, the theme is followed, and Explore is as it was on return."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from tests.test_browser import Visitor
+from tests.visits import visits
 
 pytestmark = pytest.mark.browser
 
@@ -25,18 +23,7 @@ class Asker(Visitor):
         return self.page.locator(f".st-key-why_{name} .still figure:has(.hm image, .trace path)").count()
 
 
-@pytest.fixture
-def visit(browser: Any, server: Any) -> Iterator[Any]:
-    opened: list[Asker] = []
-
-    def new(query: str = "", **context: Any) -> Asker:
-        opened.append(Asker(browser, server, query, **context))
-        return opened[-1]
-
-    yield new
-    for visitor in opened:
-        visitor.context.close()
-        assert visitor.errors == []
+visit = visits(Asker)
 
 
 def test_on_a_phone_the_sidebar_goes_when_a_page_is_chosen_in_it(visit):
@@ -146,7 +133,7 @@ def test_a_step_is_held_while_it_trains_and_scrubbed_as_in_explore(visit):
     v.page.click(".st-key-why_newest button")
     v.until(lambda: at() > first)
     v.page.click(".st-key-why_play button")
-    v.until(lambda: "Play" in v.text(".st-key-why_play"))
+    v.until(lambda: "Train" in v.text(".st-key-why_play"))
     slider = v.page.locator(".st-key-why_film input[type=range]")
     slider.focus()
     v.page.keyboard.press("Home")

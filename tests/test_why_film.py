@@ -33,14 +33,8 @@ from engine.instruments.pieces import finish
 from engine.instruments.plane import random_plane
 from engine.parameters import load
 from engine.weights import blank
+from tests.test_app import runs_end as runs_end  # a fixture
 from tests.test_why import SMALL, page, said, weights
-
-
-@pytest.fixture(autouse=True)
-def runs_end():
-    yield
-    for run in RUNS.clear():
-        run.close()
 
 
 @pytest.fixture
@@ -404,7 +398,7 @@ def test_play_and_pause():
     at = trained_page()
     at.run()
     run = RUNS.get(at.session_state["token"])
-    assert at.button(key="why_play").label == "Play"
+    assert at.button(key="why_play").label == "Train"
     at.button(key="why_play").click().run()
     assert run.head()["run"]["playing"]
     wait(lambda: run.head()["run"]["reached"] > 25, at)

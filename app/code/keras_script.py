@@ -1,13 +1,14 @@
 """The Keras script of an experiment: layers and training loop of plain Keras 3, for any of its backends.
 
 Keras' cells are PyTorch's in another dress, but for two things. They have one bias where PyTorch's have two, whose sum
-moves twice as far in a step: a constant input of 1 is the other. And some of its rules have another form, or another
-order of clipping and decay: those are written out.
+moves twice as far in a step: a constant input of 1 is the other. And some of its rules of training have another form
+(see keras_optimizer.py).
 """
 
 from collections.abc import Sequence
 
 import engine
+from app.code.keras_optimizer import made_optimizer, optimizer, rate, warm_up
 from app.code.shared import Given, Script, block, data, first_weights, gates, joined, loop, stream, title
 
 LAYERS = {"rnn": "SimpleRNN", "lstm": "LSTM", "gru": "GRU", "gru_before": "GRU"}
@@ -16,63 +17,7 @@ ACTIVATIONS = {
     "leaky_relu": "lambda x: keras.ops.leaky_relu(x, 0.01)", "elu": '"elu"', "softsign": '"softsign"',
     "hardtanh": '"hard_tanh"',
 }  # fmt: skip
-OPTIMIZERS = {  # Keras' own of the same formula, and what they take beside the rate
-    "sgd": ("SGD", ""),
-    "momentum": ("SGD", "momentum={momentum!r}"),
-    "nesterov": ("SGD", "momentum={momentum!r}, nesterov=True"),
-    "adadelta": ("Adadelta", "rho=0.9, epsilon=1e-6"),
-}
-OUTSIDE = "The rate stands outside of the velocity, so that a schedule changes all of the step, as in PyTorch."
-EPSILON = "{}, with ε outside of the root as in PyTorch: it counts where a gradient has almost vanished."
-ADAM = ["m.assign(0.9 * m + 0.1 * g)", "v.assign(0.999 * v + 0.001 * g**2)"]
-CORRECTED = [
-    *ADAM,
-    "t = ops.cast(self.iterations + 1, p.dtype)",
-    "p.assign_sub(lr * m / (1 - 0.9**t) / (ops.sqrt(v / (1 - 0.999**t)) + 1e-8))",
-]
-WRITTEN = {  # rules that Keras has not, or in another form: name, why, what they remember of g, a step of p
-    "momentum": ("Momentum", OUTSIDE, "v", ["v.assign({momentum!r} * v + g)", "p.assign_sub(lr * v)"]),
-    "nesterov": (
-        "Nesterov", OUTSIDE, "v", ["v.assign({momentum!r} * v + g)", "p.assign_sub(lr * (g + {momentum!r} * v))"],
-    ),
-    "adagrad": (
-        "Adagrad", EPSILON.format("Adagrad"), "v",
-        ["v.assign(v + g**2)", "p.assign_sub(lr * g / (ops.sqrt(v) + 1e-10))"],
-    ),
-    "rmsprop": (
-        "RMSprop", EPSILON.format("RMSprop"), "v",
-        ["v.assign(0.99 * v + 0.01 * g**2)", "p.assign_sub(lr * g / (ops.sqrt(v) + 1e-8))"],
-    ),
-    "dynamic": (
-        "RMSprop", EPSILON.format("RMSprop"), "v",
-        ["v.assign(0.9 * v + 0.1 * g**2)", "p.assign_sub(lr * g / (ops.sqrt(v) + 1e-8))"],
-    ),
-    "adam": ("Adam", "Adam, with ε beside the corrected √v as in PyTorch.", "mv", CORRECTED),
-    "adamw": ("Adam", "Adam, with ε beside the corrected √v as in PyTorch.", "mv", CORRECTED),
-    "adam_uncorrected": (
-        "UncorrectedAdam", "Adam without its bias correction.", "mv",
-        [*ADAM, "p.assign_sub(lr * m / (ops.sqrt(v) + 1e-8))"],
-    ),
-}  # fmt: skip
-CLIPS = {"norm": "global_clipnorm={c!r}", "value": "clipvalue={c!r}", "param_norm": "clipnorm={c!r}"}  # Keras' own
-CLIPPED = {  # written out, where something else follows before the step
-    "none": (),
-    "norm": (
-        "norm = ops.sqrt(sum(ops.sum(g**2) for g in grads))",
-        "grads = [g * ops.minimum(1.0, {c!r} / (norm + 1e-6)) for g in grads]",
-    ),
-    "value": ("grads = [ops.clip(g, -{c!r}, {c!r}) for g in grads]",),
-    "unit": ("grads = [g / ops.maximum(ops.abs(g), {c!r}) for g in grads]",),
-    "param_norm": ("grads = [g * {c!r} / ops.maximum(ops.norm(g), {c!r}) for g in grads]",),
-}
-SCHEDULES = {
-    "exponential": "ExponentialDecay({lr!r}, {n}, {f!r})",
-    "linear": "PolynomialDecay({lr!r}, {n}, {end!r})",
-    "cosine": "CosineDecay({lr!r}, {n}, alpha={f!r})",
-    "step": "ExponentialDecay({lr!r}, {n}, {f!r}, staircase=True)",
-}
 LOSSES = {"mse": '"mse"', "cross_entropy": "keras.losses.SparseCategoricalCrossentropy(from_logits=True)"}
-DECOUPLED = "adamw"
 
 
 def keras_script(
@@ -86,7 +31,7 @@ def keras_script(
         constants += '\nkeras.config.set_floatx("float64")'
     sequences = data(s)
     weights = first_weights(s, lambda tensor, layer: _key(tensor, layer), "head.", "embedding.")
-    own = [_with_one(s), _cell(s), _truncated(s), _warm_up(s), _optimizer(s)]
+    own = [_with_one(s), _cell(s), _truncated(s), warm_up(s), optimizer(s)]
     after = [*own, _model(s), _training(s)]
     if "ops." in "".join(own).replace("keras.ops.", ""):
         s.imports.add("from keras import ops")
@@ -167,95 +112,6 @@ def _truncated(s: Script) -> str:
     ''')
 
 
-def _warm_up(s: Script) -> str:
-    if s.e.schedule != "warm_up":
-        return ""
-    return block(f'''
-        class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-            def __call__(self, step):
-                return {s.e.lr!r} * ops.minimum((ops.cast(step, "{s.e.dtype}") + 1) / {s.e.schedule_steps}, 1.0)
-
-            def get_config(self):
-                return {{}}
-    ''')
-
-
-def _is_written(e: engine.Experiment) -> bool:
-    """Is the optimizer's rule written out? Keras' velocity contains the rate: with a schedule it is another rule."""
-    return e.optimizer in WRITTEN and (e.optimizer not in OPTIMIZERS or e.schedule != "constant")
-
-
-def _changed(e: engine.Experiment) -> list[str]:
-    """Lines that change the gradients before the optimizer takes them, where it cannot be told to."""
-    decays = e.weight_decay > 0 and e.optimizer != DECOUPLED
-    if not decays and e.clip != "unit":
-        return []
-    lines = [line.format(c=e.clip_threshold) for line in CLIPPED[e.clip]]
-    return lines + [f"grads = [g + {e.weight_decay!r} * p for g, p in zip(grads, variables)]"] * decays
-
-
-def _optimizer(s: Script) -> str:
-    e = s.e
-    rule = ""
-    if _is_written(e):
-        name, about, slots, step = WRITTEN[e.optimizer]
-        made = [f'self.{slot} = [self.add_variable_from_reference(p, "{slot}") for p in variables]' for slot in slots]
-        lines = [
-            f"class {name}(keras.optimizers.Optimizer):",
-            f'    """{about}"""',
-            "",
-            "    def build(self, variables):",
-            "        super().build(variables)",
-            *("        " + line for line in made),
-            "",
-            "    def update_step(self, g, p, lr):",
-            "        k = self._get_variable_index(p)",
-            f"        {', '.join(slots)} = {', '.join(f'self.{slot}[k]' for slot in slots)}",
-            *("        " + line.format(momentum=e.momentum) for line in step),
-        ]
-        rule = "\n".join(lines)
-    changed = _changed(e)
-    if not changed:
-        return rule
-    decays = "L2 as in PyTorch: λθ joins the clipped gradient; Keras' own decay is apart from it."
-    lines = [
-        f"class Changed({_base(e)}):",
-        f'    """{decays if e.weight_decay and e.optimizer != DECOUPLED else "Each component by its own size."}"""',
-        "",
-        "    def apply(self, grads, variables):",
-        *("        " + line for line in changed),
-        "        super().apply(grads, variables)",
-    ]
-    return rule + "\n\n" + "\n".join(lines)
-
-
-def _base(e: engine.Experiment) -> str:
-    return WRITTEN[e.optimizer][0] if _is_written(e) else f"keras.optimizers.{OPTIMIZERS[e.optimizer][0]}"
-
-
-def _rate(e: engine.Experiment) -> list[str]:
-    """The line that makes the schedule, if there is one."""
-    if e.schedule == "constant":
-        return []
-    if e.schedule == "warm_up":
-        return ["rate = WarmUp()"]
-    about = {"lr": e.lr, "n": e.schedule_steps, "f": e.schedule_factor, "end": e.lr * e.schedule_factor}
-    return ["rate = keras.optimizers.schedules." + SCHEDULES[e.schedule].format(**about)]
-
-
-def _made_optimizer(e: engine.Experiment) -> str:
-    """The call that makes it."""
-    changed = _changed(e)
-    given = [repr(e.lr) if e.schedule == "constant" else "rate"]
-    if not _is_written(e):
-        given.append(OPTIMIZERS[e.optimizer][1].format(momentum=e.momentum))
-    if e.optimizer == DECOUPLED and e.weight_decay:
-        given.append(f"weight_decay={e.weight_decay!r}")
-    if not changed and e.clip != "none":
-        given.append(CLIPS[e.clip].format(c=e.clip_threshold))
-    return f"{'Changed' if changed else _base(e)}({', '.join(g for g in given if g)})"
-
-
 def _model(s: Script) -> str:
     e, task = s.e, s.task
     lines = [
@@ -302,10 +158,7 @@ def _weights(s: Script) -> str:
     order = "[ORDER]" if e.cell == "gru" else ""
     lines = ["w = first_weights()"]
     if order:
-        lines.append(
-            "ORDER = np.roll(np.arange(3 * HIDDEN).reshape(3, HIDDEN)[[1, 0, 2]], 0, axis=0).ravel()  # z, r, n"
-        )
-        lines[-1] = "ORDER = np.arange(3 * HIDDEN).reshape(3, HIDDEN)[[1, 0, 2]].ravel()  # Keras' gates are z, r, n"
+        lines.append("ORDER = np.arange(3 * HIDDEN).reshape(3, HIDDEN)[[1, 0, 2]].ravel()  # Keras' gates are z, r, n")
     lines.append("tensors = []" if e.embedding_dim is None else 'tensors = [w["embedding.weight"]]')
     key = (lambda t: _key(t, "layer")) if e.num_layers > 1 else (lambda t: _key(t, "0"))
     kernel = f"{key('weight_ih')}{order}.T"
@@ -335,8 +188,8 @@ def _training(s: Script) -> str:
         y = f"np.eye({s.task.output_size})[{y}]"
     swapped = f"x, y = {x}, {y}  # Keras has the batch first"
     lines = [
-        *_rate(e),
-        f"optimizer = {_made_optimizer(e)}",
+        *rate(e),
+        f"optimizer = {made_optimizer(e)}",
         f"model.compile(optimizer, loss={loss})",
         "",
         "losses = []",

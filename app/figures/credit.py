@@ -66,7 +66,7 @@ def by_lag(a: Asked, p: Palette) -> Part:
         if half == 0:
             text = _("<b>Half</b> of it comes from the loss's own step")
         if hundredth is not None:
-            text += _(", <b>99 %</b> from at most {m} steps back").format(m=hundredth)
+            text += _(", <b>99 %</b> from at most {m}").format(m=hundredth)
     meta = {
         "question": _("How much comes from further than n steps back?"), "answer": text, "x": "n",
         "ticks": {"x": "count", "y": "log"},

@@ -62,9 +62,10 @@ def flow(s: Snapshot, p: Palette) -> Part:
         at = np.unique(enters.round().astype(np.int32))
         data.append(dots(at + 1, gaps(now[at]), p.loss, 6 if every_step else 10))
         labels.append(label("loss", f"<b>{_('loss')}</b>", p.loss, [], "at", at=[steps, float(now[-1])]))
-    back = {"text": _("← back in time"), "x": 1, "y": 1, "xanchor": "right", "yanchor": "top"}
     cuts = cut_before(s)
     low, high = span(s)
+    clear = 0.86 if now[-1] > high - 0.1 * (high - low) else 1  # of a curve that ends in that corner
+    back = {"text": _("← back in time"), "x": clear, "y": 1, "xanchor": "right", "yanchor": "top"}
     shapes = [across(0, p.faint, steps + 0.5, 0.5)]
     shapes += [upright(t - 0.5, p.threshold, dash="2px,3px") for t in cuts] if len(cuts) <= MOST_CUTS else []
     if line_of and (reaches := steps - s.memory_length) >= 1:

@@ -4,7 +4,7 @@ import numpy as np
 
 from app.figures.asked import even_axis
 from app.figures.maps_cells import Cells, Side
-from app.figures.maps_measures import drawn, named, span, stops, ticks
+from app.figures.maps_measures import Look, drawn, named, span, stops, ticks
 from app.figures.maps_words import answer, gone, heard, of_cell, question
 from app.figures.numbers import short
 from app.figures.palette import Palette
@@ -24,12 +24,7 @@ def heat(c: Cells, p: Palette) -> Part:
     """Two knobs: a cell for each pair of values."""
     assert c.up is not None
     look, shown = c.look, c.shown()
-    z = drawn(look, c.middle)
-    edge = None if c.edge is None else float(drawn(look, np.array([c.edge]))[0])
-    most = None if c.most is None else float(drawn(look, np.array([c.most]))[0])
-    low, high = span(look, z, edge, most)
-    z = np.where(np.isposinf(z), np.float32(high), z)  # endless, but not of a run that was lost
-    z = np.where(np.isneginf(z), np.float32(low), z)
+    z, edge, (low, high) = c.on_scale(c.middle), c.drawn_edge, c.scale
     z[gone(c)] = np.nan
     flat = np.where(shown >= 0, z.ravel()[shown], np.float32(np.nan)).astype(np.float32)
     x, y = (side.at.astype(np.float32) for side in (c.across, c.up))
@@ -52,14 +47,14 @@ def heat(c: Cells, p: Palette) -> Part:
         points = [(float(b), float(a)) for a, b in theory if np.isfinite(a)]
         labels.append(_named(_("theory: χ = 1"), p.ink, points, y, HIGH))
     marks = ticks(look, low, high)
-    if most == high:  # all above it is as dark
+    if c.drawn_most == high:  # all above it is as dark
         below = [tick for tick in zip(*marks, strict=True) if high - tick[0] > 0.08 * (high - low)]
         marks = ([v for v, _text in below] + [high], [text for _v, text in below] + [f"≥ {short(10**high)}"])
     meta = {
         "question": question(c), "answer": answer(c), "alt": heard(c), "x": c.across.label, "y": c.up.label,
         "labels": labels, "ticks": {"x": _kind(c.across), "y": _kind(c.up)},
         "bar": {"range": [low, high], "ticks": [list(tick) for tick in zip(*marks, strict=True)],
-                "name": named(c.measure)},
+                "name": named(c.measure), "ends": _ends(look)},
         "cells": {"x": x.tolist(), "y": y.tolist(), "said": said},
     }  # fmt: skip
     sides = _side(p, c.across, 8), _side(p, c.up, 7)
@@ -93,8 +88,7 @@ def _edge(c: Cells, p: Palette, edge: float) -> list[Part]:
     if c.up is None or c.level < 0 or c.across.names or c.up.names:
         return []
     i, j, middle = c.known()
-    z = drawn(c.look, middle)
-    z = np.where(np.isinf(z), np.float32(np.nan), z)
+    z = c.on_scale(middle)
     lines = {
         "type": "contour", "z": np.ascontiguousarray(z.T), "x": c.across.at[i].astype(np.float32),
         "y": c.up.at[j].astype(np.float32), "showscale": False, "autocontour": False, "hoverinfo": "skip",
@@ -109,6 +103,11 @@ def _named(text: str, colour: str, points: list[tuple[float, float]], y: np.ndar
     wanted = y[0] + height * (y[-1] - y[0])
     up, at = min(points, key=lambda point: abs(point[0] - wanted))
     return label(text, text, colour, [], "at", at=[at, up], box=True, loose=True)
+
+
+def _ends(look: Look) -> list[str]:
+    """What the least and the greatest value of the scale mean."""
+    return [_(word) for word in look.ends]
 
 
 def _kind(side: Side) -> str:
@@ -138,10 +137,9 @@ def curve(c: Cells, p: Palette) -> Part:
     known = c.count > 0
     colour = p.loss if look.loss else p.gradient
     low, middle, high = (np.where(known, drawn(look, part), np.float32(np.nan)) for part in c.quartiles)
-    edge = None if c.edge is None else float(drawn(look, np.array([c.edge]))[0])
+    edge = c.drawn_edge
     seen = np.concatenate([low[np.isfinite(low)], middle[np.isfinite(middle)], high[np.isfinite(high)]])
-    most = None if c.most is None else float(drawn(look, np.array([c.most]))[0])
-    bottom, top = span(look, seen, edge, most)
+    bottom, top = span(look, seen, edge, c.drawn_most)
     finite = [np.where(np.isposinf(part), np.float32(np.nan), part) for part in (low, middle, high)]
     y_axis = axis(p, (bottom, top), ticks(look, bottom, top), grid=True)
     if look.scale == "signed":
@@ -179,6 +177,8 @@ def curve(c: Cells, p: Palette) -> Part:
     if edge is not None:
         shapes.append(across(edge, p.ink, x_axis["range"][1], x_axis["range"][0]))
         labels.append(label("edge", _(c.look.named), p.ink, [], "at", at=[x_axis["range"][1], edge]))
+    for key, at, word in zip(("low", "high"), y_axis["range"], _ends(look), strict=True):
+        labels.append(label(key, word, p.soft, [], "at", at=[x_axis["range"][1], at], loose=True))
     if len(c.theory_at) and np.isfinite(c.theory_at[0, 0]):
         at = float(c.theory_at[0, 0])
         shapes.append(upright(at, p.theory, dash=DASH, width=2))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import engine
-from app.figures.maps_measures import LOOKS, Look
+from app.figures.maps_measures import LOOKS, Look, drawn, span
 from app.figures.words import LEARNS
 from app.words import _
 from engine.sweeps.axes import levels
@@ -110,6 +110,26 @@ class Cells:
         """The value above which colours are one: a loss may be anything, and all of that is lost."""
         return 10.0 ** ceil(log10(10 * self.baseline)) if self.look.loss and self.baseline > 0 else None
 
+    @property
+    def drawn_edge(self) -> float | None:
+        """The edge as the scale of colours has it."""
+        return None if self.edge is None else float(drawn(self.look, np.array([self.edge]))[0])
+
+    @property
+    def drawn_most(self) -> float | None:
+        return None if self.most is None else float(drawn(self.look, np.array([self.most]))[0])
+
+    @cached_property
+    def scale(self) -> tuple[float, float]:
+        """Between which drawn values the colours run."""
+        return span(self.look, drawn(self.look, self.middle), self.drawn_edge, self.drawn_most)
+
+    def on_scale(self, middle: np.ndarray) -> np.ndarray:
+        """Values as they are drawn, the infinite ones at the ends of the scale: an exact 0 of a gradient is below every
+        edge, a lost run above it. NaN only where there is no network, or no value."""
+        z = drawn(self.look, middle)
+        return np.where(np.isinf(z), np.clip(z, *np.float32(self.scale)), z)
+
     @cached_property
     def count(self) -> np.ndarray:
         """Of samples that are done, a cell."""
@@ -148,7 +168,7 @@ class Cells:
     def level(self) -> int:
         """The finest level of which every cell is known; −1: not even the coarsest."""
         found = -1
-        for level in range(int(self._finest) + 1):
+        for level in range(self.finest + 1):
             if not (self.count[self._lattice(level)] > 0).all():
                 break
             found = level
@@ -168,7 +188,7 @@ class Cells:
         """
         flat = np.arange(self.count.size).reshape(self.count.shape)
         found = np.where(self.count > 0, flat, -1)
-        for level in range(int(self._finest), -1, -1):
+        for level in range(self.finest, -1, -1):
             nearest = np.ix_(*(_nearest(side, level) for side in self._sides))
             there = self.count[nearest] > 0
             found = np.where((found < 0) & there, flat[nearest], found)
@@ -179,7 +199,8 @@ class Cells:
         return (self.across,) if self.up is None else (self.across, self.up)
 
     @property
-    def _finest(self) -> int:
+    def finest(self) -> int:
+        """The level that shows every cell."""
         return max(int(side.levels.max()) for side in self._sides)
 
     def _lattice(self, level: int) -> tuple[np.ndarray, ...]:
@@ -187,21 +208,14 @@ class Cells:
 
     def crossings(self) -> list[tuple[float, float]]:
         """Where the value passes the edge on the way across: (place up, place across), of each row the first."""
-        edge, found = self.edge, self.known()
+        edge, found = self.drawn_edge, self.known()
         if edge is None or not found or self.across.names:
             return []
         x = self.across.at[found[0]]
         rows = found[-1].T if self.up is not None else found[-1][None]
         heights = self.up.at[found[1]] if self.up is not None else np.zeros(1)
-        scale = np.log10 if self.look.scale in ("log", "ratio") else _as_it_is
-        with np.errstate(divide="ignore", invalid="ignore"):
-            above = scale(np.where(rows > 0, rows, 1e-300)) if scale is np.log10 else rows
-            above = above - (np.log10(edge) if scale is np.log10 else edge)
+        above = self.on_scale(rows) - edge
         return [(float(y), at) for y, row in zip(heights, above, strict=True) if (at := _first(x, row)) is not None]
-
-
-def _as_it_is(values: np.ndarray) -> np.ndarray:
-    return values
 
 
 def _first(x: np.ndarray, off: np.ndarray) -> float | None:
@@ -210,8 +224,6 @@ def _first(x: np.ndarray, off: np.ndarray) -> float | None:
         a, b = off[k], off[k + 1]
         if np.isnan(a) or np.isnan(b) or (a > 0) == (b > 0):
             continue
-        if np.isinf(a) or np.isinf(b):
-            return float((x[k] + x[k + 1]) / 2)
         return float(x[k] + (x[k + 1] - x[k]) * a / (a - b))
     return None
 

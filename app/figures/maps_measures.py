@@ -15,6 +15,8 @@ from engine.sweeps.measures import MEASURES
 DEEP = 12  # decades of a colour scale, at most, from the highest value down
 SHARES = ([0.0, 0.5, 1.0], ["0", "½", "1"])
 SMALLEST = 1e-3  # half of a signed scale, at least
+BETTER = N_("better"), N_("worse")
+SEEDS = N_("no seed"), N_("all seeds")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Look:
     said: str = ""
     named: str = ""  # the edge, in the picture
     sides: str = ""  # what is on either side of it
+    ends: tuple[str, str] = ("", "")  # what the least and the greatest value of the scale mean, in a word
     loss: bool = False
     passes: float = 3.0
     validation: bool = False
@@ -39,31 +42,36 @@ LOOKS: dict[str, Look] = {
     "decades_per_step": Look(
         N_("Where does the gradient keep its length?"), "signed", 0.0,
         N_("The gradient keeps its length at {place}."), N_("keeps its length"),
-        N_("Below 0 it vanishes on the way back, above 0 it explodes."), gone=-inf,
+        N_("Below 0 it vanishes on the way back, above 0 it explodes."), (N_("vanishes"), N_("explodes")), gone=-inf,
     ),
-    "half_life": Look(N_("How many steps back does the gradient reach?"), "log", gone=0.0),
+    "half_life": Look(
+        N_("How many steps back does the gradient reach?"), "log", ends=(N_("short"), N_("long")), gone=0.0,
+    ),
     "lyapunov": Look(
         N_("Where does the network become chaotic?"), "signed", 0.0, N_("Order ends and chaos begins at {place}."),
-        N_("chaos begins"), N_("Below 0 is order, above 0 is chaos."), passes=60,
+        N_("chaos begins"), N_("Below 0 is order, above 0 is chaos."),
+        (N_("order"), N_("chaos")), passes=60,
     ),
     "chi": Look(
         N_("Where does theory see the edge of chaos?"), "ratio", 1.0, N_("χ is 1 at {place}."), N_("χ = 1"),
-        N_("Below 1 the gradient vanishes on the way back, above 1 it explodes."), passes=1,
+        N_("Below 1 the gradient vanishes on the way back, above 1 it explodes."), (N_("vanishes"), N_("explodes")),
+        passes=1,
     ),
-    "grad_norm": Look(N_("How large is the gradient?"), "log"),
-    "clipped_share": Look(N_("How often is the gradient clipped?"), "share"),
-    "train_loss": Look(N_("How far does the training loss come down?"), "log", loss=True),
+    "grad_norm": Look(N_("How large is the gradient?"), "log", ends=(N_("small"), N_("large"))),
+    "clipped_share": Look(N_("How often is the gradient clipped?"), "share", ends=(N_("never"), N_("always"))),
+    "train_loss": Look(N_("How far does the training loss come down?"), "log", ends=BETTER, loss=True),
     "val_loss": Look(
-        N_("Where does training work at all?"), "log", named=N_("0.8 × guessing"), loss=True, validation=True,
+        N_("Where does training work at all?"), "log", named=N_("0.8 × guessing"), ends=BETTER, loss=True,
+        validation=True,
     ),
     "beats_baseline": Look(
         N_("Where does training work at all?"), "share", 0.5, N_("Half of the seeds beat guessing at {place}."),
-        N_("half of them"),
+        N_("half of them"), ends=SEEDS,
     ),
-    "steps_to_baseline": Look(N_("How soon is it better than guessing?"), "log"),
+    "steps_to_baseline": Look(N_("How soon is it better than guessing?"), "log", ends=(N_("soon"), N_("late"))),
     "diverged": Look(
         N_("Where does training diverge?"), "share", 0.5, N_("Half of the seeds diverge at {place}."),
-        N_("half of them"),
+        N_("half of them"), ends=SEEDS,
     ),
 }  # fmt: skip
 

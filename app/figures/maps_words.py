@@ -111,7 +111,10 @@ def _share(c: Cells) -> str:
         "beats_baseline": _("At least half of the seeds beat guessing in {n} of {all} cells."),
         "diverged": _("At least half of the seeds diverge in {n} of {all} cells."),
     }[c.measure]
-    return said.format(n=n, all=middle.size, edge=short(edge))
+    found = said.format(n=n, all=middle.size, edge=short(edge))
+    if n or c.measure != "val_loss" or c.level < c.finest:
+        return found
+    return sentences(found, _("{n} steps may be too few: try more, or an easier task.").format(n=c.steps))
 
 
 def _extremes(c: Cells) -> str:

@@ -26,7 +26,7 @@ def stopped(s: Snapshot) -> str:
         "loss": _("the loss of a batch is {limit} or less").format(limit=short(e.stop_loss or 0.0)),
         "patience": _("validation has not improved for {n} steps").format(n=f"{e.patience or 0:,}"),
     }[s.stopped]
-    text = _("Stopped at step {n}: {why}. {cost}, {seconds} s of training. To go on, change the rule under Stop.")
+    text = _("Stopped at step {n}: {why}. {cost}, {seconds} s. To go on: Stop, in the sidebar.")
     return text.format(n=f"{s.step:,}", why=why, cost=listed(_counted(s)), seconds=_seconds(s))
 
 

@@ -185,7 +185,7 @@ def numbers(d: Drawing, s: Snapshot, p: Palette) -> None:
         values = gaps(inputs[marked, columns[0]])
         d.data.append(dots(marked.astype(np.int32) + 1, values, p.ink, 8))
         if flags:
-            first = [int(marked[0]) + 1, float(values[0])]
+            first = [int(marked[0]) + 1, d.span[1]]  # at the end of its line, over the numbers
             d.labels.append(label("marked", _("marked"), p.ink, [], "at", at=first, loose=True))
     if shown.of_classes:
         return

@@ -14,6 +14,7 @@ from app.snapshot import Snapshot
 from app.words import _, sentences
 from engine import TASKS
 
+MOST_NUMBERS = 30  # of what it goes on to say, where it says numbers
 SPELLED = {"␣": " ", "⏎": " / "}  # how a text is quoted; other symbols as they are named
 
 
@@ -89,7 +90,7 @@ def _numbers(s: Snapshot) -> str:
     off = short(float(np.sqrt(np.mean((said - right) ** 2))), 2)
     if len(said) > 1:
         return _("It is off by <b>{off}</b> (root mean square).").format(off=off)
-    return _("Its {n} numbers are off by <b>{off}</b> (root mean square).").format(n=said.size, off=off)
+    return _("Its {n} numbers are off by <b>{off}</b> (r.m.s.).").format(n=said.size, off=off)
 
 
 def _free(s: Snapshot) -> str:
@@ -113,5 +114,6 @@ def _free(s: Snapshot) -> str:
         free, heard = shown.free[1:][: len(right)], shown.outputs[there]
         return text.format(t=shown.free_from + 1, off=off(free), heard=off(heard))
     names = [named(row.symbols, int(n)) for n in shown.free]
-    said = "".join(SPELLED.get(n, n) for n in names) if all(len(n) == 1 for n in names) else " ".join(names)
+    letters = all(len(n) == 1 and not n.isdigit() for n in names)  # numbers in a row would be one, too long for a line
+    said = "".join(SPELLED.get(n, n) for n in names) if letters else " ".join(names[:MOST_NUMBERS])
     return "<br>" + _("It continues: “{said}”").format(said=escape(said, quote=False))

@@ -5,7 +5,7 @@ them (the stage; `standalone` for a notebook):
   x        name of the x axis, written at its end
   labels   direct labels, see `label`
   notes    words inside the plot, at a place in paper fractions
-  bar      colour bar: range, and ticks as [value, text]
+  bar      colour bar: range, and ticks as [value, text]; ends: what its ends mean, low and high
   ticks    {"x": "count", "y": "log" | "count"}: how to make new ticks where the reader has zoomed in (x "log": always;
            "real": an axis that is not of whole numbers; "names": none, the ones given are all there are)
   equal    True: one unit for both axes

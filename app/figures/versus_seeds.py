@@ -15,6 +15,7 @@ from app.figures.numbers import minus, short, times
 from app.figures.palette import palette
 from app.figures.words import LEARNS
 from app.words import _, listed
+from engine.sweeps.dataset import between
 
 QUARTERS = (0.25, 0.5, 0.75)
 CLEAR = 0.05  # a sign test below this is not put down to chance
@@ -104,17 +105,11 @@ def chance(wins: int, losses: int) -> float:
 def quartiles(values: np.ndarray) -> np.ndarray:
     """(3, columns): lower quartile, median, upper quartile of values (seeds, columns), which may be infinite.
 
-    Linear between neighbours where both are finite; an infinite neighbour makes it infinite.
+    Linear between neighbours where both are finite; beside an infinite one as `between` has it, never NaN.
     """
-    ordered, n = np.sort(values, axis=0), len(values)
-    found = []
-    for share in QUARTERS:
-        at = share * (n - 1)
-        low, high = ordered[int(np.floor(at))], ordered[int(np.ceil(at))]
-        with np.errstate(invalid="ignore"):
-            between = low + (at - np.floor(at)) * (high - low)
-        found.append(np.where(low == high, low, between))
-    return np.array(found)
+    ordered = np.sort(values.T, axis=1)
+    last = np.full(len(ordered), len(values) - 1)
+    return np.stack([between(ordered, share * last) for share in QUARTERS])
 
 
 def curves(finished: Sequence[Finished], steps: np.ndarray) -> np.ndarray:
@@ -130,14 +125,15 @@ def curves(finished: Sequence[Finished], steps: np.ndarray) -> np.ndarray:
 
 def sentences(s: Seeds) -> list[str]:
     """What it proves: how many learn, the pairs of each but the base with what chance alone makes, and the gradient."""
-    return [*_learners(s), *_pairs(s), *_gradient(s)]
+    return [*learners(s), *_pairs(s), *_gradient(s)]
 
 
-def _learners(s: Seeds) -> list[str]:
-    """How many seeds beat guessing: those of as many in one sentence."""
+def learners(s: Seeds) -> list[str]:
+    """How many seeds beat guessing: those of as many in one sentence, the first with the knob's name."""
     alike: dict[int, list[str]] = {}
     for i, name in enumerate(s.names):
-        alike.setdefault(s.beats(i), []).append(name)
+        there = alike.setdefault(s.beats(i), [])
+        there.append(name if there else s.full_names[i])
     said = _("<b>{names}</b>: {n} of {all} seeds beat guessing.")
     return [said.format(names=listed(names), n=n, all=len(s.seeds)) for n, names in alike.items()]
 

@@ -13,7 +13,7 @@ from app.bands import MOST, STEPS, Bands, total
 from app.comparison import Comparison
 from app.figures.palette import palette
 from app.figures.versus_bands import PICTURES
-from app.figures.versus_seeds import Seeds, sentences, table
+from app.figures.versus_seeds import Seeds, learners, sentences, table
 from app.registry import RUNS
 from app.still import still, theme
 from app.versus import Compared
@@ -112,8 +112,8 @@ def _found(bands: Bands) -> None:
         _say(_("Each seed gives all of them the same data. The first one is being trained."))
         return
     s, painted = _seeds(bands), theme()
-    said = in_a_row(*sentences(s))
-    st.html(f"<p class='answer'>{said}</p>")
+    said, first = sentences(s), len(learners(s))
+    st.html(f"<p class='answer'>{in_a_row(*said[:first])}</p><p class='more'>{in_a_row(*said[first:])}</p>")
     st.html(_table(table(s, painted)))
     colours = palette(painted)
     names = [name for name in PICTURES if len(s.names) > 1 or name != "seeds_gap"]

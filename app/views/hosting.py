@@ -2,7 +2,7 @@
 
 import html
 import time
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -18,7 +18,7 @@ from app.views.room_words import host_words
 from app.words import _, language
 
 OWN = "own"
-COOKIE = "explorer_room"  # as long as the browser is open: the lecturer's token, for a page that is loaded again
+COOKIE = "explorer_room_"  # + code: the lecturer's token, for a page that is loaded again; a room is open for long
 PATIENCE = 5.0  # seconds to wait for a run that begins, or ends its step
 _component = st.components.v2.component(
     "host",
@@ -41,13 +41,14 @@ def draw() -> None:
     here = room()
     assets.style("room.css")
     if here is None:
+        _offer()
         return
     if st.session_state.page != "explore":
         with st.container(key="room_alone"):
             _menu(here)
     data = {
         "token": here.host, "code": spaced(here.code), "join": _link(here).partition("://")[2], "points": here.points,
-        "words": host_words(), "language": language(), "cookie": COOKIE,
+        "words": host_words(), "language": language(), "cookie": COOKIE + here.code,
     }  # fmt: skip
     _component(data=data, key="host", on_act_change=_act)
     if st.session_state.pop("show_room", False):
@@ -59,7 +60,15 @@ def button() -> None:
     if (here := room()) is not None:
         _menu(here)
         return
-    _lost()
+    for lost in _lost(hosted=True):
+        _take_up_button(lost, type="secondary")
+    if (watched := st.session_state.get("watched")) is not None and not watched.closed:
+        st.button(
+            _("Room {code}").format(code=spaced(watched.code)), key="room_back", icon=":material/undo:",
+            type="tertiary", help=_("Back to the room: watch the lecturer's run."), on_click=_go_back,
+            args=(watched.code,),
+        )  # fmt: skip
+        return
     about = _("Open a room: students watch this run live on their own screens, and guess before you show.")
     st.button(_("Room"), key="open_room", icon=":material/groups:", type="tertiary", help=about, on_click=_open)
 
@@ -71,20 +80,53 @@ def _menu(here: Room) -> None:
             _panel(here)
 
 
-def _lost() -> None:
-    """The room that this browser has opened before the page was loaded again."""
-    lost = ROOMS.hosted(st.context.cookies.get(COOKIE))
-    if lost is not None and lost.run.past() is not None:
-        st.button(
-            _("Take up room {code}").format(code=spaced(lost.code)), key="take_up", icon=":material/undo:",
-            on_click=_take_up, args=(lost.host,), help=_("This browser has opened it. Its run goes on where it is."),
-        )  # fmt: skip
+def _lost(hosted: bool) -> list[Room]:
+    """The rooms that this browser has opened, and that no page of a lecturer's has open now; or (`hosted`), where there
+    are none, those that another page has: one that was cut off still counts for a minute."""
+    tokens = [token for name, token in st.context.cookies.items() if name.startswith(COOKIE)]
+    found = [room for room in map(ROOMS.hosted, tokens) if room is not None and room.run.past() is not None]
+    alone = [room for room in found if not room.hosted]
+    return (found if not alone else []) if hosted else alone
+
+
+def _offer() -> None:
+    """Over any page, as long as a room of this browser is without its lecturer: the way back to it."""
+    lost = [room for room in _lost(hosted=False) if room.code not in st.session_state.get("rooms_left", ())]
+    if not lost:
+        return
+    with st.container(key="room_lost", border=True):
+        st.text(_("A room that you have opened is still open. It closes ten minutes after you have left it."))
+        with st.container(horizontal=True):
+            for each in lost:
+                _take_up_button(each, type="primary")
+            st.button(_("Not now"), key="room_leave", on_click=_leave, args=([each.code for each in lost],))
+
+
+def _take_up_button(lost: Room, type: Literal["primary", "secondary"]) -> None:
+    st.button(
+        _("Take up room {code}").format(code=spaced(lost.code)), key=f"take_up_{lost.code}", icon=":material/undo:",
+        type=type, on_click=_take_up, args=(lost.host,),
+        help=_("This browser has opened it. Its run goes on where it is."),
+    )  # fmt: skip
 
 
 def _take_up(host: str) -> None:
     found = ROOMS.hosted(host)
     if found is not None and session.take_up(found.run):
         st.session_state.hosting = host
+        if st.session_state.page != "explore":
+            session.go("explore")
+
+
+def _leave(codes: list[str]) -> None:
+    session.command()
+    st.session_state.rooms_left = codes
+
+
+def _go_back(code: str) -> None:
+    session.dismiss()
+    session.set_extra("room", code)
+    session.go("room")
 
 
 def _open() -> None:

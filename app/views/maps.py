@@ -4,6 +4,7 @@ import html
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ import engine
 from app import link, maps, session, settings
 from app.controls import written
 from app.figures.maps_cells import Cells, Side
+from app.figures.maps_measures import trains
 from app.figures.numbers import minus
 from app.mapping import Map, plan_of
-from app.maps import Axis, Choice
+from app.maps import USUAL, Axis, Choice
 from app.maps_ready import MAPS, matching
 from app.registry import RUNS
 from app.runs import Run
@@ -87,20 +89,34 @@ def choose(choice: Choice) -> None:
 
 def _ready(values: dict[str, Any], choice: Choice) -> None:
     state, now = st.session_state, matching(values, choice)
-    state.maps_ready = now or None
-    st.pills(
-        _("Ready maps"), list(MAPS), format_func=lambda name: _(MAPS[name].label), key="maps_ready", on_change=_begin,
-        label_visibility="collapsed",
-    )  # fmt: skip
+    with st.container(key="maps_ready", horizontal=True):
+        for k, asks in enumerate(dict.fromkeys(row.asks for row in MAPS.values())):
+            names, key = [name for name, row in MAPS.items() if row.asks == asks], f"maps_ready_{k}"
+            state[key] = now if now in names else None
+            st.html(f"<p class='asks'>{html.escape(_(asks))}</p>", width="content")
+            st.pills(
+                _("Ready maps: {question}").format(question=_(asks)), names, format_func=lambda n: _(MAPS[n].label),
+                key=key, on_change=_begin, args=(key,), label_visibility="collapsed",
+            )  # fmt: skip
     if now:
         see = sentences(_(MAPS[now].see), _("({source})").format(source=_(MAPS[now].source)))
     else:
         see = _("The experiment of the sidebar, with the knobs turned that are chosen here.")
-    st.html(f"<p class='see'>{html.escape(see)}</p>")
+    with st.container(key="maps_see", horizontal=True):
+        st.html(f"<p class='see'>{html.escape(see)}</p>")
+        if not now and not trains(choice.measure):
+            st.button(
+                _("Where does it train?"), key="maps_train_it", on_click=_train_it, args=(choice,),
+                help=_("Each of these networks is trained for {n} steps, in one seed.").format(n=choice.steps or USUAL),
+            )  # fmt: skip
 
 
-def _begin() -> None:
-    name = st.session_state.maps_ready
+def _train_it(choice: Choice) -> None:
+    choose(replace(choice, measure="val_loss", seeds=1, steps=choice.steps or USUAL))
+
+
+def _begin(key: str) -> None:
+    name = st.session_state[key]
     if name in MAPS:
         session.begin("", MAPS[name].controls)
         choose(MAPS[name].choice)

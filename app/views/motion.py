@@ -47,7 +47,7 @@ def page() -> None:
         if held is None:
             every(SELDOM if run.settle(0) else OFTEN, waiting_for_run)
             return
-        scrub.draw(run, held)
+        scrub.draw(run, held, _("What does one update do?"))
         layer, unit, around = _of(run, held)
         look = _look(held, around)
         look.done.wait(FIRST_LOOK)

@@ -4,12 +4,11 @@ import html
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from app import networks, session, settings
 from app.figures.words import on_noise
 from app.networks import LARGEST_FILE, Network
-from app.views import own
+from app.views import files, own
 from app.words import _
 from engine.foreign import Ambiguous
 from engine.foreign.files import FROM_KERAS, FROM_TORCH
@@ -23,16 +22,16 @@ def button() -> None:
     label = _("Your network") if mine is None else mine.file
     about = _("A file of weights, from PyTorch or Keras: all pictures show that network, and it can be trained here")
     if mine is not None:
-        about = _("The run begins with the weights of {file}.").format(file=_plain(mine.file))
+        about = _("The run begins with the weights of {file}.").format(file=files.plain(mine.file))
     if st.button(
-        _plain(label), key="network_open", type="tertiary", icon=":material/neurology:", on_click=_opens, help=about
+        files.plain(label),
+        key="network_open",
+        type="tertiary",
+        icon=":material/neurology:",
+        on_click=_opens,
+        help=about,
     ):
         st.dialog(_("Your network"), width="large", on_dismiss=_close)(_contents)()
-
-
-def _plain(text: str) -> str:
-    """A text as it stands, in Markdown."""
-    return "".join(f"\\{c}" if c in r"\`*_{}[]<>$~#|:" else c for c in text)
 
 
 def _opens() -> None:
@@ -102,15 +101,11 @@ def _contents() -> None:
             _shown(mine)
         if state.get("network_asks") is not None:
             _ask()
-        state.setdefault("network_file", 0)
-        key = f"network_file_{state.network_file}"
-        st.file_uploader(
-            _("Drop a file of weights") if mine is None else _("Another file"), type=["safetensors", "npz"], key=key,
-            max_upload_size=LARGEST_FILE, on_change=_load, args=(key,),
-            help=_("Numbers alone are read from it, no code and no pickle. It stays in the memory of this session."),
-        )  # fmt: skip
+        label = _("Drop a file of weights") if mine is None else _("Another file")
+        about = _("Numbers alone are read from it, no code and no pickle. It stays in the memory of this session.")
+        files.upload("network_file", label, ("safetensors", "npz"), LARGEST_FILE, about, _load)
         if state.get("network_refused"):
-            st.html(f'<p class="refused" role="alert">{html.escape(state.network_refused)}</p>')
+            files.refused(state.network_refused)
         _how()
 
 
@@ -153,7 +148,9 @@ def _ask() -> None:
             label = " → ".join(networks.shown(name) or _("without a name") for name in names)
             if len(names) > 1:
                 label = _("{layers}, one above the other").format(layers=label)
-            st.button(_plain(label), key=f"network_choice_{number}", on_click=_chosen, args=(asks["parameter"], names))
+            st.button(
+                files.plain(label), key=f"network_choice_{number}", on_click=_chosen, args=(asks["parameter"], names)
+            )
 
 
 def _chosen(parameter: str, names: tuple[str, ...]) -> None:
@@ -177,10 +174,7 @@ def _load(key: str) -> None:
         state.network_refused = _refused(refused)
     else:
         _take(arrays, file.name, {})
-    state.network_file += 1  # another widget, which has no file
-    if (context := get_script_run_ctx()) is not None:
-        files: Any = context.uploaded_file_mgr
-        files.remove_file(context.session_id, file.file_id)
+    files.let_go("network_file", file)
 
 
 def _take(arrays: Any, file: str, answers: dict[str, Any]) -> None:

@@ -1,13 +1,11 @@
 """Your data: a panel in which a CSV or a text becomes a task. Nothing of a file is written to disk; all is text."""
 
 import html
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import engine
 from app import own, session
@@ -15,7 +13,7 @@ from app.figures.loss import mean_over
 from app.figures.numbers import short
 from app.limits import LIMITS
 from app.own_examples import EXAMPLES
-from app.views import assets
+from app.views import assets, files
 from app.words import N_, _, clauses, sentences
 from engine.own.reading import Table, content, table
 from engine.own.said import WORDS, Refused, Said
@@ -97,17 +95,13 @@ def _contents() -> None:
 
 def _bring() -> None:
     state = st.session_state
-    state.setdefault("own_number", 0)
-    key = f"own_upload_{state.own_number}"
     st.html(
         f"<p>{_('A table of numbers, a row a timestep, or a text: the network learns to say what comes next.')}</p>"
     )
-    st.file_uploader(
-        _("A table (CSV) or a text"), type=list(SUFFIXES), key=key, max_upload_size=LIMITS.own_data, on_change=_take,
-        args=(key,), help=_("It stays in the memory of this session, and goes with it. No other visitor can reach it."),
-    )  # fmt: skip
+    about = _("It stays in the memory of this session, and goes with it. No other visitor can reach it.")
+    files.upload("own_upload", _("A table (CSV) or a text"), SUFFIXES, LIMITS.own_data, about, _take)
     if state.get("own_refused"):
-        _alert(state.own_refused)
+        files.refused(state.own_refused)
     with st.container(key="own_examples", horizontal=True, vertical_alignment="center"):
         st.html(f"<p>{_('None at hand? Try an example:')}</p>")
         for name in EXAMPLES:
@@ -131,10 +125,7 @@ def _take(key: str) -> None:
     if file is None:
         return
     _read(file.name, file.getvalue())
-    state.own_number += 1  # another widget, which has no file
-    if (context := get_script_run_ctx()) is not None:
-        files: Any = context.uploaded_file_mgr
-        files.remove_file(context.session_id, file.file_id)
+    files.let_go("own_upload", file)
 
 
 def _example(name: str) -> None:
@@ -166,7 +157,7 @@ def _choose(brought: Brought) -> None:
     try:
         made = _text(brought) if kind == "text" else _series(brought)
     except Refused as refused:
-        _alert(said(refused.said))
+        files.refused(said(refused.said))
         return
     _told(made)
     st.button(_("Use these data"), key="own_use", type="primary", on_click=_use, args=(made,))
@@ -220,7 +211,7 @@ def _told(made: engine.OwnTask) -> None:
     """What was found out, how it is split, and what the network will be held to."""
     data, row = made.data, made.task
     if isinstance(data, Series):
-        parts = _("{training} rows for training, then {held} for validation: windows of T rows from random places.")
+        parts = _("{training} rows for training, in windows of T rows from random places; then {held} for validation.")
     else:
         assert isinstance(data, Text)
         parts = _("{training} characters for training, then {held} for validation; {n} different ones.")
@@ -240,7 +231,7 @@ def _use(made: engine.OwnTask) -> None:
     session.use(made)
     st.session_state.pop("own_file", None)
     st.session_state.own_used = True
-    st.session_state.own_said = _("The task is now {file}.").format(file=_plain(made.task.label))
+    st.session_state.own_said = _("The task is now {file}.").format(file=files.plain(made.task.label))
 
 
 def said(what: Said) -> str:
@@ -258,12 +249,3 @@ def said(what: Said) -> str:
 
 def _label(name: str) -> str:
     return _(LABELS[name])
-
-
-def _plain(text: str) -> str:
-    """A text of a file, in Markdown: as it stands."""
-    return re.sub(r"([\\`*_{}\[\]<>$~#|:!-])", r"\\\1", text)
-
-
-def _alert(sentence: str) -> None:
-    st.html(f'<p class="refused" role="alert">{html.escape(sentence)}</p>')

@@ -12,8 +12,9 @@ from app.rooms import ROOMS, TooMany
 from app.stage import stage_data
 from app.views.explore import notice
 from app.views.room_words import student_words
-from app.words import _
+from app.words import N_, Said, _
 
+TAKEN = N_("This run is yours: it goes on from training step {step} of room {code}. The lecturer does not see it.")
 WRONG, HEALED = 10, 0.1  # wrong codes of one page at once, and a second after that
 # Whatever stands here travels with every rerun: three lines, which fetch the real module once.
 _component = st.components.v2.component(
@@ -90,10 +91,11 @@ def _take() -> None:
     step = asked.get("step") if isinstance(asked, dict) else None
     if room is None or not (step is None or type(step) is int):
         return
-    checkpoint = None if room.hidden else room.run.checkpoint(step)
+    checkpoint = None if room.hidden or room.closed else room.run.checkpoint(step)
     if checkpoint is None:
+        why = _why_not(room)
         session.command()
-        session.complain(_("There is nothing to take yet: the lecturer's run has not begun, or has ended."))
+        session.complain(_(why), lambda: [_(why)])
         return
     try:
         session.start_from(checkpoint, room.run.network)
@@ -101,4 +103,15 @@ def _take() -> None:
         session.command()
         session.complain(str(refused))
         return
+    session.dismiss()  # what was said of the run before
+    said = Said(TAKEN, step=checkpoint.step, code=codes.spaced(room.code))
+    session.complain(str(said), lambda: [str(said)])
     session.go("explore")
+
+
+def _why_not(room: Room) -> str:
+    if room.closed:
+        return N_("This room is closed: its run cannot be taken any more.")
+    if room.hidden:
+        return N_("There is nothing to take while the pictures are hidden.")
+    return N_("There is nothing to take yet: the lecturer's run has not begun, or has ended.")

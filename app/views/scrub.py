@@ -56,14 +56,15 @@ def _path(past: Past, shown: Weights) -> tuple[Weights, ...]:
     return tuple(path[step] for step in sorted(path))
 
 
-def draw(run: Run, now: Held) -> None:
-    """Say which step it is; a slider over the steps that are kept, play and pause, and a way to the newest."""
+def draw(run: Run, now: Held, about: str) -> None:
+    """Say what the page is `about` and which step it is of; a slider over the steps that are kept, train and pause, and
+    a way to the newest."""
     text = _("The network that Explore shows, at step {n}: its weights, and the batch of that step.")
     if now.lost:
         text = _("The run is lost at step {step}; this is the network at step {n}, the last one kept with numbers.")
     elif now.weights.step != now.step:
         text = _("The network at step {n}, the nearest to step {step} whose weights are kept.")
-    st.html(f"<p class='state'>{text.format(n=now.weights.step, step=now.step)}</p>")
+    st.html(f"<p class='state'><b>{about}</b> {text.format(n=now.weights.step, step=now.step)}</p>")
     with st.container(horizontal=True, vertical_alignment="center", key="why_film"):
         _every(OFTEN if run.head()["run"]["playing"] else None, partial(_player, now.weights.step, now.lost))
         _slider(run, now)
@@ -105,7 +106,7 @@ def _player(step: int, lost: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="why_player"):
         over = head["diverged"] is not None or head["stopped"] is not None
         st.button(
-            _("Pause") if playing else _("Play"), key="why_play", disabled=over,
+            _("Pause") if playing else _("Train"), key="why_play", disabled=over,
             icon=":material/pause:" if playing else ":material/play_arrow:", on_click=_play, args=(not playing,),
         )  # fmt: skip
         if reached > step and not lost:

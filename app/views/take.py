@@ -4,7 +4,6 @@ import html
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import engine
 from app import code, session
@@ -12,6 +11,7 @@ from app.code import CODES, FEWEST, START
 from app.export import stem
 from app.handout import LARGEST_FILE, outgrown, shown, taken_up
 from app.networks import Network
+from app.views import files
 from app.words import _, language, listed
 
 
@@ -52,14 +52,10 @@ def _run() -> None:
         f"<p class='small'>{_('In Python: {call} gives it back.').format(call='<code>engine.load_checkpoint</code>')}"
         f" {_('A picture’s data are in the menu at its lower right corner.')}</p>"
     )
-    state.setdefault("take_file", 0)
-    key = f"take_file_{state.take_file}"
-    st.file_uploader(
-        _("Take up a run again"), type="npz", key=key, max_upload_size=LARGEST_FILE, on_change=_load, args=(key,),
-        help=_("A file that was downloaded here: it goes on exactly where it was, in the place of the present run."),
-    )  # fmt: skip
+    about = _("A file that was downloaded here: it goes on exactly where it was, in the place of the present run.")
+    files.upload("take_file", _("Take up a run again"), ("npz",), LARGEST_FILE, about, _load)
     if state.get("take_refused"):
-        st.html(f'<p class="refused" role="alert">{html.escape(state.take_refused)}</p>')
+        files.refused(state.take_refused)
 
 
 def _weights(token: str) -> str:
@@ -88,10 +84,7 @@ def _load(key: str) -> None:
     else:
         state.take_refused, state.take_loaded = "", True
         state.take_said = _("Taken up at step {n}.").format(n=f"{c.step:,}")
-    state.take_file += 1  # another widget, which has no file
-    if (context := get_script_run_ctx()) is not None:
-        files: Any = context.uploaded_file_mgr
-        files.remove_file(context.session_id, file.file_id)
+    files.let_go("take_file", file)
 
 
 def _code(name: str) -> None:

@@ -42,7 +42,7 @@ def page() -> None:
         if held is None:
             every(SELDOM if run.settle(0) else OFTEN, waiting_for_run)
             return
-        scrub.draw(run, held)
+        scrub.draw(run, held, _("Questions to one network: open one."))
         layer = chosen_layer(run, held.weights)
         panels = {}
         for name, row in WHY.items():

@@ -5,7 +5,7 @@ import { themeOf } from './page.js'
 import { fill, html } from './text.js'
 
 const FRAME = 110 // ms
-const ASK = 700 // ms between two questions for films that are still to come
+const SOON = 120, ASK = 700 // ms between two questions for films that are still to come: the first, and the longest
 const still = matchMedia('(prefers-reduced-motion: reduce)')
 const SVG = 'http://www.w3.org/2000/svg'
 const make = (tag, about = {}, ...inside) => { const e = Object.assign(document.createElement(tag), about); e.append(...inside); return e }
@@ -196,14 +196,14 @@ class Gallery {
   }
 
   async fetch() {
-    while (this.root.isConnected) {
+    for (let wait = SOON; this.root.isConnected; wait = Math.min(1.6 * wait, ASK)) {
       try {
         const { films, made, left } = await (await fetch(new URL('films?known=' + this.made, document.baseURI))).json()
         for (const [name, film] of Object.entries(films)) this.films.get(name)?.show(film)
         this.made = made
         if (!left) return
       } catch { /* the server is gone for a moment: ask again */ }
-      await new Promise((ok) => setTimeout(ok, ASK))
+      await new Promise((ok) => setTimeout(ok, wait))
     }
   }
 }

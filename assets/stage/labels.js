@@ -69,5 +69,11 @@ export function apart(labels, height) {
     labels.forEach(inside)
     if (!moved) break
   }
+  const clash = (a, y) => labels.some((o) => o !== a && Math.abs(o.y - y) < (o.h + a.h) / 2 - 0.5 && o.x < a.x + a.w + 4 && a.x < o.x + o.w + 4)
+  for (const a of labels) { // held between an edge and what does not move: over it, to the nearest place that is free
+    if (a.fixed || !clash(a, a.y)) continue
+    const spots = labels.flatMap((o) => (o === a ? [] : [o.y + (o.h + a.h) / 2, o.y - (o.h + a.h) / 2])).filter((y) => y >= a.h / 2 && y <= height - a.h / 2 && !clash(a, y))
+    if (spots.length) a.y = spots.reduce((best, y) => (Math.abs(y - a.wanted) < Math.abs(best - a.wanted) ? y : best))
+  }
   return labels
 }

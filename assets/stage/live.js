@@ -17,7 +17,9 @@ export class Live {
   constructor({ token, pictures, language, route = 'live' }, { onFrame, onState, onText, asks }) {
     Object.assign(this, { token, pictures, language, route, onFrame, onState, onText, asks })
     this.wake = () => { if (document.visibilityState === 'visible' && this.#timer) this.now() }
+    this.cut = () => { if (this.#socket) { this.#drop(); this.#lost() } } // a socket without a network stays open, and silent, for minutes
     addEventListener('online', this.wake)
+    addEventListener('offline', this.cut)
     document.addEventListener('visibilitychange', this.wake)
     this.#open()
   }
@@ -37,9 +39,14 @@ export class Live {
 
   close() {
     removeEventListener('online', this.wake)
+    removeEventListener('offline', this.cut)
     document.removeEventListener('visibilitychange', this.wake)
     clearTimeout(this.#timer)
     this.#timer = 0
+    this.#drop()
+  }
+
+  #drop() {
     const socket = this.#socket
     this.#socket = null // its close is no loss
     socket?.close()
@@ -71,10 +78,15 @@ export class Live {
       this.#socket = null
       if (code === UNKNOWN) return this.#become('ended')
       if (code === FULL) return void (this.#timer = setTimeout(() => this.now(), LONGEST))
-      this.#failed++
-      this.#become(this.#ever ? 'offline' : this.#failed >= PATIENCE ? 'impossible' : 'connecting')
-      this.#timer = setTimeout(() => this.now(), this.#wait)
-      this.#wait = Math.min(2 * this.#wait, LONGEST)
+      this.#lost()
     }
+  }
+
+  /** The connection is gone: say so, and try again. */
+  #lost() {
+    this.#failed++
+    this.#become(this.#ever ? 'offline' : this.#failed >= PATIENCE ? 'impossible' : 'connecting')
+    this.#timer = setTimeout(() => this.now(), this.#wait)
+    this.#wait = Math.min(2 * this.#wait, LONGEST)
   }
 }

@@ -126,7 +126,7 @@ class CellMap {
   #look() {
     const { fs, family, margin } = lookOf(this.root.querySelector('p'))
     const l = this.map ? wideNames(this.map, fs, family) : 0
-    Object.assign(this.look, { fs, family, margin: { ...margin, t: Math.round(fs * (this.root.clientWidth < 520 ? 3.3 : 2.1)), b: Math.round(fs * 3.3), l: Math.max(margin.l, l) } })
+    Object.assign(this.look, { fs, family, margin: { ...margin, t: Math.round(fs * (this.map?.layout.meta.bar ? 3.3 : 2.1)), b: Math.round(fs * 3.3), l: Math.max(margin.l, l) } })
   }
 
   #measure() {

@@ -228,7 +228,13 @@ export class Picture {
       end = x + wide / 2 + 0.4 * fs
       put('x' + i, text, x, -fs * 1.02, { dx: -50 })
     })
-    this.ticks.y.forEach(([value, text], i) => { if (inside(py(value), h)) put('y' + i, text, -fs * 0.5, py(value), { dx: -100 }) })
+    let last = Infinity
+    this.ticks.y.forEach(([value, text], i) => {
+      const y = py(value)
+      if (!inside(y, h) || Math.abs(y - last) < fs) return
+      last = y
+      put('y' + i, text, -fs * 0.5, y, { dx: -100 })
+    })
   }
 
   #direct(meta, { px, py, full, taken, put, fs, high, r }) {
@@ -249,7 +255,8 @@ export class Picture {
         if (x < 0 || x > w + 1 || y < -2 || y > h + 2) continue
         const most = pinned ? r - 10 : 0, rows = most && wide > most ? Math.ceil((1.15 * wide) / most) : 1
         if (pinned) ends.push({ x: 0, w, y, h: 3, fixed: true }) // the line itself: no label stands on it
-        ends.push({ key: label.key, label, x: x + (label.gap ?? 0) + (label.traces.length || pinned ? 7 : fs * 0.75), y: y + (label.lean ?? 0) * fs * 0.8, w: rows > 1 ? most : wide, h: high * rows, most, fixed: label.place === 'at' && !label.loose, style })
+        const off = (label.gap ?? 0) + (label.traces.length || pinned ? 7 : fs * 0.75), out = !pinned && x + off + wide > w + r && x > off + wide
+        ends.push({ key: label.key, label, x: out ? x - off - wide : x + off, y: y + (label.lean ?? 0) * fs * 0.8, w: rows > 1 ? most : wide, h: high * rows, most, fixed: label.place === 'at' && !label.loose, style })
       }
     }
     while (ends.reduce((sum, a) => sum + (a.most ? a.h : 0), 0) > h) { // more words than room: a spare one goes
@@ -273,15 +280,16 @@ export class Picture {
 
   #bar(bar, put, fs) {
     let strip = this.plot.querySelector('.bar')
-    if (!bar) return
+    if (!bar) return strip?.remove()
     strip ??= this.plot.appendChild(Object.assign(document.createElement('div'), { className: 'bar' }))
     const { w, h } = this.box, { l, t } = this.look.margin, [low, high] = bar.range
     const stops = this.#figure.data[0].colorscale.map(([at, color]) => `${color} ${100 * at}%`).join(', ')
     const style = `left:${l + w + 8}px;top:${t}px;height:${h}px;background:linear-gradient(to top, ${stops})`
     if (strip.said !== style) strip.style.cssText = strip.said = style
+    bar.ends?.forEach((text, k) => put('end' + k, text, w + 8, k ? h + fs * 0.85 : -fs * 1.02))
     if (bar.name) { // over the name of the y axis, where there is no room beside it
       const full = this.#width(bar.name, fs) + this.#width(this.#figure.layout.meta.y, fs) + fs > w + this.look.margin.r
-      put('barname', bar.name, w + this.look.margin.r - 2, h + fs * (full ? 2.4 : 1.1), { dx: -100 })
+      put('barname', bar.name, w + this.look.margin.r - 2, h + fs * (full || bar.ends ? 2.4 : 1.1), { dx: -100 })
     }
     bar.ticks.forEach(([value, text], i) => {
       const y = ((value - low) / (high - low)) * h

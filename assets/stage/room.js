@@ -70,7 +70,7 @@ class Student {
     root.classList.toggle('asks', Boolean(q))
     html(find('.settings'), room?.settings ?? '')
     find('.settings').title = room?.settings ?? ''
-    find('.from_here').disabled = !room?.settings || room.hidden
+    find('.from_here').disabled = !room?.settings || room.hidden || Boolean(this.over)
     const away = room && !room.host && !this.over
     find('.notice').textContent = this.state === 'impossible' ? words.no_socket : away ? words.away : room?.hidden && !q ? words.covered : ''
     find('.notice').hidden = !find('.notice').textContent

@@ -23,7 +23,7 @@ class Host {
     this.live = new Live({ token: data.token, pictures: '', language: data.language, route: 'room' }, {
       onFrame() {}, onText: (text) => this.#told(JSON.parse(text)), onState: () => this.#show(),
     })
-    document.cookie = `${data.cookie}=${data.token}; path=/; SameSite=Strict`
+    this.#keep(86400) // the browser may be closed and opened again; a room's token dies with the room
     this.moved = (e) => this.#moved(e)
     for (const type of ['pointermove', 'pointerdown']) document.addEventListener(type, this.moved, true)
     this.watch = setInterval(() => { if (!root.isConnected) this.close() }, 500)
@@ -47,9 +47,17 @@ class Host {
     hosts.delete(this)
   }
 
+  /** Let a page that this browser loads within so many seconds be the lecturer's too. */
+  #keep(seconds) {
+    document.cookie = `${this.data.cookie}=${this.data.token}; path=/; SameSite=Strict; max-age=${seconds}`
+  }
+
   #told({ room, over }) {
     if (room) this.room = room
-    if (over) this.trigger('act', { do: 'over', number: 0 })
+    if (over) {
+      this.#keep(0)
+      this.trigger('act', { do: 'over', number: 0 })
+    }
     this.#show()
   }
 

@@ -199,8 +199,11 @@ class Stage {
     root.dataset.state = now.key
     find('.badge b').textContent = now.badge ?? ''
     find('.badge path').setAttribute('d', PROFILE[now.kind] ?? PROFILE.waiting)
-    html(find('.what'), now.what)
-    html(find('.why'), now.why)
+    for (const part of ['what', 'why']) { // where a narrow page cuts it, it can still be read
+      html(find('.' + part), now[part])
+      const whole = spoken(now[part] ?? '')
+      if (find('.' + part).title !== whole) find('.' + part).title = whole
+    }
     html(find('.rule'), now.rule ?? '')
     find('.cost').textContent = head?.cost ?? ''
     this.#radii(head?.radii)

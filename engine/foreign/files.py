@@ -96,7 +96,7 @@ def _npz(file: BinaryIO, name: str, most_bytes: int) -> dict[str, np.ndarray]:
     check_directory(file, MOST_ARRAYS)
     with zipfile.ZipFile(file) as packed:
         entries = packed.infolist()
-        if any(entry.filename.endswith((".pkl", "constants.pkl")) for entry in entries):
+        if any(entry.filename.endswith(".pkl") for entry in entries):
             raise _a_pickle(name)
         if any(entry.filename.endswith((".weights.h5", "config.json")) for entry in entries):
             raise _of_keras(name)

@@ -60,7 +60,7 @@ def of_model(model: Any, recurrent: Sequence[str], head: str | None) -> Found:
         notes.append(note(LEFT_OUT, names=listed))
 
     def export(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        out = {part.name: _theirs(kind, layer, state_dict, part) for layer, part in enumerate(chosen)}
+        out = {part.name: to_theirs(kind, layer, state_dict, part) for layer, part in enumerate(chosen)}
         if last is not None:
             bias = [state_dict["head.bias"]] if last.use_bias else []
             out[last.name] = [np.ascontiguousarray(state_dict["head.weight"].T), *bias]
@@ -71,7 +71,7 @@ def of_model(model: Any, recurrent: Sequence[str], head: str | None) -> Found:
     return Found(
         kind=kind,
         nonlinearity=ACTIVATIONS[_name(chosen[0].activation)],
-        layers=[_ours(kind, [np.asarray(w) for w in part.get_weights()], part) for part in chosen],
+        layers=[to_ours(kind, [np.asarray(w) for w in part.get_weights()], part) for part in chosen],
         head=None if last is None else _dense(last),
         embedding=np.asarray(tables[0].get_weights()[0]) if tables else None,
         export=export,
@@ -127,7 +127,8 @@ def _swap(kind: str, value: np.ndarray) -> np.ndarray:
     return np.concatenate([blocks[n] for n in order], axis=-1)
 
 
-def _ours(kind: str, theirs: list[np.ndarray], part: Any) -> Arrays:
+def to_ours(kind: str, theirs: list[np.ndarray], part: Any) -> Arrays:
+    """Kernel (I, kH), recurrent kernel (H, kH) and bias, (kH,) or (2, kH), of a layer as the four tensors of ours."""
     kernel, recurrent = theirs[:2]
     bias = theirs[2] if part.use_bias else np.zeros(kernel.shape[-1], kernel.dtype)
     two = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])
@@ -136,8 +137,8 @@ def _ours(kind: str, theirs: list[np.ndarray], part: Any) -> Arrays:
     return {name: np.ascontiguousarray(value) for name, value in tensors.items()}
 
 
-def _theirs(kind: str, layer: int, state_dict: Mapping[str, np.ndarray], part: Any) -> list[np.ndarray]:
-    """What `part.set_weights` takes."""
+def to_theirs(kind: str, layer: int, state_dict: Mapping[str, np.ndarray], part: Any) -> list[np.ndarray]:
+    """What `part.set_weights` takes. Raises ValueError for a bias that is not 0, where the layer has none."""
     ih, hh, b_ih, b_hh = (
         state_dict[f"{tensor}_l{layer}"] for tensor in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )

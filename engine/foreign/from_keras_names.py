@@ -54,7 +54,7 @@ def of_arrays(arrays: Arrays, nonlinearity: str, recurrent: Sequence[str], head:
                          allowed=(below, columns))  # fmt: skip
         kind, below = this, units
         parts.append(Part(name, len(theirs) == 3))
-        layers.append(from_keras._ours(kind, theirs, parts[-1]))
+        layers.append(from_keras.to_ours(kind, theirs, parts[-1]))
     used = {f"{cells[name]}/{tensor}" for name in cells for tensor in ("kernel", "recurrent_kernel", "bias")}
     rest = [name for name in arrays if name not in used]
     dense = _head(arrays, [name for name in rest if name.endswith("/kernel")], head, below)
@@ -75,9 +75,8 @@ def of_arrays(arrays: Arrays, nonlinearity: str, recurrent: Sequence[str], head:
     def export(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
         out = dict(arrays)
         for number, part in enumerate(parts):
-            for tensor, value in zip(
-                ("kernel", "recurrent_kernel", "bias"), from_keras._theirs(kind, number, state_dict, part), strict=False
-            ):
+            theirs = from_keras.to_theirs(kind, number, state_dict, part)
+            for tensor, value in zip(("kernel", "recurrent_kernel", "bias"), theirs, strict=False):
                 name = f"{cells[part.name]}/{tensor}"
                 out[name] = value.astype(arrays[name].dtype)
         if dense:

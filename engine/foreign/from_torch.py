@@ -81,9 +81,11 @@ def of_arrays(
     layers, names, used = _layers(arrays, recurrent)
     hidden, inputs = layers[0]["weight_hh"].shape[1], layers[0]["weight_ih"].shape[1]
     blocks = len(layers[0]["weight_hh"]) // hidden
-    notes = (
-        [] if all("bias_ih" in layer for layer in layers) else [note("The recurrent layers have no biases: here 0.")]
-    )
+    notes: list[Note] = []
+    if not all("bias_ih" in layer for layer in layers):
+        notes.append(
+            note("The recurrent layers have no biases: here they are 0, but count in ‖g‖, and training changes them.")
+        )
     rest = {name: value for name, value in arrays.items() if name not in used and name.endswith("weight")}
     with_bias = [name for name in rest if f"{name.removesuffix('weight')}bias" in arrays]
     heads = [

@@ -76,7 +76,7 @@ def load_weights(
     >>> found.experiment.cell, found.experiment.hidden_size, found.experiment.task
     ('lstm', 8, 'own:noise-3-1-mse')
     >>> found.notes[0]
-    'The recurrent layers have no biases: here 0.'
+    'The recurrent layers have no biases: here they are 0, but count in ‖g‖, and training changes them.'
     >>> t = engine.probe(found.experiment, found.state_dict, rng.normal(size=(20, 4, 3)), np.zeros(4))
     >>> t.grad_norms.shape
     (1, 20)
@@ -92,7 +92,7 @@ def load_weights(
             raise ValueError(f"{name}: {why}; allowed: {', '.join(free)}")
     found = _find(source, _names(recurrent), head, nonlinearity)
     if found.nonlinearity not in ACTIVATIONS:
-        raise ValueError(f"activation: {found.nonlinearity!r}; allowed: {', '.join(ACTIVATIONS)}")
+        raise ValueError(f"nonlinearity: {found.nonlinearity!r:.80}; allowed: {', '.join(ACTIVATIONS)}")
     first = found.layers[0]
     dtype = "float64" if first["weight_hh"].dtype == np.float64 else "float32"
     state = {f"{tensor}_l{layer}": value for layer, each in enumerate(found.layers) for tensor, value in each.items()}

@@ -14,6 +14,7 @@ from engine.own.said import Refused, Said, file_label, plain, quote
 
 NAMELESS = "data"  # what data without a name are called
 MOST_BYTES = 1 << 28  # of a file
+LARGEST_FILE = 1 << 32  # that may be asked for
 MOST_COLUMNS = 1000
 MOST_CELLS = 1 << 26  # fields of a table
 SAMPLE = 1 << 16  # characters from which the form of a table is found,
@@ -51,18 +52,29 @@ def content(source: Any, encoding: str | None = None, label: str | None = None, 
     """The text of a path, of bytes or of an open file. Raises Refused (OSError where a path cannot be opened)."""
     label = file_label(label if label is not None else label_of(source))
     shown = quote(label or NAMELESS)
+    if isinstance(most, bool) or not isinstance(most, int | np.integer) or not 1 <= most <= LARGEST_FILE:
+        raise Refused("choice", name="most_bytes", found=plain(repr(most)), allowed=f"1 to {LARGEST_FILE:,}")
+    if not isinstance(encoding, str | None):
+        raise Refused("choice", name="encoding", found=plain(repr(encoding)), allowed="utf-8, utf-16, gb18030, latin-1")
     if isinstance(source, str | os.PathLike):
-        with open(source, "rb") as opened:
+        try:
+            opened = open(source, "rb")  # noqa: SIM115: what opening raises is told apart from what reading does
+        except ValueError:  # a path with NUL, or with half a character
+            raise Refused("no_source", found=quote(os.fspath(source))) from None
+        with opened:
             data = opened.read(most + 1)
     elif isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source[: most + 1])
     elif callable(getattr(source, "read", None)):
         data = source.read(most + 1)
-        data = data.encode() if isinstance(data, str) else data
+        data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        if not isinstance(data, bytes | bytearray):
+            raise Refused("no_source", found=plain(f"read() gives {type(data).__name__}"))
     else:
         raise Refused("no_source", found=plain(type(source).__name__))
     if len(data) > most:
-        raise Refused("large", file=shown, most=most >> 20)
+        whole = most % (1 << 20) == 0
+        raise Refused("large" if whole else "large_bytes", file=shown, most=f"{most >> 20 if whole else most:,}")
     text, found = decoded(data, shown, encoding)
     if not text.strip("\x00\x1a \t\r\n\f\v\ufeff"):
         raise Refused("empty", file=shown)
@@ -73,22 +85,30 @@ def decoded(data: bytes, file: str = NAMELESS, encoding: str | None = None) -> t
     """The text of these bytes, and the encoding: the one given, or else found. Raises Refused."""
     names = [encoding] if encoding else _encodings(data)
     for name in names:
+        if not is_encoding(name):
+            raise Refused("unknown_encoding", encoding=quote(name))
         try:
             text = codecs.decode(data, name)
-        except LookupError:
-            raise Refused("unknown_encoding", encoding=quote(name)) from None
         except UnicodeError as error:
             if encoding:
                 at = getattr(error, "start", 0)
                 raise Refused("encoding", file=file, encoding=quote(name), at=f"{at:,}") from None
             continue
-        if not isinstance(text, str):  # codecs such as hex make bytes of bytes
-            raise Refused("unknown_encoding", encoding=quote(name))
         text = text.removeprefix("\ufeff").removesuffix("\x1a")
         if len(CONTROLS.findall(text[:SAMPLE])) > len(text[:SAMPLE]) // 100 or "\x00" in text:
             break
         return text, name.removesuffix("-sig")
     raise Refused("binary", file=file)
+
+
+def is_encoding(name: str) -> bool:
+    """Does this name a way to write text? Python's codecs that are none (zlib, bz2, hex) must not begin: a few kB may
+    hold gigabytes. Those of names in the internet take the square of a text's length."""
+    try:
+        found = codecs.lookup(name)
+    except (LookupError, ValueError):  # a name with NUL, or with letters that are not ASCII
+        return False
+    return found._is_text_encoding and found.name not in ("idna", "punycode", "undefined")
 
 
 def _encodings(data: bytes) -> list[str]:
@@ -146,14 +166,16 @@ def form_of(text: str, file: str) -> Form:
     """Found from the first lines. Raises Refused."""
     sample = text[:SAMPLE]
     lines = sample.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if len(text) > SAMPLE and len(lines) > 1:
+    if len(text) > SAMPLE:
         lines.pop()  # cut
     skipped = 0
     while skipped < len(lines) and (not lines[skipped].strip() or lines[skipped].startswith("#")):
         skipped += 1
     lines = [line for line in lines[skipped : skipped + SAMPLE_LINES] if line.strip()]
-    if not lines:
+    if not lines and len(text) <= SAMPLE:
         raise Refused("empty", file=file)
+    if len(text) > SAMPLE and len(lines) < 2:  # what a header is shows in the line below it
+        raise Refused("long_line", file=file, line=f"{skipped + len(lines) + 1:,}", most=f"{SAMPLE:,}")
     split = {separator: _fields(lines, separator) for separator in SEPARATORS}
     separator = max(split, key=lambda s: _fits(split[s], s))  # of equals the first
     rows, decimal = split[separator], "."

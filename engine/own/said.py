@@ -9,6 +9,9 @@ LONGEST = 40  # characters of a quotation
 SAID = {
     "empty": "{file} is empty.",
     "large": "{file} is larger than {most} MB, the most that is read.",
+    "large_bytes": "{file} is larger than {most} bytes, the most that is read.",
+    "long_line": "The first lines of {file} are too long: line {line} does not end within {most} characters of the "
+    "file's beginning.",
     "binary": "{file} is no text: it has signs that no text has. Allowed are text and tables (CSV) in UTF-8, UTF-16, "
     "GB 18030 or Latin-1.",
     "unknown_encoding": "encoding: {encoding} is not known; allowed are utf-8, utf-16, gb18030, latin-1 and others of "
@@ -22,6 +25,8 @@ SAID = {
     "wide": "{file} has {found} columns; at most {most} are read.",
     "cells": "{file} has {rows} rows of {columns} columns; at most {most} fields are read.",
     "no_columns": "{file} has no column of numbers. It has {names}.",
+    "only_rows": "The columns of numbers in {file} count the rows or never change. To use one of them nevertheless, "
+    "choose it by its name: {names}.",
     "all_constant": "Every column of numbers in {file} has the same value in all rows: there is nothing to predict.",
     "not_there": "{name}: {column} is no column of {file}. It has {names}.",
     "twice": "{name}: {column} is named twice.",

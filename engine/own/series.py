@@ -1,9 +1,9 @@
 """A series of one's own, from a CSV, an array or a frame: at every step, predict what comes some steps later."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from engine.own.reading import MOST_BYTES, NAMELESS, Table, check_width, content
 from engine.own.said import LATER, NEXT, SOURCE, Refused, Said, file_label, names, plain, quote
 from engine.parameters import as_array
 from engine.tasks.own import OwnTask, own_task
-from engine.tasks.task import Task, at_any_length
+from engine.tasks.task import Task
 
 NORMALISE = ("standard", "minmax", "none")
 # A row left out and a number made up both change the series, so neither is done unasked.
@@ -65,38 +65,44 @@ class Series:
         column = self.outputs[output]
         return self.offset[column] + self.scale[column] * values
 
-    def _windows(
-        self, rng: np.random.Generator, rows: np.ndarray, seq_length: int, batch_size: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """B windows of `rows` (n, C), each from a random place: inputs (T, B, I), targets (T, B, O)."""
-        start = rng.integers(0, len(rows) - seq_length - self.horizon + 1, batch_size)
+    def _windows(self, rows: np.ndarray, start: np.ndarray, seq_length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Windows of `rows` (n, C) from the places `start` (B,): inputs (T, B, I), targets (T, B, O)."""
         at = start + np.arange(seq_length)[:, None]
         return rows[at][..., self.inputs], rows[at + self.horizon][..., self.outputs]
 
     def draw(self, rng: np.random.Generator, seq_length: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Windows that lie wholly in the part for training."""
-        return self._windows(rng, self.values[: self.training], seq_length, batch_size)
+        """Windows that lie wholly in the part for training, each from a random place."""
+        start = rng.integers(0, self.training - seq_length - self.horizon + 1, batch_size)
+        return self._windows(self.values[: self.training], start, seq_length)
 
     def draw_validation(
         self, rng: np.random.Generator, seq_length: int, batch_size: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Windows that lie wholly in the part that is held back, the end."""
-        return self._windows(rng, self.values[self.training :], seq_length, batch_size)
+        """Windows that lie wholly in the part that is held back, the end: evenly over it, whatever `rng` says, so that
+        no loss is better by luck; where they are fewer than asked for, all of them."""
+        count = self.held - seq_length - self.horizon + 1
+        start = (2 * np.arange(batch_size) + 1) * count // (2 * batch_size)
+        return self._windows(self.values[self.training :], start, seq_length)
 
-    def _losses(self) -> tuple[float, float]:
-        """On the part held back (without one, on all): of repeating the last value, and of training's mean."""
+    def _losses(self, seq_length: int) -> tuple[float, float]:
+        """The mean over all windows of the part held back (without one, of all rows): of repeating the last value, and
+        of training's mean. Windows overlap, so that rows near an end of the part count less."""
         seen = self.values[: self.training, self.outputs]
         rows = self.values[self.training :, self.outputs] if self.held else seen
         right = rows[self.horizon :]
+        place, steps = np.arange(len(right)), min(seq_length, len(right))
+        windows = np.minimum(np.minimum(place, place[::-1]) + 1, min(steps, len(right) - steps + 1))  # with this target
         with np.errstate(over="ignore"):
-            return (
-                float(((right - rows[: -self.horizon]) ** 2).mean()),
-                float(((right - seen.mean(axis=0)) ** 2).mean()),
-            )
+            squares = [(right - guess) ** 2 for guess in (rows[: -self.horizon], seen.mean(axis=0))]
+            persistence, variance = (float(np.average(each.mean(axis=1), weights=windows)) for each in squares)
+        return persistence, variance
 
     def task(self) -> Task:
-        persistence, variance = self._losses()
-        lines = {"last value again": persistence, "guessing the mean": variance}
+        losses = lru_cache(maxsize=64)(self._losses)
+        lines: dict[str, Callable[[int], float]] = {
+            "last value again": lambda seq_length: losses(seq_length)[0],
+            "guessing the mean": lambda seq_length: losses(seq_length)[1],
+        }
         if not set(self.outputs) <= set(self.inputs):  # a network that does not hear the last value cannot repeat it
             lines = dict(reversed(lines.items()))
         (first, loss), *others = lines.items()
@@ -110,9 +116,9 @@ class Series:
             loss="mse",
             every_step=True,
             draw=self.draw,
-            trivial_loss={"mse": at_any_length(loss)},
+            trivial_loss={"mse": loss},
             baseline_label=first,
-            references={label: {"mse": at_any_length(value)} for label, value in others},
+            references={label: {"mse": line} for label, line in others},
             draw_validation=self.draw_validation if self.held else None,
             overlapping=True,
             generates=self.horizon == 1 and self.inputs == self.outputs,
@@ -141,7 +147,7 @@ def series(
     (0 to 1) or "none", fitted on the training part alone. The last share `validation` of the rows is kept for
     validation (0: none). missing: "refuse" rows that lack a number, "drop" them, or "interpolate", a straight line
     between the neighbours; at an end of the training or the validation part the nearest value again. A
-    sequence is a window of seq_length rows from a random place of its part.
+    sequence is a window of seq_length rows, for training from a random place; for validation they are evenly spread.
 
     `.data.notes` say what was found and left out; `.data.own_units` takes values back to the data's units. Raises
     ValueError in one sentence with the column, the line and what is allowed; OSError where a path cannot be opened.
@@ -153,11 +159,8 @@ def series(
     share = validation if isinstance(validation, int | float) and not isinstance(validation, bool) else -1
     if not 0 <= share <= 0.9:
         raise Refused("choice", name="validation", found=plain(repr(validation)), allowed="0 to 0.9")
+    asked = {"columns": _names_of("columns", columns), "target": _names_of("target", target)}
     found = table_of(source, encoding, label, most_bytes)
-    asked = {
-        "columns": None if columns is None else [columns] if isinstance(columns, str) else [str(c) for c in columns],
-        "target": None if target is None else [target] if isinstance(target, str) else [str(c) for c in target],
-    }
     heard, predicted = chosen(found, asked["columns"], asked["target"])
     used = [*heard, *(name for name in predicted if name not in heard)]
     values = found.values[:, [found.columns.index(name) for name in used]]
@@ -229,14 +232,25 @@ def chosen(found: Table, columns: list[str] | None, target: list[str] | None) ->
     usual = [name for name in found.columns if name not in found.left]
     if columns is None and not usual:
         kept = [said.name for name, said in found.left.items() if name in found.columns]
-        if "left_constant" in kept:
+        if kept and set(kept) == {"left_constant"}:
             raise Refused("all_constant", file=found.file)
-        if not (kept and target):
-            raise Refused("no_columns", file=found.file, names=names([*found.columns, *found.left]))
+        if kept and not target:
+            raise Refused("only_rows", file=found.file, names=names(found.columns))
+        if not kept:
+            raise Refused("no_columns", file=found.file, names=names(list(found.left)))
     heard = (usual or list(found.columns)) if columns is None else columns
     if not heard or (target is not None and not target):
         raise Refused("choice", name="target" if heard else "columns", found="[]", allowed=names(found.columns))
     return heard, target if target is not None else heard
+
+
+def _names_of(name: str, asked: Any) -> list[str] | None:
+    """The columns that an option names."""
+    if asked is None or isinstance(asked, str):
+        return None if asked is None else [asked]
+    if not isinstance(asked, Iterable):
+        raise Refused("choice", name=name, found=plain(repr(asked)), allowed="names of columns")
+    return [str(column) for column in asked]
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:

@@ -49,7 +49,8 @@ def _valid(base: Experiment, name: str, value: Any) -> Any:
     if isinstance(value, float) and int in kinds and value.is_integer():
         value = int(value)
     if isinstance(value, str) and str not in kinds:
-        raise ValueError(f"axes[{name}]: {value!r:.80}; allowed: numbers")
+        allowed = "True or False" if bool in kinds else "numbers, None" if type(None) in kinds else "numbers"
+        raise ValueError(f"axes[{name}]: {value!r:.80}; allowed: {allowed}")
     try:
         return getattr(base.replace(**{name: value}), name)
     except ValidationError as wrong:

@@ -21,6 +21,7 @@ def boundary(plan: Plan, x: str, y: str) -> np.ndarray | None:
     A value of an axis of names is its place, 0, 1, 2, …. At each value of one axis the other is solved for: the gain
     where it is an axis, else x, or y where x has names. A row of NaN where the line is interrupted, because theory has
     no χ there, or its assumptions do not hold (see MeanField.applies). Other axes at their first value, the first seed.
+    Raises ValueError unless x and y are two of the plan's axes.
     """
     return finish(in_pieces(plan, x, y))
 
@@ -71,4 +72,6 @@ def _height(plan: Plan, values: dict[str, Any]) -> float:
         theory = mean_field(plan.base.replace(**values, seed=plan.seeds[0]))
     except ValidationError:
         return nan
-    return log(theory.chi) if theory.applies and theory.chi > 0 else nan if not theory.applies else -inf
+    if not theory.applies:
+        return nan
+    return log(theory.chi) if theory.chi > 0 else -inf

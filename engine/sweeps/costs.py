@@ -108,12 +108,13 @@ def cost(plan: Plan, store: "Store | None" = None, workers: int | None = None) -
 
     Measured on this machine, on the cheapest, a middle and the dearest of the points that `store` does not know; of
     training only the first steps are made. Takes a few passes of the dearest point, and compiles what is not compiled.
+    Raises ValueError where `workers` is no whole number from 1.
     """
+    count = how_many(workers)
     possible, left = split(plan, store)
-    count = workers or cores()
-    free = len(plan.points) - len(possible)
+    impossible = len(plan.points) - len(possible)
     if not left:
-        return Cost(len(plan.points), len(possible), free, 0.0, 0.0, 0.0, count, 0.0)
+        return Cost(len(plan.points), len(possible), impossible, 0.0, 0.0, 0.0, count, 0.0)
     works = {key: work(point.experiment) for key, point in left.items() if point.experiment is not None}
     order = sorted(works, key=works.__getitem__)
     pace, measured = Pace(), []
@@ -126,8 +127,15 @@ def cost(plan: Plan, store: "Store | None" = None, workers: int | None = None) -
     total = sum(pace.seconds(x) for x in works.values())
     wall = START + max(total / min(count, len(left)), max(measured))
     return Cost(
-        len(plan.points), len(possible) - len(left), free, min(measured), max(measured), total, count, wall
-    )  # fmt: skip
+        len(plan.points), len(possible) - len(left), impossible, min(measured), max(measured), total, count, wall
+    )
+
+
+def how_many(workers: int | None) -> int:
+    """So many workers; None: one a core of this machine. Raises ValueError."""
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise ValueError(f"workers: {workers!r:.80}; allowed: whole numbers, 1 or more, or None: one a core")
+    return workers or cores()
 
 
 def split(plan: Plan, store: "Store | None") -> tuple[dict[str, Point], dict[str, Point]]:
@@ -157,9 +165,10 @@ def _seconds(e: Experiment, plan: Plan) -> float:
 
     try:
         warm_up(e)
-        first = took(min(plan.steps, 1))
-        if not plan.steps or first > ENOUGH:
-            return min(first, took(0)) if not plan.steps else first * plan.steps
+        if not plan.steps:
+            return min(took(0), took(0))  # the first time brings caches along
+        if (first := took(1)) > ENOUGH:
+            return first * plan.steps
         before, steps = took(1), 1
         now = before
         while now < ENOUGH and steps < plan.steps:

@@ -141,7 +141,8 @@ class Farm:
             if future.status == "finished":
                 version = future.result()
                 if version != sources_hash():
-                    raise RuntimeError(f"workers: they run another version of the engine, {version}")
+                    allowed = f"{sources_hash()}, as here"
+                    raise RuntimeError(f"workers: they run version {version} of the engine; allowed: {allowed}")
             else:
                 self._failed(future)
             del self._flying[future.key]

@@ -130,8 +130,7 @@ def fold(e: Experiment, count: int, number: int) -> Experiment:
             "of them would share values; its validation is the end that is held back"
         )
     if e.train_size is None or e.train_size < count:
-        allowed = f"a training set of at least {count} sequences, one for each fold"
-        raise ValueError(f"train_size={e.train_size}: {allowed}")
+        raise ValueError(f"train_size={e.train_size}; allowed: at least {count} sequences, one for each fold")
     if (found := different(e)) < count:
         allowed = f"at least {count}, one for each fold, as equal ones are in one"
         raise ValueError(f"train_size={e.train_size}: {found} different sequences; allowed: {allowed}")

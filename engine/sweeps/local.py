@@ -1,4 +1,5 @@
-"""A cluster on this machine for as long as a sweep takes: a scheduler here, and one process a core that works."""
+"""A cluster on this machine for as long as a sweep takes: a scheduler here, and one process a core that works. Nobody
+else is heard by them, see guarded.py."""
 
 import logging
 import os
@@ -28,8 +29,16 @@ def local(workers: int) -> Iterator["Local"]:
     import dask
     from distributed import Client, Scheduler, SpecCluster
 
+    from engine.sweeps.guarded import SCHEME, word
+
     # A group whose worker died comes back at once: what it had found is known, and only the rest is done again.
-    options = {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    options = {
+        "protocol": SCHEME,
+        "host": "127.0.0.1",
+        "port": 0,
+        "dashboard": False,
+        "dashboard_address": "127.0.0.1:0",
+    }
     scheduler = {"cls": Scheduler, "options": options | {"allowed_failures": 0}}
     with (
         TemporaryDirectory(prefix="sweep-", ignore_cleanup_errors=True) as folder,
@@ -37,7 +46,7 @@ def local(workers: int) -> Iterator["Local"]:
         SpecCluster(scheduler=scheduler, workers={}, silence_logs=logging.CRITICAL) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        made = Local(workers, client, Path(folder))
+        made = Local(workers, client, Path(folder), word())
         try:
             made.start()
             yield made
@@ -48,8 +57,8 @@ def local(workers: int) -> Iterator["Local"]:
 class Local:
     """The processes of a local cluster: started, replaced when they die, ended."""
 
-    def __init__(self, workers: int, client: Any, folder: Path) -> None:
-        self.client, self._folder = client, folder
+    def __init__(self, workers: int, client: Any, folder: Path, word: bytes) -> None:
+        self.client, self._folder, self._word = client, folder, word
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * workers
         self._in_vain = 0  # starts since something was found last
 
@@ -90,10 +99,15 @@ class Local:
         command = [sys.executable, "-P", "-W", "ignore", "-m", "engine.sweeps.worker"]
         command += [self.client.scheduler.address, str(self._folder)]
         with self._log(k).open("wb") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command, env=os.environ | ONE_THREAD | QUIET | {"PYTHONPATH": path}, stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL, stderr=log, start_new_session=True,  # Ctrl-C is for the parent
             )  # fmt: skip
+        with suppress(OSError):  # it may have died already
+            assert process.stdin
+            process.stdin.write(self._word.hex().encode() + b"\n")
+            process.stdin.flush()
+        return process
 
     def _end(self, process: "subprocess.Popen[bytes] | None") -> None:
         if process is None:

@@ -180,7 +180,7 @@ def _whole(name: str, value: Any, least: int, most: int) -> int:
 
 
 def _seeds(base: Experiment, seeds: Any) -> tuple[int, ...]:
-    allowed = "a number of them, 1 or more, or a list of different whole numbers, 0 or more"
+    allowed = f"how many, 1 to {MOST_SEEDS}, or a list of different whole numbers, 0 or more"
     if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool) and 1 <= seeds <= MOST_SEEDS:
         seeds = range(base.seed, base.seed + int(seeds))
     if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):

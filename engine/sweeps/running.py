@@ -6,10 +6,10 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from engine.experiment import Experiment
-from engine.sweeps.costs import split
+from engine.sweeps.costs import how_many, split
 from engine.sweeps.dataset import dataset
 from engine.sweeps.farm import Farm, Progress
-from engine.sweeps.local import Local, cores, local
+from engine.sweeps.local import Local, local
 from engine.sweeps.plan import DEFAULT_MEASURES, Plan, plan
 from engine.sweeps.store import Store
 
@@ -48,13 +48,12 @@ def run(
     progress: Progress | None = None, cancel: Callable[[], bool] | None = None, workers: int | None = None,
 ) -> "xarray.Dataset":  # fmt: skip
     """The same for a plan that is made already."""
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-        raise ValueError(f"workers: {workers!r}; allowed: whole numbers, 1 or more, or None: one a core")
+    most = how_many(workers)
     with _opened(store) as kept:
         possible, left = split(plan, kept)
         passing: dict[str, str] = {}
         if left:
-            with connected(scheduler, min(workers or cores(), len(left))) as (client, own):
+            with connected(scheduler, min(most, len(left))) as (client, own):
                 passing = Farm(plan, left, kept, client, own, progress, cancel).work()
         elif progress:
             progress(len(possible), len(possible), 0.0)

@@ -155,7 +155,7 @@ class _Bar:
     """Progress: one line of a terminal that is written again and again, or a line now and then."""
 
     def __init__(self) -> None:
-        self._terminal, self._last, self._open = sys.stderr.isatty(), 0.0, False
+        self._terminal, self._open = sys.stderr.isatty(), False
         self._last = time.monotonic() - (OFTEN if self._terminal else RARELY)
 
     def __call__(self, done: int, of: int, seconds: float) -> None:
