@@ -11,12 +11,13 @@ import os
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.compiler_lock import global_compiler_lock
 
 from engine._vec import register_bits
 
@@ -79,20 +80,70 @@ class _Locator(_CacheLocator):
         return cls(py_func.__qualname__)
 
 
+class _Lock:
+    """Held by the one process that compiles into the cache folder; taken and given back under Numba's own lock.
+
+    Where two compile at once, one would find callers whose callees it has compiled itself, and each would write its
+    own list of what is there over the other's.
+    """
+
+    def __init__(self) -> None:
+        self.file: IO[bytes] | None = None
+
+    def take(self) -> None:
+        with suppress(ImportError, OSError):  # Windows, or a file system without locks: some work is done twice
+            import fcntl
+
+            self.file = (Path(cache_folder()) / "lock").open("ab")
+            fcntl.flock(self.file, fcntl.LOCK_EX)
+
+    def give_back(self) -> None:
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
+_LOCK = _Lock()
+
+
+def _names() -> set[str]:
+    """The kernels of this process as the linker knows them: each name has the number of one compilation."""
+    return {made.fndesc.mangled_name for kernel in KERNELS for made in kernel.overloads.values()}
+
+
 class _Impl(CompileResultCacheImpl):
     _locator_classes = [_Locator]  # noqa: RUF012 (Numba's own attribute)
+
+    def reduce(self, result: Any) -> Any:
+        """With the names of the kernels of which this one's code has copies."""
+        copies = {function.name for function in result.library.get_defined_functions()} & _names()
+        return sorted(copies - {result.fndesc.mangled_name}), super().reduce(result)
+
+    def rebuild(self, target_context: Any, reduced: Any) -> Any:
+        copies, result = reduced
+        if lost := set(copies) - _names():
+            raise LookupError(f"compiled with others than are here: {lost}")
+        return super().rebuild(target_context, result)
 
 
 class _Cache(FunctionCache):
     _impl_class = _Impl
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        if _LOCK.file is None:
+            with suppress(Exception):
+                if (found := self._load(sig, target_context)) is not None:
+                    return found
+            _LOCK.take()  # given back when it is compiled, unless another process has done that meanwhile
         try:
-            self._load_callees(target_context.codegen())
-            return super().load_overload(sig, target_context)
-        except Exception:  # a file that a crash or a full disk left damaged: compile, and write it anew
+            return self._load(sig, target_context)
+        except Exception:  # what a crash or a full disk left damaged, or without its callee: compile, and write it anew
             self.flush()
             return None
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
+        self._load_callees(target_context.codegen())
+        return super().load_overload(sig, target_context)
 
     def save_overload(self, sig: Any, data: Any) -> None:
         with suppress(OSError):  # a full disk: the next process compiles it again, and this one goes on
@@ -103,6 +154,7 @@ class _Cache(FunctionCache):
 
         That copy has been optimised a second time and may round a sum elsewhere; the linker takes what it meets first.
         A process that compiles meets a callee's own code first. Otherwise one that loads would have other last digits.
+        A callee that was compiled again has another name: `_Impl` refuses a caller that is linked to the old one.
         """
         for name in self._py_func.__code__.co_names:
             callee = self._py_func.__globals__.get(name)
@@ -117,5 +169,22 @@ def jit(function: Callable) -> Any:
     """Compile `function` on first use, without the GIL, and keep the machine code on disk."""
     kernel = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
     kernel._cache = _Cache(function)
+    kernel.compile = _giving_back(kernel.compile)
     KERNELS.append(kernel)
     return kernel
+
+
+def _giving_back(compile_it: Callable) -> Callable:
+    """`kernel.compile`, after which the lock is free that it took."""
+
+    @wraps(compile_it)
+    def compiling(sig: Any) -> Any:
+        with global_compiler_lock:
+            outer = _LOCK.file
+            try:
+                return compile_it(sig)
+            finally:
+                if outer is None:
+                    _LOCK.give_back()
+
+    return compiling

@@ -43,8 +43,14 @@ class Scheduling(LoadScopeScheduling):
         return "browser" if "browser" in file else file
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those of the browser first: they are one worker's for minutes, while the other goes through the rest."""
+    items.sort(key=lambda item: "browser" not in item.path.name)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    config.option.loadscopereorder = False  # not the files with the most tests first: those are short
     return Scheduling(config, log)
 
 

@@ -1,7 +1,7 @@
 """The page without a browser: every control, every state, every kind of link (Streamlit's AppTest)."""
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -26,9 +26,11 @@ def runs_end() -> Iterator[None]:
         run.close()
 
 
-def page(path: str = "explore", timeout: float = 30, **query: Any) -> AppTest:
+def page(path: str = "explore", opened: Iterable[str] = (), timeout: float = 30, **query: Any) -> AppTest:
+    """A page as a link opens it; `opened`: groups of controls whose rest is shown."""
     at = AppTest.from_file(EXPLORER, default_timeout=timeout)
     at._page_hash = calc_hash(path)
+    at.session_state["opened"] = set(opened)
     at.query_params.update(query)
     at.run()
     assert not at.exception
@@ -67,11 +69,9 @@ def press(at: AppTest, key: str) -> AppTest:
     return at
 
 
-def everything(at: AppTest) -> AppTest:
-    """With the rest of every group."""
-    for group in sorted({row.group for row in CONTROLS if row.more} - at.session_state["opened"]):
-        press(at, f"more_{group}")
-    return at
+def whole(**query: Any) -> AppTest:
+    """Explore with the rest of every group."""
+    return page(opened={row.group for row in CONTROLS if row.more}, **query)
 
 
 def changed(at: AppTest) -> str:
@@ -89,7 +89,9 @@ def test_defaults():
 
 
 def test_the_rest_of_a_group_is_a_click_away():
-    at = everything(page())
+    at = page()
+    for group in sorted({row.group for row in CONTROLS if row.more}):
+        press(at, f"more_{group}")
     assert drawn(at) == [
         control.field for control in CONTROLS if settings.applies(control.field, settings.DEFAULTS) or not control.hides
     ]
@@ -102,7 +104,7 @@ def test_the_rest_of_a_group_is_a_click_away():
 @pytest.mark.parametrize("cell", engine.CELLS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_every_cell_and_precision(cell, dtype):
-    at = everything(page(cell=cell, dtype=dtype))
+    at = whole(cell=cell, dtype=dtype)
     assert shown(at) == engine.Experiment(cell=cell, dtype=dtype)
     assert control(at, "forget_bias").disabled == (cell != "lstm")
     assert ("reset_after" in drawn(at)) == (cell == "gru")
@@ -114,7 +116,7 @@ def test_every_cell_and_precision(cell, dtype):
 )  # fmt: skip
 def test_every_name_of_the_tables_makes_a_picture(field, name):
     others = {"batching": {"train_size": "10"}, "loss": {"task": "temporal_order"}}.get(field, {})
-    at = everything(page(**{field: name, "seq_length": "20", "hidden_size": "4", "batch_size": "2"}, **others))
+    at = whole(**{field: name, "seq_length": "20", "hidden_size": "4", "batch_size": "2"}, **others)
     assert getattr(shown(at), field) == name
     assert messages(at) == []
     assert control(at, "clip_threshold").disabled == (field == "clip" and name == "none")
@@ -124,7 +126,7 @@ def test_every_name_of_the_tables_makes_a_picture(field, name):
 
 
 def test_every_control_has_help():
-    for at in (everything(page(cell="gru", num_layers="2", dropout="0.5", optimizer="momentum")), everything(page())):
+    for at in (whole(cell="gru", num_layers="2", dropout="0.5", optimizer="momentum"), whole()):
         for field in drawn(at):
             said = control(at, field).help
             assert len(said) > 10, field
@@ -146,7 +148,7 @@ def test_controls_change_the_run_and_the_link():
 
 
 def test_every_control_of_the_rest_changes_the_experiment():
-    at = everything(page(num_layers="2", dropout="0.5", task="copy_memory", optimizer="momentum", cell="gru"))
+    at = whole(num_layers="2", dropout="0.5", task="copy_memory", optimizer="momentum", cell="gru")
     wanted = {
         "reset_after": False, "embedding_dim": 5, "input_init": "orthogonal", "batching": "full", "train_size": 20,
         "loss": "mse", "momentum": 0.5, "tbptt": 10, "weight_decay": 0.001, "variational_dropout": True,
@@ -161,7 +163,7 @@ def test_every_control_of_the_rest_changes_the_experiment():
 
 
 def test_a_control_that_does_not_apply_keeps_its_value_and_does_not_count():
-    at = everything(page(optimizer="momentum", momentum="0.5", cell="lstm", forget_bias="3"))
+    at = whole(optimizer="momentum", momentum="0.5", cell="lstm", forget_bias="3")
     control(at, "optimizer").set_value("adam")
     control(at, "cell").set_value("gru")
     at.run()
@@ -301,7 +303,7 @@ def test_undo_reaches_fifty_choices_back():
 
 
 def test_undo_brings_back_what_a_closed_group_holds():
-    at = everything(page())
+    at = whole()
     control(at, "weight_decay").set_value(0.01).run()
     press(at, "more_Regularisation")
     press(at, "undo")
@@ -402,7 +404,7 @@ def test_a_refused_combination_can_be_put_back():
 
 
 def test_a_full_batch_without_a_set_is_refused_until_there_is_one():
-    at = everything(page())
+    at = whole()
     control(at, "batching").set_value("full").run()
     assert "Training set" in messages(at)[0]
     control(at, "train_size").set_value(50).run()
