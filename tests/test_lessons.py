@@ -199,13 +199,10 @@ CLAIMS: dict[str, dict[str, Callable[[], Any]]] = {  # lesson -> what it says, a
         "before t = {} the gradient is exactly 0": lambda: engine.verdict(
             trainer(EXPLODE, 1).trace().log10_flow_norms[-1]
         ).zero_before,
-        "gains {:.1f} decades": lambda: decades(NORM, 50),
-        "loss is {:.0f} times that of guessing": lambda: loss(NORM, 50) / guess(NORM),
     },
     "clip": {
         "has {:,} weights": lambda: weights(start("clip")),
         "gradient is {:.2f} long": lambda: engine.probe(start("clip")).grad_norm,
-        "comes one of {:.0f}.": lambda: trainer(start("clip", clip="none"), 2000).history.grad_norm.max() // 1,
         "are about {:.0f} long": lambda: np.median(trainer(start("clip", clip="none"), 2000).history.grad_norm),
         "√{:.0f} =": lambda: weights(start("clip")),
         "= {:.1f}. It": lambda: unit("clip").norm,
@@ -266,7 +263,7 @@ CLAIMS: dict[str, dict[str, Callable[[], Any]]] = {  # lesson -> what it says, a
 }  # fmt: skip
 OTHERWISE = {  # numbers that are settings, counts, or said by a test of their own
     "vanish": {"1", "100", "200", "0.50", "50", "1.2", "1.3"},
-    "explode": {"1", "2.5", "100", "0.01", "50", "1.2", "−1", "1/100"},
+    "explode": {"1", "2.5", "100", "0.01", "50", "1.2", "−1", "1/100", "8"},
     "clip": {"50", "1", "±1", "0.1", "2,000", "1,500", "1,100", "0.79", "38"},
     "activation": {"99", "1", "0", "6", "20", "60", "3.00", "0.9", "±0.9", "10", "1/10", "100", "1.2", "1.5", "4"},
     "init": {"128", "0", "1", "11", "0.50", "2.00", "2", "10", "1/10", "100", "99", "0.95"},
@@ -300,6 +297,11 @@ def test_sayings_without_a_number():
     one = trainer(EXPLODE, 1).trace()
     assert (np.abs(one.hidden[:, 1:]) > 0.999).all(), "every unit sits at −1 or 1"
     assert decades(start("vanish"), 200) < decades(start("vanish")), "training has made it worse"
+    # Chaotic runs: after some steps their numbers hang on the last digit, and with it on the order of sums.
+    assert decades(NORM, 50) > 8
+    assert loss(NORM, 50) > 3 * guess(NORM)
+    norms = trainer(start("clip", clip="none"), 2000).history.grad_norm
+    assert norms.max() > 5 * np.median(norms), "several times as long"
     assert loss(start("clip", clip="none"), 2000) > 0.95 * guess(start("clip"))
     assert loss(start("clip", clip="value", clip_threshold=0.1), 1500) > 0.95 * guess(start("clip"))
     assert loss(start("clip"), 1000) > guess(start("clip")), "unit: nothing settles"

@@ -10,8 +10,8 @@ LESSON = Lesson(
     question=N_("Clipping makes a gradient shorter. What else does it change?"),
     opening=N_(
         "The network hears 50 symbols and has to say in which order two of them came. Without clipping most of "
-        "its gradients are about 1 long, but now and then comes one of 14. Clipping is to tame that one. There "
-        "are several ways to do it."
+        "its gradients are about 1 long, but now and then comes one several times as long. Clipping is to tame "
+        "that one. There are several ways to do it."
     ),
     guess=Guess(
         N_(

@@ -33,8 +33,8 @@ LESSON = Lesson(
         N_("Press **Step** once. The curve is gone, and every unit has one colour: saturated, for good."),
         N_(
             "Press **Reset**, set **Clip** to norm, and play 50 steps. The network lives; but the gradient "
-            "still gains 9.9 decades, and the loss is 7 times that of guessing: a short step in a useless "
-            "direction."
+            "still gains more than 8 decades, and the loss is several times that of guessing: a short step in a "
+            "useless direction."
         ),
         N_("Open **Small worlds**: there the same thing happens to one unit, and the whole error surface can be seen."),
     ),
