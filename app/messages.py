@@ -71,7 +71,10 @@ def _of_networks() -> Iterator[tuple[str, str]]:
                 case ast.Call(ast.Name("note" | "Misfit" | "Ambiguous"), [*arguments]):
                     texts = [part.value for part in arguments if isinstance(part, ast.Constant)]
                     yield from ((place, text) for text in texts if isinstance(text, str) and " " in text)
-                case ast.Assign([ast.Name("said" | "SHAPE" | "LEFT_OUT" | "BATCH_FIRST")], ast.Constant(str(text))):
+                case ast.Assign(
+                    [ast.Name("said" | "SHAPE" | "LEFT_OUT" | "BATCH_FIRST" | "NO_BIAS" | "ONE_BIAS")],
+                    ast.Constant(str(text)),
+                ):
                     yield place, text
     noise = engine.noise(1, 1).task
     yield from (("engine/own/noise.py", text) for text in (noise.label, noise.meaning, noise.source))

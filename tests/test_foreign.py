@@ -360,3 +360,20 @@ def test_what_is_left_out_of_keras_is_told(keras):
     notes = engine.load_weights(keras.Sequential([keras.Input((T, I)), recurrent, layers.Dense(1)])).notes
     assert "recurrent_dropout 0.3" in " ".join(notes)
     assert "Left out" not in " ".join(notes)
+
+
+@pytest.mark.parametrize(
+    ("layer", "options", "told"),
+    [
+        ("SimpleRNN", {}, ["one bias"]),
+        ("LSTM", {}, ["one bias"]),
+        ("LSTM", {"use_bias": False}, ["no biases"]),
+        ("GRU", {"reset_after": False}, ["one bias"]),
+        ("GRU", {}, []),
+    ],
+)
+def test_biases_that_keras_counts_otherwise_are_told(keras, layer, options, told):
+    """Theirs is one where ours are b_ih and b_hh; their GRU with reset_after has both."""
+    recurrent = getattr(keras.layers, layer)(H, **options)
+    notes = engine.load_weights(keras.Sequential([keras.Input((T, I)), recurrent, keras.layers.Dense(1)])).notes
+    assert [words for words in ("no biases", "one bias") if words in " ".join(notes)] == told

@@ -12,6 +12,7 @@ import numpy as np
 Arrays = dict[str, np.ndarray]
 LONGEST = 80  # characters of a name in a sentence
 LEFT_OUT = "Left out, as no part of such a network here: {names}."
+NO_BIAS = "The recurrent layers have no biases: here they are 0, but count in ‖g‖, and training changes them."
 
 
 def _short(values: Mapping[str, object]) -> dict[str, object]:

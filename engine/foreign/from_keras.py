@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from engine.foreign.found import LEFT_OUT, Arrays, Found, note
+from engine.foreign.found import LEFT_OUT, NO_BIAS, Arrays, Found, Note, note
 
 KINDS = {"SimpleRNN": "rnn", "LSTM": "lstm", "GRU": "gru"}
 ORDER = {"rnn": (0,), "lstm": (0, 1, 2, 3), "gru": (1, 0, 2)}  # their gate in our place: i f c o; z r h
 BATCH_FIRST = "Keras has batches first: here inputs are (T, B, I)."
+ONE_BIAS = (
+    "Keras has one bias a gate, here are two: its gradient counts twice in ‖g‖, and training moves it twice as far."
+)
 ACTIVATIONS = {  # theirs that are ours, value for value (their leaky_relu is not: its slope is 0.2, ours 0.01)
     "tanh": "tanh", "relu": "relu", "sigmoid": "sigmoid", "linear": "identity", "elu": "elu", "softsign": "softsign",
     "hard_tanh": "hardtanh",
@@ -42,7 +45,7 @@ def of_model(model: Any, recurrent: Sequence[str], head: str | None) -> Found:
         raise ValueError(f"head: {head!r}; allowed: a Dense layer of {chosen[0].units} inputs")
     last = dense[-1] if dense else None
     tables = [part for part in parts if type(part).__name__ == "Embedding"]
-    notes = [note(BATCH_FIRST)]
+    notes = usual_notes(kind, [part.use_bias for part in chosen])
     if last is not None and (name := _name(last.activation)) not in ("linear", "softmax"):
         notes.append(
             note("{name} has activation {activation}: here the head is linear.", name=last.name, activation=name)
@@ -77,6 +80,16 @@ def of_model(model: Any, recurrent: Sequence[str], head: str | None) -> Found:
         export=export,
         notes=notes,
     )
+
+
+def usual_notes(kind: str, biases: Sequence[bool]) -> list[Note]:
+    """What every network from Keras is told; `biases`: which layers have any."""
+    said = [note(BATCH_FIRST)]
+    if not all(biases):
+        said.append(note(NO_BIAS))
+    if any(biases) and kind != "gru":  # whose reset_after has both, as PyTorch
+        said.append(note(ONE_BIAS))
+    return said
 
 
 def _flat(model: Any) -> Iterator[Any]:

@@ -63,7 +63,7 @@ def of_arrays(arrays: Arrays, nonlinearity: str, recurrent: Sequence[str], head:
     table = tables[0] if len(tables) == 1 else None
     bias = f"{dense.removesuffix('kernel')}bias" if dense else ""
     _check_head(arrays, dense, bias, table)
-    notes = [note(from_keras.BATCH_FIRST)]
+    notes = from_keras.usual_notes(kind, [part.use_bias for part in parts])
     left = sorted(set(cells) - set(chosen)) + sorted(set(rest) - {dense, bias, table})
     if left:
         notes.append(note(LEFT_OUT, names=", ".join(left)))

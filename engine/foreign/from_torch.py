@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.foreign.found import LEFT_OUT, Ambiguous, Arrays, Found, Misfit, Note, note
+from engine.foreign.found import LEFT_OUT, NO_BIAS, Ambiguous, Arrays, Found, Misfit, Note, note
 
 NAME = re.compile(r"(?P<prefix>.*?)(?P<tensor>(weight|bias)_(ih|hh|hr))(_l(?P<layer>\d{1,9}))?(?P<reverse>_reverse)?")
 KINDS = {1: "rnn", 3: "gru", 4: "lstm"}  # blocks of rows of the recurrent weights
@@ -90,9 +90,7 @@ def of_arrays(
     blocks = len(layers[0]["weight_hh"]) // hidden
     notes: list[Note] = []
     if not all("bias_ih" in layer for layer in layers):
-        notes.append(
-            note("The recurrent layers have no biases: here they are 0, but count in ‖g‖, and training changes them.")
-        )
+        notes.append(note(NO_BIAS))
     rest = {name: value for name, value in arrays.items() if name not in used and name.endswith("weight")}
     with_bias = [name for name in rest if f"{name.removesuffix('weight')}bias" in arrays]
     heads = [
