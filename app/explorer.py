@@ -64,7 +64,7 @@ elif lecturing:
     lecture_view.bar(lecturing)
 elif path in WITH_CONTROLS or (path == "lessons" and lessons.in_sidebar()):
     controls.draw()
-elif path in WITHOUT_RUN:
+elif path in WITHOUT_RUN or path == "lessons":
     assets.style("bare.css")
 session.delivered()
 hosting.draw()

@@ -1,6 +1,7 @@
 """Fixtures that several test files share: runs that end with their test, a real server, a real browser."""
 
 import functools
+import gc
 import os
 import shutil
 import signal
@@ -55,11 +56,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 
 
 def pytest_collection_finish() -> None:
-    """Look through the installed packages for components of Streamlit once, not for every page: 0.3 s each."""
+    """Spare each run of a page what Streamlit would do anew for it: it took most of the time of tests of pages.
+
+    It looks through all installed packages for components (0.3 s), collects garbage among all objects there are, and
+    clears the session of a Keras that another test has imported, which collects once more (half a second).
+    """
     if "streamlit.testing" in sys.modules:
         from streamlit.components.v2 import manifest_scanner
+        from streamlit.runtime.scriptrunner import script_runner
 
         manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
+        script_runner._clean_problem_modules = lambda: None
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

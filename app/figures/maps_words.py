@@ -30,7 +30,8 @@ def _finding(c: Cells) -> str:
         return sentences(_share(c), _extremes(c) if c.measure == "val_loss" else "")
     if c.edge is not None:
         crossings = c.crossings()
-        found = _(c.look.said).format(place=_crossed(c, crossings)) if crossings else _extremes(c)
+        nowhere = _("Nowhere in these ranges.") if c.level == c.finest else ""
+        found = _(c.look.said).format(place=_crossed(c, crossings)) if crossings else sentences(nowhere, _extremes(c))
         return sentences(found, _(c.look.sides) if c.look.sides else "")
     return _extremes(c)
 

@@ -100,6 +100,8 @@ def _heading(values: dict[str, Any], c: Compared) -> None:
         said = _("{knob}: {base} against {others}")
         text = said.format(knob=versus.title(c.field), base=names[0], others=listed(names[1:]))
     same = _("Same seed, same data; all else is as in the sidebar.")
+    if _over() > 1:
+        same = _("For each seed the same data; all else is as in the sidebar.")
     if c.field == "seed":
         same = _("Other weights and other data; all else is as in the sidebar.")
     elif not versus.same_data(c):

@@ -185,7 +185,7 @@ def _shown(choice: Choice) -> None:
     over = found.done.is_set()
     cells = cells_of(found, choice)
     with st.container(key="maps_state", horizontal=True, vertical_alignment="center"):
-        _progress(found, over)
+        _progress(found, over, cells.up is not None)
         maps_take.draw(found, choice, cells)
     maps_picture.draw(cells, choice)
     if over and st.session_state.get("maps_over") != id(found):
@@ -200,11 +200,12 @@ def _wait(found: Map) -> None:
         time.sleep(0.02)
 
 
-def _progress(found: Map, over: bool) -> None:
+def _progress(found: Map, over: bool, up: bool) -> None:
     n, all = int(found.count.sum()), found.count.size
     if over:
+        opens = _("Click a cell to open its run in Explore.") if up else _("Click a point to open its run in Explore.")
         text = _("{n} networks.") if n == all else _("Stopped: {n} of {all} networks.")
-        said = [text.format(n=f"{n:,}", all=f"{all:,}"), _("Click a cell to open its run in Explore.")]
+        said = [text.format(n=f"{n:,}", all=f"{all:,}"), opens]
         if found.failed:
             said.append(_("{n} of them failed.").format(n=found.failed))
         st.html(f"<p class='state'>{sentences(*said)}</p>")

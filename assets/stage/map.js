@@ -102,6 +102,7 @@ class CellMap {
     if (this.box.hidden) return
     const { l, t } = picture.look.margin, { x: xs, y: ys } = this.#cells
     const [x0, x1] = edges(xs, at[0], ranges.x), [y0, y1] = ys.length ? edges(ys, at[1], ranges.y) : [0, 1]
+    this.box.classList.toggle('point', !ys.length)
     const css = { left: l + x0 * box.w, top: t + (1 - y1) * box.h, width: (x1 - x0) * box.w, height: (y1 - y0) * box.h }
     for (const [name, value] of Object.entries(css)) this.box.style[name] = `${value}px`
     const keyed = document.activeElement === this.said
