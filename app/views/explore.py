@@ -24,10 +24,12 @@ def page() -> None:
     stage(session.run())
 
 
-def notice() -> None:
-    """What was wrong with the link or with a combination of controls. Plain text: it quotes the link."""
+def notice(controls: bool = True) -> None:
+    """What was wrong with the link or with a combination of controls. Plain text: it quotes the link. Of a network that
+    was handed in: only where the page has the controls that it speaks of."""
     state = st.session_state
-    network.notice()
+    if controls:
+        network.notice()
     sentences = [*state.complaints, *([state.refusal] if state.refusal else [])]
     if state.refusal:
         sentences.append(_("The pictures still show the experiment before."))

@@ -29,7 +29,7 @@ _component = st.components.v2.component(
 
 def page() -> None:
     FILMS.begin(RUNS.pool, RUNS.compiler)
-    notice()
+    notice(controls=False)
     lang = session.extra("lang")  # whoever opens a card in another tab goes on reading this language
     cards = [
         {

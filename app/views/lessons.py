@@ -20,8 +20,8 @@ FIRST_LOOK = 0.5  # seconds that a check waits for the pass that a control has a
 
 def page() -> None:
     assets.style("lessons.css")
-    notice()
     name = learning.progress().open
+    notice(controls=bool(name))
     if name:
         _lesson(name, LESSONS[name])
     else:

@@ -29,7 +29,7 @@ _component = st.components.v2.component(
 
 
 def page() -> None:
-    notice()
+    notice(controls=False)
     written = session.extra("room")
     try:
         room = _found(codes.read_code(written))

@@ -54,7 +54,7 @@ def _widget(name: str, field: Field, value: Any) -> None:
 
 
 def page() -> None:
-    notice()
+    notice(controls=False)
     with st.container(key="small"):
         st.segmented_control(
             _("Part"), FIELDS["part"].options, required=True, key="part", label_visibility="collapsed",
