@@ -59,6 +59,6 @@ def test_over_seeds_there_are_bands_and_a_count(visit):
     v.until(lambda: v.page.locator(".st-key-compare .still .js-plotly-plot").count() == 4, 60)
     v.until(lambda: v.page.locator(".st-key-versus_wait").count() == 0, 60)
     assert "of 5 seeds" in v.text("table.runs")
-    v.until(lambda: "Learning rate 0.1 ends with" in v.text(".st-key-compare p.answer"))
+    v.until(lambda: "Learning rate 0.1 ends with" in v.text(".st-key-compare p.answer + p.more"))
     v.page.locator(".st-key-versus_seeds button", has_text="one run").click()
     v.until(lambda: v.page.locator("#gap .js-plotly-plot").count())

@@ -23,7 +23,8 @@ def test_a_table_is_dropped_trained_on_and_gone_with_the_session(server: Server,
             {"name": "<i>tide</i>.csv", "mimeType": "text/csv", "buffer": f"day;<b>level</b>\n{ROWS}".encode()}
         )
         told = page.locator(".st-key-own_told")
-        expect(told).to_contain_text("240 rows for training, then 60 for validation", timeout=20_000)
+        rows = "240 rows for training, in windows of T rows from random places; then 60 for validation."
+        expect(told).to_contain_text(rows, timeout=20_000)
         expect(told).to_contain_text("Numbers have a decimal comma")
         page.locator(".st-key-own_use button").first.click()
         expect(page.locator("[role=dialog]")).to_have_count(0, timeout=20_000)
