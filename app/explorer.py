@@ -54,6 +54,15 @@ assets.style("chrome.css")
 said = json.dumps({"language": reads(), "skip": _("Skip to the pictures"), "page": path}).replace("<", "\\u003c")
 script = f"<script>{assets.text('keys.js')}; window.__page({said})</script>"
 st.html(script, unsafe_allow_javascript=True)
+menu = {
+    "System": _("System"),
+    "Light": _("Light"),
+    "Dark": _("Dark"),
+    "print": _("Print"),
+    "record": _("Record the screen"),
+}
+words = "".join(f"--menu-{name}: {json.dumps(word, ensure_ascii=False)};" for name, word in menu.items())
+st.html(f"<style>:root {{{words}}}</style>")  # they stand in the place of Streamlit's by chrome.css
 st.html(f'<h1 class="pagename">{_("Gradient explorer")}</h1>')
 
 language.draw()

@@ -79,3 +79,14 @@ def test_another_language_leaves_the_slider_at_its_step(visitor):
     visitor.until(lambda: value.inner_text().startswith("step"))
     assert value.inner_text() == "step 1"
     assert "at step 1:" in visitor.text(".st-key-why p.state")
+
+
+def test_streamlits_menu_is_in_the_readers_language(visitor):
+    page = visitor.page
+    visitor.until(lambda: visitor.text("#stage .badge b") == "消失")
+    page.locator("[data-testid=stMainMenu] button, [data-testid=stMainMenuButton]").first.click()
+    words = "'[data-testid^=stMainMenuItem-theme-], [data-testid=stMainMenuItemLabel]'"
+    drawn = "[getComputedStyle(e).fontSize, getComputedStyle(e, '::after').content]"
+    said = f"() => [...document.querySelectorAll({words})].map((e) => {drawn})"
+    visitor.until(lambda: len(page.evaluate(said)) == 5)
+    assert page.evaluate(said) == [["0px", f'"{word}"'] for word in ("系统", "浅色", "深色", "打印", "录制屏幕")]
