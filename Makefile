@@ -10,7 +10,7 @@ run: .venv/run.stamp
 	$(BIN)/streamlit run app/main.py
 
 test: .venv/dev.stamp
-	$(BIN)/pytest -n 3
+	$(BIN)/pytest -n 2
 
 test-slow: .venv/dev.stamp
 	$(BIN)/pytest -m slow --timeout 1200
