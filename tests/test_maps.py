@@ -181,7 +181,10 @@ def test_the_edge_is_where_the_value_passes_it():
     assert "keeps its length at Gain 1.1" in answer(c)
     theory = np.array([[1.2, 8.0], [np.nan, np.nan], [1.3, 32.0]])
     assert "Theory (χ = 1, dashed): Gain 1.2 to 1.3" in answer(cells(theory=theory))
-    assert "From −0.6" in answer(cells(values=np.broadcast_to(-0.6, (5, 3, 1)).copy()))
+    assert "Nowhere in these ranges. From −0.6" in answer(cells(values=np.broadcast_to(-0.6, (5, 3, 1)).copy()))
+    apart = np.full((5, 3, 1), np.nan)
+    apart[0], apart[-1] = -0.6, 0.6  # both sides, and no line between them that is known
+    assert "Nowhere" not in answer(cells(values=apart))
 
 
 @pytest.mark.parametrize(("name", "beyond"), [("decades_per_step", -np.inf), ("val_loss", np.nan)])

@@ -30,7 +30,10 @@ def _finding(c: Cells) -> str:
         return sentences(_share(c), _extremes(c) if c.measure == "val_loss" else "")
     if c.edge is not None:
         crossings = c.crossings()
-        nowhere = _("Nowhere in these ranges.") if c.level == c.finest else ""
+        middle = c.known()[-1]
+        middle = middle[~np.isnan(middle)]
+        aside = middle.size and c.level == c.finest and ((middle < c.edge).all() or (middle > c.edge).all())
+        nowhere = _("Nowhere in these ranges.") if aside else ""
         found = _(c.look.said).format(place=_crossed(c, crossings)) if crossings else sentences(nowhere, _extremes(c))
         return sentences(found, _(c.look.sides) if c.look.sides else "")
     return _extremes(c)
