@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,7 +64,6 @@ def test_ends_of_a_range(field):
 
 
 @pytest.mark.parametrize("preset", ["", *engine.PRESETS])
-@hypothesis.settings(max_examples=40)  # of each preset: two thousand links in all
 @given(data=st.data())
 def test_a_link_gives_the_same_experiment_back(preset, data):
     fields = data.draw(st.lists(st.sampled_from(FIELDS), max_size=5, unique=True))
