@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numba
+from llvmlite.binding import parse_assembly
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.core.compiler_lock import global_compiler_lock
 
@@ -106,6 +107,17 @@ class _Lock:
 _LOCK = _Lock()
 
 
+def _linked_once(result: Any) -> Any:
+    """The result; where `matmul.once` says so, callers are linked to its code, and do not get a copy of it.
+
+    Numba would link a copy into each caller, and optimise it anew: a quarter of the time that all compiling takes.
+    """
+    library, name = result.library, result.fndesc.mangled_name
+    if b"noinline" in library._get_module_for_linking().get_function(name).attributes:
+        library._shared_module = parse_assembly("")
+    return result
+
+
 def _names() -> set[str]:
     """The kernels of this process as the linker knows them: each name has the number of one compilation."""
     return {made.fndesc.mangled_name for kernel in KERNELS for made in kernel.overloads.values()}
@@ -115,15 +127,15 @@ class _Impl(CompileResultCacheImpl):
     _locator_classes = [_Locator]  # noqa: RUF012 (Numba's own attribute)
 
     def reduce(self, result: Any) -> Any:
-        """With the names of the kernels of which this one's code has copies."""
-        copies = {function.name for function in result.library.get_defined_functions()} & _names()
-        return sorted(copies - {result.fndesc.mangled_name}), super().reduce(result)
+        """With the names of the kernels that this one's code calls, or has copies of."""
+        others = {function.name for function in result.library._final_module.functions} & _names()
+        return sorted(others - {result.fndesc.mangled_name}), super().reduce(result)
 
     def rebuild(self, target_context: Any, reduced: Any) -> Any:
         copies, result = reduced
         if lost := set(copies) - _names():
             raise LookupError(f"compiled with others than are here: {lost}")
-        return super().rebuild(target_context, result)
+        return _linked_once(super().rebuild(target_context, result))
 
 
 class _Cache(FunctionCache):
@@ -148,13 +160,15 @@ class _Cache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         with suppress(OSError):  # a full disk: the next process compiles it again, and this one goes on
             super().save_overload(sig, data)
+        _linked_once(data)
 
     def _load_callees(self, codegen: Any) -> None:
-        """Load the kernels that this one calls before its own file, which has another copy of their code.
+        """Load the kernels that this one calls before its own file: see `_linked_once`.
 
-        That copy has been optimised a second time and may round a sum elsewhere; the linker takes what it meets first.
-        A process that compiles meets a callee's own code first. Otherwise one that loads would have other last digits.
-        A callee that was compiled again has another name: `_Impl` refuses a caller that is linked to the old one.
+        Of those that are small enough to be copied its file has another copy, which has been optimised a second time
+        and may round a sum elsewhere; the linker takes what it meets first. A process that compiles meets a callee's
+        own code first. Otherwise one that loads would have other last digits. A callee that was compiled again has
+        another name: `_Impl` refuses a caller that is linked to the old one.
         """
         for name in self._py_func.__code__.co_names:
             callee = self._py_func.__globals__.get(name)
