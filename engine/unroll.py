@@ -27,19 +27,16 @@ def join(weight_ih, weight_hh, bias_ih, bias_hh, apart, gated, w, ahead, back, b
     """
     width, units = weight_hh.shape
     size, length, last = weight_ih.shape[1], w.shape[1], width - units
-    flat, o, one = flatten(w), number(0), number(1)
+    flat, flat_ih, o, one = flatten(w), flatten(weight_ih), number(0), number(1)
+    both = width - apart * units
+    copy_rows(flatten(weight_hh), o, units, flat, o, length, width, units)
+    copy_rows(flat_ih, o, size, flat, units, length, both, size)
+    copy_rows(flat_ih, both * size, size, flat, width * length + units, length, width - both, size)
     for r in range(width):
         alone = apart == 1 and r >= last
-        for j in range(units):
-            w[r, j] = weight_hh[r, j]
-        for j in range(size):
-            w[r, units + j] = 0 if alone else weight_ih[r, j]
         w[r, units + size] = bias_hh[r] if alone else bias_ih[r] + bias_hh[r]
-    if apart:
-        for r in range(units):
-            for j in range(size):
-                w[width + r, units + j] = weight_ih[last + r, j]
-            w[width + r, units + size] = bias_ih[last + r]
+        if alone:
+            w[r + units, units + size] = bias_ih[r]
     joined = width - gated * units
     of_h, of_x = joined * length, joined * units
     pack(flat, o, one, length, length, joined, ahead, o)
@@ -50,7 +47,6 @@ def join(weight_ih, weight_hh, bias_ih, bias_hh, apart, gated, w, ahead, back, b
         pack(flat, of_h, one, length, units, units, ahead, of_h + (size + 1) * units)
         pack(flat, of_h, length, one, units, units, back, of_x)
     if back_x.size:
-        both = width - apart * units
         pack(flat, units, length, one, both, size, back_x, o)
         if apart:
             pack(flat, width * length + units, length, one, units, size, back_x, both * size)
