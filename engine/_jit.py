@@ -181,7 +181,16 @@ class _Cache(FunctionCache):
 
 def jit(function: Callable) -> Any:
     """Compile `function` on first use, without the GIL, and keep the machine code on disk."""
-    kernel = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH)(function)
+    return _kernel(function)
+
+
+def inner(function: Callable) -> Any:
+    """`jit` for a kernel that kernels alone call: Python's way into it, a sixth of all compiling, is left out."""
+    return _kernel(function, no_cpython_wrapper=True)
+
+
+def _kernel(function: Callable, **options: bool) -> Any:
+    kernel = numba.njit(nogil=True, error_model="numpy", fastmath=FASTMATH, **options)(function)
     kernel._cache = _Cache(function)
     kernel.compile = _giving_back(kernel.compile)
     KERNELS.append(kernel)

@@ -13,7 +13,7 @@ from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from engine._jit import jit
+from engine._jit import inner
 from engine._vec import FAST, I64, Lanes, Value, register_bits
 
 ROWS = 8 if register_bits() == 512 else 4  # rows of a tile: 16 accumulators of 32 registers, or 8 of 16
@@ -127,7 +127,7 @@ def _tile(typingctx, a, a0, row_a, step_a, b, b0, step_b, c, c0, row_c, depth, a
     return sig, codegen
 
 
-@jit
+@inner
 def product(a, a0, row_a, step_a, b, b0, row_b, c, c0, row_c, m, n, depth, add):
     """C[i, j] (+)= Σₖ A[i, k] B[k, j] for i < m, j < n, k < depth, on flat memory.
 
@@ -164,7 +164,7 @@ def product(a, a0, row_a, step_a, b, b0, row_b, c, c0, row_c, m, n, depth, add):
                     at_a, at_c, i = at_a + row_a, at_c + row_c, i + 1
 
 
-@jit
+@inner
 def pack(w, start, step_k, step_j, depth, n, packed, at):
     """B[k, j], which lies at start + k·step_k + j·step_j of w, into panels at `at` of packed: each (depth, width)."""
     once()

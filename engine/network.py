@@ -63,13 +63,16 @@ class Network:
     def _of_gradient(self) -> tuple[list[tuple[Any, ...]], list[tuple[np.ndarray, np.ndarray]], np.ndarray | None]:
         """What `_add_up` adds, by shard: arguments of `split`; (whole, part) of the head; the embedding or None."""
         g, apart = self.gradient, int(self.cell.apart)
+        embedding = g.get("embedding.weight")
+        if len(self.shards) == 1:
+            return [], [], embedding
         splits = [
             (*dw, add, apart, *tensors)
             for add, shard in enumerate(self.shards)
             for dw, tensors in zip(shard.dw, g.layers, strict=True)
         ]
         heads = [pair for s in self.shards for pair in zip((g["head.weight"], g["head.bias"]), s.head, strict=True)]
-        return splits, heads, g.get("embedding.weight")
+        return splits, heads, embedding
 
     def forward(self, inputs: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """outputs (S, B, O) of inputs (T, B, I), of the network's type; one-hot where embedded.
@@ -88,19 +91,20 @@ class Network:
 
     def backward(self, d_outputs: np.ndarray, cut: int = 0) -> None:
         """Fill `gradient` and `mean_norms` from ∂L/∂outputs (S, B, O); cut: truncated BPTT, 0 for none."""
-        self._each(lambda shard: shard.backward(np.ascontiguousarray(d_outputs[:, shard.part]), cut))
+        g = self.gradient
+        self._each(lambda shard: shard.backward(np.ascontiguousarray(d_outputs[:, shard.part]), cut, g))
         self._add_up()
 
     def learn(
         self, inputs: np.ndarray, targets: np.ndarray, loss: str, cut: int = 0, masks: np.ndarray | None = None
     ) -> tuple[float, np.ndarray]:
         """`forward`, `loss` and `backward` in one go, so that each thread is started once: the loss and ∂L/∂outputs."""
-        targets = self._by_step(targets)
+        targets, g = self._by_step(targets), self.gradient
 
         def run(shard: Shard) -> tuple[float, np.ndarray]:
             shard.forward(inputs, masks)
             value, d_outputs = shard.loss(loss, targets)
-            shard.backward(d_outputs, cut)
+            shard.backward(d_outputs, cut, g)
             return value, d_outputs
 
         self._begin(masks)
@@ -110,8 +114,9 @@ class Network:
 
     def _begin(self, masks: np.ndarray | None) -> None:
         self.masks = masks
-        for layer in self._layers:
-            layer.join()
+        if len(self.shards) > 1:  # else each layer's first kernel does it
+            for layer in self._layers:
+                layer.join()
 
     def _each(self, run: Callable[[Shard], Any]) -> list[Any]:
         """What `run` gives for every shard, in as many threads as there may be."""
@@ -200,7 +205,7 @@ class Network:
         def run(shard: Shard) -> tuple[np.ndarray, np.ndarray]:
             norms, exponents = np.zeros_like(shard.norms), np.zeros_like(shard.exponents)
             mine = np.ascontiguousarray(arriving[:, shard.part])
-            shard.through_time(mine, np.zeros(1, np.int64), cut, norms, exponents, want_weights=False)
+            shard.through_time(mine, np.zeros(1, np.int64), cut, norms, exponents, None, mine[:0])
             return norms, exponents
 
         return log10_of(*self._mean(self._each(run)))

@@ -11,7 +11,7 @@ program of the paper squares both norms and takes the mean over timesteps: its w
 
 import numpy as np
 
-from engine._jit import jit
+from engine._jit import inner, jit
 from engine.matmul import flatten, number, pack, product
 from engine.network import Network
 from engine.unroll import clear
@@ -82,7 +82,7 @@ def _layer(w_ih, w_hh, arriving, slope, cut, delta, v, left, right, gradient, be
     return total
 
 
-@jit
+@inner
 def _length(x, start, count):
     """‖x‖₂ of `count` numbers from `start`; scaled first where squares leave the range."""
     total = 0.0

@@ -3,13 +3,14 @@
 `rows` (T+1, B, ≥ H) begin with the states h; they are read from timestep `first` on.
 """
 
-from engine._jit import jit
-from engine.matmul import flatten, number, pack, product
+from engine._jit import inner
+from engine.matmul import flatten, number, once, pack, product
 
 
-@jit
+@inner
 def forward(weight, bias, rows, first, packed, outputs):
     """outputs (S, B, O) of the states `first`, first+1, …, T."""
+    once()
     _, batch, length = rows.shape
     size, units = weight.shape
     count = outputs.shape[0] * batch
@@ -21,9 +22,10 @@ def forward(weight, bias, rows, first, packed, outputs):
             y[r * size + k] += bias[k]
 
 
-@jit
+@inner
 def backward(weight, unit, rows, first, d_outputs, d_hidden, weight_gradient, bias_gradient):
     """dV = Σ dyᵀ h, dc = Σ dy, and d_hidden (S, B, H) = dy V; unit (1,) holds 1: with strides 0 it is a row of ones."""
+    once()
     _, batch, length = rows.shape
     size, units = weight.shape
     count = d_outputs.shape[0] * batch

@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from engine import embedding, readout, unroll
+from engine import embedding, layers, unroll
 from engine._vec import register_bits
 from engine.activations import NUMBERS
 from engine.cells import KINDS
@@ -43,13 +43,11 @@ class Layer:
         (width, units), size, dtype = weights[1].shape, weights[0].shape[1], weights[0].dtype
         self.depth = units + size + 1
         self.sums = row.sums * units
-        self._joined = aligned((self.sums, self.depth), dtype)
-        self.ahead = aligned((self.sums * self.depth,), dtype)
-        self.back = aligned((width * units,), dtype)
-        self.back_x = aligned((width * size if want_inputs else 0,), dtype)
+        shapes = (self.sums, self.depth), (self.sums * self.depth,), (width * units,), (width * size * want_inputs,)
+        self.made = tuple(aligned(shape, dtype) for shape in shapes)  # w, ahead, back and back_x of unroll.join
 
     def join(self) -> None:
-        unroll.join(*self.weights, self.apart, self._gated, self._joined, self.ahead, self.back, self.back_x)
+        unroll.join(*self.weights, self.apart, self._gated, *self.made)
 
 
 class Shard:
@@ -64,6 +62,7 @@ class Shard:
         batch: int, every_step: bool,
     ) -> None:  # fmt: skip
         self.part, self._parameters, self._layers, self._activation = part, parameters, layers, NUMBERS[nonlinearity]
+        self._alone = int(part == slice(0, batch))
         count, row, dtype = part.stop - part.start, KINDS[cell], parameters.flat.dtype
         self._cell = row
         self.share, self._steps, self._batch, self._dtype = count / batch, steps, count, dtype
@@ -79,7 +78,9 @@ class Shard:
         self.saved = [aligned(saved, dtype) for _ in layers]
         self.outputs = np.zeros((steps + 1 - self._first, count, size), dtype)
         self._z = aligned((count, padded(layers[0].sums, dtype)), dtype)
-        self._head = aligned((parameters["head.weight"].size,), dtype)
+        self._none = self.outputs[:0]
+        self._head = parameters["head.weight"], parameters["head.bias"]
+        self._packed = aligned((parameters["head.weight"].size,), dtype)
         self._unit = np.ones(1, dtype)
         self._masks: np.ndarray | None = None
         self._embedding, self._symbols = parameters.get("embedding.weight"), np.zeros((0, 0), np.int64)
@@ -122,10 +123,10 @@ class Shard:
 
     @cached_property
     def _of_layer(self) -> list[tuple[np.ndarray, ...]]:
-        """A layer's buffers in the order of unroll.backward."""
+        """A layer's buffers in the order of layers.backward."""
         above, embedded = self._dx
         return [
-            (layer.back, layer.back_x, self.rows[k], self.memory[k], self.saved[k], *self._scratch, *self.dw[k],
+            (*layer.made[2:], self.rows[k], self.memory[k], self.saved[k], *self._scratch, *self.dw[k],
              above if k else embedded)
             for k, layer in enumerate(self._layers)
         ]  # fmt: skip
@@ -145,41 +146,42 @@ class Shard:
             elif k:
                 length = self.rows[k - 1].shape[2]
                 below, start = self.rows[k - 1].reshape(-1), self._batch * length
-            unroll.forward(
-                layer.weights, self._activation, layer.ahead, below, start, length,
+            layers.forward(
+                layer.weights, self._activation, self._alone, below, start, length, *layer.made,
                 self.rows[k], self.memory[k], self.saved[k], self._z,
+                *self._head, self._first, self._packed, self.outputs if k == len(self._layers) - 1 else self._none,
             )  # fmt: skip
-        weight, bias = self._parameters["head.weight"], self._parameters["head.bias"]
-        readout.forward(weight, bias, self.rows[-1], self._first, self._head, self.outputs)
 
     def loss(self, name: str, targets: np.ndarray) -> tuple[float, np.ndarray]:
         """This shard's part of the batch's loss, and ∂L/∂outputs (S, b, O); targets (S, B, O) or (S, B)."""
         return LOSSES[name].value_and_gradient(self.outputs, targets[:, self.part], self.share)
 
-    def backward(self, d_outputs: np.ndarray, cut: int = 0) -> None:
-        """Fill head, dw, norms and exponents from the shard's ∂L/∂outputs."""
-        arriving, exponents = self._arriving
-        weight = self._parameters["head.weight"]
-        readout.backward(weight, self._unit, self.rows[-1], self._first, d_outputs, arriving, *self.head)
-        exponents[:] = 0
-        self.through_time(arriving, exponents, cut, self.norms, self.exponents)
+    def backward(self, d_outputs: np.ndarray, cut: int, gradient: Parameters) -> None:
+        """Fill norms, exponents and `gradient` from the ∂L/∂outputs of the shard; if others share it, head and dw."""
+        self.through_time(*self._arriving, cut, self.norms, self.exponents, gradient, d_outputs)
 
     def through_time(
         self, arriving: np.ndarray, of_arriving: np.ndarray, cut: int, norms: np.ndarray, exponents: np.ndarray,
-        want_weights: bool = True,
+        gradient: Parameters | None, d_outputs: np.ndarray,
     ) -> None:  # fmt: skip
-        """From the gradient that arrives at the last states of the top layer, (n, b, H), down through all layers."""
+        """From the gradient that arrives at the last states of the top layer, (n, b, H), down through all layers.
+
+        It is made of d_outputs first, where there are any; the weights' gradient is wanted where there is `gradient`.
+        """
+        alone = self._alone if gradient is not None else 0
+        head = (gradient["head.weight"], gradient["head.bias"]) if gradient is not None and alone else self.head
         for k in range(len(self._layers) - 1, -1, -1):
-            unroll.normalise(arriving, of_arriving)
-            unroll.backward(
-                self._layers[k].weights, self._activation, cut, int(want_weights), arriving, of_arriving,
-                *self._of_layer[k], norms[k], exponents[k],
+            weights = self._layers[k].weights
+            layers.backward(
+                weights, self._activation, cut, int(gradient is not None), alone, arriving, of_arriving,
+                norms[k], exponents[k], d_outputs, self._head[0], self._unit, self._first, *head,
+                *(gradient.layers[k] if gradient is not None else weights), *self._of_layer[k],
             )  # fmt: skip
             if k:
                 below = self._dx[0]
                 if self._masks is not None:
                     below *= self._masks[k - 1]
-                arriving, of_arriving = below, exponents[k].copy()
+                arriving, of_arriving, d_outputs = below, exponents[k].copy(), self._none
 
     def add_embedded(self, gradient: np.ndarray) -> None:
         """Add ∂L/∂(embedding.weight)."""

@@ -10,7 +10,7 @@ keeps subnormal numbers, which are 10 to 50 times slower, out of the loop.
 
 import numpy as np
 
-from engine._jit import jit
+from engine._jit import inner, jit
 from engine.matmul import flatten, number, once, pack, product
 from engine.pointwise import carries_h, copy_rows, gated, gated_pullback, is_apart, is_gated, multiply, pullback, step
 
@@ -25,6 +25,7 @@ def join(weight_ih, weight_hh, bias_ih, bias_hh, apart, gated, w, ahead, back, b
     last rows are [ | W_in | b_in]. In a gated cell the last rows' W_hn multiplies a. ahead: for z; back: for
     dh = dz W_hh; back_x, where it has room: for dx = dz W_ih.
     """
+    once()
     width, units = weight_hh.shape
     size, length, last = weight_ih.shape[1], w.shape[1], width - units
     flat, flat_ih, o, one = flatten(w), flatten(weight_ih), number(0), number(1)
@@ -55,6 +56,7 @@ def join(weight_ih, weight_hh, bias_ih, bias_hh, apart, gated, w, ahead, back, b
 @jit
 def split(dw_h, dw_x, add, apart, weight_ih, weight_hh, bias_ih, bias_hh):
     """What `join` did, for its gradient: dw_h (k·H, ≥ H), dw_x (I+1, ≥ s·H) -> the four tensors, added or written."""
+    once()
     width, units = weight_hh.shape
     size, last = weight_ih.shape[1], width - units
     if not add:
@@ -72,7 +74,7 @@ def split(dw_h, dw_x, add, apart, weight_ih, weight_hh, bias_ih, bias_hh):
         bias_ih[r] += dw_x[size, of_x]
 
 
-@jit
+@inner
 def forward(cell, activation, ahead, below, below_start, below_row, rows, memory, saved, z):
     """Fill rows (T+1, B, ≥ H+I+1), memory (T+1, B, H) and saved (T, B, ≥ k·H).
 
@@ -80,6 +82,7 @@ def forward(cell, activation, ahead, below, below_start, below_row, rows, memory
     cell's own step. A block of z that stands apart is [x 1] Wᵀ, and in a gated cell a W_hnᵀ is added to that. rows[0]
     and memory[0] are the initial state.
     """
+    once()
     batch, length, z_row = rows.shape[1], rows.shape[2], z.shape[1]
     width, units = cell.weight_hh.shape
     size = cell.weight_ih.shape[1]
@@ -104,13 +107,13 @@ def forward(cell, activation, ahead, below, below_start, below_row, rows, memory
         step(cell, activation, z, rows, memory, saved, units, t)
 
 
-@jit
+@inner
 def _band(x):
     """Stored norms stay within 1/band … band: far smaller components, times a weight, are still normal numbers."""
     return 2.0**200 if x.itemsize == 8 else 2.0**24
 
 
-@jit
+@inner
 def clear(x):
     """x ← 0. A loop: array expressions compile ten times slower."""
     once()
@@ -118,7 +121,7 @@ def clear(x):
         x[i] = 0
 
 
-@jit
+@inner
 def scale(x, start, count, exponent):
     """x ← x · 2^exponent for `count` numbers from `start`, in place; what would be subnormal becomes 0."""
     once()
@@ -138,7 +141,7 @@ def add_scaled(x, exponents, y, others):
         x[i] += more if other == exponents[i] else more * 2.0 ** max(other - exponents[i], -2000)
 
 
-@jit
+@inner
 def normalise(gradient, exponents):
     """Bring gradient (n, B, H) into the safe band, each of the n by itself; exponents (n,) take up the difference."""
     once()
@@ -160,7 +163,7 @@ def normalise(gradient, exponents):
             exponents[k] += shift
 
 
-@jit
+@inner
 def _add_arriving(dh, dc, exponent, arriving, start, other):
     """dh·2^exponent += arriving·2^other; returns the common exponent, the larger of the two."""
     once()
@@ -178,7 +181,7 @@ def _add_arriving(dh, dc, exponent, arriving, start, other):
     return exponent
 
 
-@jit
+@inner
 def backward(
     cell, activation, cut, want_weights, arriving, arriving_exponents, back, back_x,
     rows, memory, saved, dh, dc, dz, dw_h, dw_x, dx, norms, exponents,
@@ -191,6 +194,7 @@ def backward(
     dh, dc (B, H) are scratch, and so is dz (n, B, ≥ s·H): n timesteps, after which the weights' gradient is due, while
     all of it is still in the cache.
     """
+    once()
     steps, batch = saved.shape[0], rows.shape[1]
     width, units = cell.weight_hh.shape
     size, joined, last = cell.weight_ih.shape[1], width - is_gated(cell) * units, steps - arriving.shape[0]
@@ -249,7 +253,7 @@ def backward(
                 until = t
 
 
-@jit
+@inner
 def _add_to_weights(units, size, apart, gated, dw_h, dw_x, dz, z_row, rows, memory, start, until):
     """dw_h += Σₜ dz_tᵀ h_t and dw_x += Σₜ [x_t 1]ᵀ dz_t over start ≤ t < until; dz of `start` is in the ring's slot 0.
 
