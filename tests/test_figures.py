@@ -183,15 +183,15 @@ def test_the_verdict(case: str, kind: str, words: str) -> None:
 def test_an_exploding_gradient_that_is_clipped_is_said_to_be() -> None:
     norm = np.full(138, 3e8)
     s = snapshot(slope=0.2, grad_norm=norm, clipped=np.ones(138))
-    assert "‖g‖ is clipped from 10<sup>8.5</sup> to 1." in verdict(s)["why"]
+    assert verdict(s)["why"].endswith("‖g‖ is clipped from 10<sup>8.5</sup> to 1.")
     assert "clipped" not in verdict(dataclasses.replace(s, clipped=norm))["why"]
     assert "clipped" not in verdict(snapshot(grad_norm=norm))["why"], "it vanishes: there is nothing to wonder at"
 
 
 def test_the_slope_is_read_as_maps_write_it() -> None:
-    assert verdict(snapshot(slope=0.0421))["rule"].startswith("Gradient's slope: <b>+0.0421</b> decades per step back.")
-    assert f"{engine.sweeps.MEASURES['decades_per_step'].label}: <b>−∞</b>" in verdict(CASES["exact zeros"])["rule"]
-    assert "slope in layer 3: <b>−0.05</b>" in verdict(CASES["three layers"])["rule"]
+    assert verdict(snapshot(slope=0.0421))["rule"].startswith("Gradient's slope: +0.0421 decades per step back.")
+    assert f"{engine.sweeps.MEASURES['decades_per_step'].label}: −∞ " in verdict(CASES["exact zeros"])["rule"]
+    assert "slope in layer 3: −0.05 " in verdict(CASES["three layers"])["rule"]
     assert verdict(CASES["all zero"])["rule"].startswith("Rule:")
 
 
@@ -569,7 +569,7 @@ def test_of_several_columns_the_first_is_drawn_and_the_loss_is_said_to_be_a_mean
 def test_a_forecast_says_how_far_it_is_from_the_honest_line(loss: float, said: str) -> None:
     own = {"steps": 20, "task": engine.series(np.sin(np.arange(200) / 7)), "baseline_label": "last value again"}
     s = snapshot(**own, baseline=0.1, validation=np.full(138, 0.1 * loss))
-    assert f"; {said} “last value again” (0.1)" in words("loss", s)
+    assert f"; {said} “last value again”" in words("loss", s)
     assert "“last value again”" not in words("loss", snapshot(**own, reached=0, validation=np.full(1, np.nan)))
 
 

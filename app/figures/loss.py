@@ -144,17 +144,17 @@ def _answer(s: Snapshot) -> str:
 
 
 def _forecast(s: Snapshot, loss: float) -> str:
-    """How far a forecast's loss lies from that of the honest line."""
+    """How far a forecast's loss lies from that of the honest line, whose number is under `about`."""
     ratio = loss / s.baseline
     share = min(round(100 * abs(ratio - 1)), 99)  # a forecast without any error there is not
     if ratio >= 2:
-        text = _("<b>{n} times</b> “{what}” ({loss})")
+        text = _("<b>{n} times</b> “{what}”")
     elif not share:
-        text = _("<b>as good as</b> “{what}” ({loss})")
+        text = _("<b>as good as</b> “{what}”")
     else:
-        text = _("<b>{n} % below</b> “{what}” ({loss})") if ratio < 1 else _("<b>{n} % above</b> “{what}” ({loss})")
+        text = _("<b>{n} % below</b> “{what}”") if ratio < 1 else _("<b>{n} % above</b> “{what}”")
     n = short(ratio, 2) if ratio >= 2 else str(share)
-    return text.format(n=n, what=_(s.baseline_label), loss=short(s.baseline))
+    return text.format(n=n, what=_(s.baseline_label))
 
 
 def mean_over(data: Series) -> list[str]:

@@ -90,8 +90,8 @@ def _verdict(s: Snapshot) -> dict[str, Any]:
         "none": _("No gradient"),
         "diverged": _("Diverged"),
     }
-    cut = _clipped(s) if v.kind == "exploding" else ""
-    what, why = _learning(s, reaches), stopped(s) or _ahead(s) or sentences(_pace(v), cut, _fitted(s, v))
+    more = (_clipped(s) if v.kind == "exploding" else "") or _fitted(s, v)  # of both there is no room in one line
+    what, why = _learning(s, reaches), stopped(s) or _ahead(s) or sentences(_pace(v), more)
     rule = sentences(_slope(s, v), _rule())
     said = {"kind": v.kind, "badge": badges[v.kind], "what": what, "why": why, "rule": rule}
     return said | ({"ways": ["clip"]} if _ahead(s) and _free(s) else {})
@@ -132,7 +132,7 @@ def _slope(s: Snapshot, v: "engine.Verdict") -> str:
     """The pace as Maps measures it, in the same words; "": there is none."""
     if isnan(v.decades_per_step):
         return ""
-    slope = f"<b>{written(LOOKS['decades_per_step'], v.decades_per_step)}</b>"
+    slope = written(LOOKS["decades_per_step"], v.decades_per_step)
     if s.layer == LAYER:
         return _("Gradient's slope: {slope} decades per step back.").format(slope=slope)
     text = _("Gradient's slope in layer {n}: {slope} decades per step back. (Maps show that of layer {lowest}.)")

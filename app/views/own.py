@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 import engine
-from app import own, session
+from app import networks, own, session
 from app.figures.loss import mean_over
 from app.figures.numbers import short
 from app.limits import LIMITS
@@ -147,9 +147,9 @@ def _read(name: str, data: bytes) -> None:
 
 
 def _choose(brought: Brought) -> None:
-    head, back = st.columns([4, 1], vertical_alignment="center")
-    head.html(f"<h3>{html.escape(brought.label)}</h3>")
-    back.button(_("Another file"), key="own_back", type="tertiary", on_click=_close)
+    with st.container(key="own_head", horizontal=True, vertical_alignment="center"):
+        st.html(f"<h3>{html.escape(brought.label)}</h3>", width="content")
+        st.button(_("Another file"), key="own_back", on_click=_close)
     usual = "text" if brought.label.lower().endswith(TEXTS) else "series"
     kind = st.segmented_control(
         _("Read as"), list(KINDS), default=usual, required=True, format_func=lambda k: _(KINDS[k]),
@@ -228,6 +228,9 @@ def _told(made: engine.OwnTask) -> None:
         notes = [html.escape(said(note)) for note in data.notes]
         if notes:
             st.html(f'<p class="small">{sentences(*notes)}</p>')
+    mine = session.network()
+    if mine is not None and (wrong := networks.misfit(mine, row)):
+        files.refused(sentences(*wrong))
 
 
 def _use(made: engine.OwnTask) -> None:
