@@ -141,8 +141,8 @@ def _chooser(values: dict[str, Any], knob: Knob, c: Compared) -> int:
     state.versus_field, state.versus_values, state.versus_first = knob.field if counts else None, chosen, base
     with st.container(key="versus", horizontal=True):
         st.selectbox(
-            _("The knob"), fields, index=0 if counts else None, format_func=versus.title, key="versus_field", on_change=_turn,
-            placeholder=_("Choose a knob"),
+            _("The knob"), fields, index=0 if counts else None, format_func=versus.title, key="versus_field",
+            on_change=_turn, placeholder=_("Choose a knob"),
         )  # fmt: skip
         if counts:
             st.multiselect(
