@@ -243,13 +243,16 @@ def _use(made: engine.OwnTask) -> None:
 def said(what: Said) -> str:
     """A sentence of the engine about a file, in the reader's language. Plain text: it quotes the file."""
     values = {name: _(value) if value in WORDS else value for name, value in what.values.items()}
-    if what.name == "missing":  # on the page they are buttons, by their own names
-        text = _(
-            "In column {column} {count} of {rows} values are missing, the first in line {line}. Choose “{drop}” or "
-            "“{fill}” to go on. The first takes such rows away, so that rows that lay apart follow each other; the "
-            "second puts the missing values on a straight line between their neighbours."
+    if what.name in ("missing", "no_number"):  # on the page they are buttons, by their own names
+        found = _("In column {column} {count} of {rows} values are missing, the first in line {line}.")
+        if what.name == "no_number":
+            found = _("Column {column} is not of numbers alone: line {line} has {text}.")
+        go_on = _(
+            "Choose “{drop}” or “{fill}” to go on. The first takes such rows away, so that rows that lay apart follow "
+            "each other; the second puts the missing values on a straight line between their neighbours."
         )
-        return text.format(drop=_label("drop"), fill=_label("interpolate"), **values)
+        values |= {"drop": _label("drop"), "fill": _label("interpolate")}
+        return sentences(found, go_on).format(**values)
     return _(what.message).format(**values)
 
 
