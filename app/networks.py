@@ -18,6 +18,7 @@ from app.words import N_, _, listed
 from engine.foreign import Misfit, read_arrays
 from engine.foreign.files import packed
 from engine.parameters import shapes
+from engine.tasks import Task
 
 LARGEST_FILE = 32  # MB that a visitor may hand in
 MOST_BYTES = 64 << 20  # of it unpacked
@@ -60,6 +61,13 @@ class Network:
         task = engine.TASKS[e.task]
         sizes = task.input_size, e.hidden_size, e.num_layers, task.output_size, e.embedding_dim
         return shapes(e.kind, *sizes) == {name: value.shape for name, value in self.state_dict.items()}
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many inputs and outputs it has: of symbols, where it embeds them, how many there are."""
+        embedding = self.state_dict.get("embedding.weight")
+        inputs = self.state_dict["weight_ih_l0"].shape[1] if embedding is None else len(embedding)
+        return inputs, len(self.state_dict["head.bias"])
 
     def packed(self, state_dict: Mapping[str, np.ndarray], suffix: str) -> bytes:
         """A file of weights, by the names and in the layout of the one that was handed in. Raises ValueError where that
@@ -145,10 +153,10 @@ def why(error: ValueError) -> str:
 def found(n: Network) -> list[str]:
     """What was found, and what a reader should know of it: sentences."""
     e = n.loaded.experiment
-    outputs, inputs = len(n.state_dict["head.bias"]), n.state_dict["weight_ih_l0"].shape[1]
+    inputs, outputs = n.sizes
     about = _("{file}: {cell}, by the names of {library}. Layers: {L}, units: {H}, inputs: {I}, outputs: {O}.").format(
         file=n.file, cell=_(KINDS[e.kind]), library=n.loaded.source, L=e.num_layers, H=e.hidden_size,
-        I=len(n.state_dict["embedding.weight"]) if e.embedding_dim else inputs, O=outputs,
+        I=inputs, O=outputs,
     )  # fmt: skip
     said = [about]
     if e.cell == "rnn":
@@ -163,6 +171,30 @@ def found(n: Network) -> list[str]:
         said.append(_("Not all of its numbers are finite: {names}.").format(names=listed(names[:4])))
     if not any(np.any(value) for value in n.state_dict.values()):
         said.append(_("All of its weights are 0: no gradient flows."))
+    return said
+
+
+def misfit(n: Network, data: Task) -> list[str]:
+    """Why its weights would make way for fresh ones with these data, and what would keep them: sentences; []: they
+    fit."""
+    (inputs, outputs), embeds = n.sizes, n.loaded.experiment.embedding_dim is not None
+    if (data.input_size, data.output_size) == (inputs, outputs) and (data.symbols or not embeds):
+        return []
+    text = _(
+        "{file} (inputs: {I}, outputs: {O}) does not fit these data (inputs: {i}, outputs: {o}): with them the run "
+        "begins with fresh weights."
+    )
+    said = [text.format(file=n.file, I=inputs, O=outputs, i=data.input_size, o=data.output_size)]
+    if data.symbols and inputs == outputs:
+        text = _("To keep its weights, set “{control}” to {n}.")
+        said.append(text.format(control=_("Different characters"), n=inputs))
+    elif data.symbols:
+        said.append(_("To keep its weights, bring a table: with a text it has as many outputs as inputs."))
+    elif embeds:
+        said.append(_("To keep its weights, bring a text: it reads symbols, no numbers."))
+    else:
+        text = _("To keep its weights, choose as many columns: {I} that it hears, {O} that it has to predict.")
+        said.append(text.format(I=inputs, O=outputs))
     return said
 
 

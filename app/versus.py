@@ -13,7 +13,7 @@ import engine
 from app import link, settings
 from app.history import Choice
 from app.settings import DEFAULTS, FIELDS
-from app.words import _, listed
+from app.words import _, listed, sentences
 
 MOST = 3  # values beside the one that the controls have
 NEXT = 9  # values that are offered of a number without a list of its own
@@ -153,11 +153,10 @@ def of(base: engine.Experiment, values: Mapping[str, Any], knob: Knob, written: 
     found: list[tuple[Any, engine.Experiment]] = [(values[knob.field], base)]
     refused: list[str] = []
     if not settings.applies(knob.field, values):
-        said = _("{field} does not count in this experiment. {why}")
-        why = _(settings.NEEDS[knob.field].words)
-        return Compared(knob.field, (values[knob.field],), (base,), written), [
-            said.format(field=title(knob.field), why=why)
-        ]
+        text = _("{field} does not count in this experiment. {why}")
+        said = text.format(field=title(knob.field), why=_(settings.NEEDS[knob.field].words))
+        said = sentences(said, _("Choose another knob, or change that in the sidebar."))
+        return Compared(knob.field, (values[knob.field],), (base,), written), [said]
     total = work(base)
     for value in knob.values:
         if value == values[knob.field]:

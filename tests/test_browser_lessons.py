@@ -62,10 +62,13 @@ def test_the_check_turns_to_done_while_it_trains(study):
     v.click("lesson_to_why")
     v.click("lesson_to_check")
     v.until(lambda: "Not yet." in v.text("p.reading"))
+    slider = v.page.locator(".st-key-forget_bias").bounding_box()
     v.speed("0")
     v.press("play")
     v.until(lambda: v.text("p.reading").startswith("✓ Done."), 30)
     v.press("play")
+    v.until(lambda: v.page.locator(".st-key-lesson_next button").is_enabled())
+    assert v.page.locator(".st-key-forget_bias").bounding_box() == slider, "it jumped"
     v.click("lesson_back")
     v.page.wait_for_selector(".st-key-lesson_list button")
     assert "check_circle" in v.text(".st-key-lesson_lstm")

@@ -142,8 +142,15 @@ def test_a_knob_that_ceases_to_count_waits_until_it_does_again():
     control(at, "cell").set_value("rnn").run()
     assert values(at) == (1.0,)
     assert "does not count" in said(at)
+    knob = control(at, "versus_field")
+    assert knob.value is None
+    assert "Forget bias" not in knob.options, "which does nothing here"
+    assert "versus_values" not in [choice.key for choice in at.multiselect]
     control(at, "undo").click().run()
     assert values(at) == (1.0, -2.0)
+    control(at, "redo").click().run()
+    control(at, "versus_field").set_value("gain").run()
+    assert len(values(at)) > 1
 
 
 def test_over_seeds_it_says_how_many_beat_guessing():

@@ -180,6 +180,21 @@ def test_the_verdict(case: str, kind: str, words: str) -> None:
     assert said.keys() == {"kind", "badge", "what", "why", "rule"}
 
 
+def test_an_exploding_gradient_that_is_clipped_is_said_to_be() -> None:
+    norm = np.full(138, 3e8)
+    s = snapshot(slope=0.2, grad_norm=norm, clipped=np.ones(138))
+    assert verdict(s)["why"].endswith("‖g‖ is clipped from 10<sup>8.5</sup> to 1.")
+    assert "clipped" not in verdict(dataclasses.replace(s, clipped=norm))["why"]
+    assert "clipped" not in verdict(snapshot(grad_norm=norm))["why"], "it vanishes: there is nothing to wonder at"
+
+
+def test_the_slope_is_read_as_maps_write_it() -> None:
+    assert verdict(snapshot(slope=0.0421))["rule"].startswith("Gradient's slope: +0.0421 decades per step back.")
+    assert f"{engine.sweeps.MEASURES['decades_per_step'].label}: −∞ " in verdict(CASES["exact zeros"])["rule"]
+    assert "slope in layer 3: −0.05 " in verdict(CASES["three layers"])["rule"]
+    assert verdict(CASES["all zero"])["rule"].startswith("Rule:")
+
+
 def test_kind_and_factor_of_the_verdict_come_from_one_fit() -> None:
     for slope in np.linspace(-0.1, 0.1, 41):
         v = engine.verdict(snapshot(slope=slope).now[0])
@@ -545,6 +560,17 @@ def test_of_several_columns_the_first_is_drawn_and_the_loss_is_said_to_be_a_mean
     assert "<b>1</b>: off by" in words("task", one)
     assert "mean over 2 columns" in words("loss", two)
     assert "mean over" not in words("loss", one)
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [(0.73, "<b>27 % below</b>"), (1.004, "<b>as good as</b>"), (1.36, "<b>36 % above</b>"), (11.0, "<b>11 times</b>")],
+)
+def test_a_forecast_says_how_far_it_is_from_the_honest_line(loss: float, said: str) -> None:
+    own = {"steps": 20, "task": engine.series(np.sin(np.arange(200) / 7)), "baseline_label": "last value again"}
+    s = snapshot(**own, baseline=0.1, validation=np.full(138, 0.1 * loss))
+    assert f"; {said} “last value again”" in words("loss", s)
+    assert "“last value again”" not in words("loss", snapshot(**own, reached=0, validation=np.full(1, np.nan)))
 
 
 def test_answers_that_are_no_numbers_are_said_to_be_none() -> None:

@@ -492,9 +492,11 @@ def test_a_cell_leads_to_its_run():
     c = cells(shape, values=found, done=np.ones(shape, bool), errors=np.full((5, 3), "", object))
     got = opened(choice, c, (1, 2), values(seed=7))
     assert (got["gain"], got["seq_length"], got["seed"]) == (0.75, 32, 9)  # the third seed has the median
+    assert of_cell(c, (1, 2)).endswith("<br>opens seed 2, whose value is nearest")
     lost = np.broadcast_to(np.array([False, True, True]), shape)
     c = cells(shape, values=found, diverged=lost, done=np.ones(shape, bool), errors=c.errors)
     assert opened(choice, c, (1, 2), values(seed=7))["seed"] == 8
+    assert of_cell(c, (1, 2)).endswith("opens seed 1, the first that diverged")
 
 
 def test_the_numbers_go_out_and_come_back(pool, tmp_path):
@@ -506,7 +508,9 @@ def test_the_numbers_go_out_and_come_back(pool, tmp_path):
     with xarray.open_dataset(tmp_path / "map.nc", engine="h5netcdf") as back:
         assert (back["decades_per_step"].values == found.values["decades_per_step"]).all()
         assert (back["decades_per_step_median"].values == cells_of(found, choice).middle).all()
-    assert len(csv(found).decode().strip().split("\n")) == 1 + 5 * 3 * 2
+    lines = csv(found).decode().splitlines()
+    assert len([line for line in lines if not line.startswith("#")]) == 1 + 5 * 3 * 2
+    assert "# decades_per_step: Gradient's slope, decades per step back" in lines
 
 
 @pytest.mark.parametrize("name", MAPS)

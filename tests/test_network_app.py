@@ -19,6 +19,7 @@ from engine.foreign import Ambiguous, read_arrays
 from engine.foreign.files import packed
 from tests.test_app import control, messages, page, press, run_of, runs_end, shown  # noqa: F401  (a fixture)
 from tests.test_code import run as run_script
+from tests.test_own_app import bring
 from tests.test_runs import until
 from tests.test_take import Answer
 
@@ -104,6 +105,37 @@ def test_as_long_as_the_task_is_noise_the_notice_leads_to_ones_own_data():
     assert shown(at).task == "multiplication"
     assert "network_data" not in [button.key for button in at.button]
     assert "network_train" in [button.key for button in at.button]
+
+
+def test_data_that_do_not_fit_it_are_said_to_before_they_are_used():
+    arrays = torchs(2, 1)
+    at = bring(drop(page(), file(arrays)), data=b"a,b\n" + b"\n".join(b"%d,%d" % (n % 7, n % 5) for n in range(99)))
+    assert "model.safetensors (inputs: 2, outputs: 1) does not fit these data (inputs: 2, outputs: 2)" in words(at)
+    assert "2 that it hears, 1 that it has to predict" in words(at)
+    at.multiselect(key="own_choice_target").set_value(["a"])
+    press(at, "own_data")
+    assert "does not fit" not in words(at)
+    press(at, "own_use")
+    assert_begins_with(at, arrays)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "embedding", "data", "way"),
+    [
+        (3, 1, None, engine.noise(2, 1), "choose as many columns: 3 that it hears, 1 that"),
+        (3, 1, None, engine.noise(3, 1), ""),
+        (5, 5, 4, engine.noise(5, 5), "bring a text"),
+        (5, 5, 4, engine.noise(5, 5, "cross_entropy", symbols=True), ""),
+        (5, 5, 4, engine.noise(6, 6, "cross_entropy", symbols=True), "set “Different characters” to 5"),
+        (5, 2, None, engine.noise(6, 6, "cross_entropy", symbols=True), "bring a table"),
+    ],
+)
+def test_what_keeps_its_weights_is_said(inputs, outputs, embedding, data, way):
+    arrays = torchs(embedding or inputs, outputs)
+    if embedding:
+        arrays["emb.weight"] = RNG.normal(size=(inputs, embedding))
+    said = " ".join(networks.misfit(networks.network(arrays, "m.npz", settings.DEFAULTS), data.task))
+    assert (way in said) if way else said == ""
 
 
 def test_a_control_that_keeps_the_shape_keeps_the_weights_and_another_gives_way_and_comes_back():

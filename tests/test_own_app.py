@@ -176,6 +176,7 @@ def test_few_are_kept_and_each_file_once():
     ("data", "sentence"),
     [
         (b"a,b\n1,2\n,3\n4,5\n6,9\n2,2\n3,3\n1,1\n9,2\n1,4\n2,5\n", "1 of 10 values are missing"),
+        (b"a,b\n1,2\n7,3\n4,5\nmuch,9\n2,2\n3,3\n", "Column “a” is not of numbers alone: line 5 has “much”. Choose"),
         (b"a\nx\ny\n", "has no column of numbers"),
         (f"a\n{BAD}\n".encode(), "has no column of numbers"),
         (b"a,b\n1,2\n3,4,5\n", "Line 3 of “bad.csv” has 3 fields"),

@@ -225,10 +225,17 @@ def test_options_that_make_no_sense_are_refused_by_name():
     text = "day,a,b,word,a,mixed\n" + "\n".join(f"2020-01-{n % 28 + 1},{n % 3},{n * n % 7},x,{n % 4},{n % 9}"
                                                    for n in range(60)) + "\n2020-02-02,1,2,y,3,much"  # fmt: skip
     data = text.encode()
-    found = engine.series(data).data
-    assert found.columns == ("a", "b", "a (2)")
-    assert {note.name for note in found.notes} >= {"renamed", "left_dates", "left_text", "left_some_text"}
-    refused("“mixed” is not of numbers alone: line 62 has “much”", data, columns=["a", "mixed"])
+    refused("“mixed” is not of numbers alone: line 62 has “much”. Leave such rows out", data)
+    refused("“mixed” is not of numbers alone: line 62 has “much”", data, columns="a", target="mixed")
+    found = engine.series(data, missing="drop").data
+    assert found.columns == ("a", "b", "a (2)", "mixed")
+    assert {note.name for note in found.notes} >= {"renamed", "left_dates", "left_text", "words", "dropped"}
+    assert len(found.values) == 60
+    filled = engine.series(data, missing="interpolate", normalise="none").data
+    assert filled.values[-1].tolist() == [1, 2, 3, filled.values[-2, 3]], "the nearest again at the end"
+    assert engine.series(data, columns=["a", "b"]).data.columns == ("a", "b"), (
+        "a column that is not asked for is no matter"
+    )
     refused("columns: “c” is no column of “data”. It has “a”, “b”", data, columns="c")
     refused("target: “word” is no column", data, target="word")
     refused("columns: “a” is named twice", data, columns=["a", "a"])
@@ -237,9 +244,8 @@ def test_options_that_make_no_sense_are_refused_by_name():
     refused("normalise: 'z'; allowed: standard, minmax, none", data, normalise="z")
     refused("missing: 'fill'", data, missing="fill")
     refused("validation: 1", data, validation=1)
-    refused(
-        "too short: 49 of its rows are for training and 12 for validation, and each part needs 52", data, horizon=50
-    )
+    short = "too short: 49 of its rows are for training and 12 for validation, and each part needs 52"
+    refused(short, data, columns="a", horizon=50)
     refused("encoding: “klingon” is not known", data, encoding="klingon")
     refused("encoding: “hex” is not known", b"00", encoding="hex")
     refused("cannot be read as “utf-8”: byte 3", b"a,b\xff\n", encoding="utf-8")

@@ -20,6 +20,7 @@ from engine.sweeps.local import Local, local
 from engine.sweeps.plan import plan
 from engine.sweeps.store import Store
 from tests.conftest import ROOT
+from tests.test_sweeps_dataset import table_of
 
 FEW = ["--set", "hidden_size=4", "batch_size=2", "--axis", "gain=0.5:1.5:3", "seq_length=5,6", "--seeds", "2"]
 MANY = ["--set", "hidden_size=32", "--axis", "gain=0:2:1001", "--seeds", "2", "--measure", "grad_norm"]
@@ -59,8 +60,7 @@ def test_a_sweep_writes_what_the_engine_says(tmp_path):
             e = few(gain=float(one.gain), seq_length=int(one.seq_length), seed=int(one.seed))
             assert float(one.grad_norm) == engine.probe(e).grad_norm
         assert engine.Experiment(**json.loads(found.attrs["experiment"])) == few()
-        with (tmp_path / "map.csv").open() as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(table_of(tmp_path / "map.csv")))
         assert len(rows) == 12
         for row in rows:
             at = {"gain": float(row["gain"]), "seq_length": int(row["seq_length"]), "seed": int(row["seed"])}
@@ -95,8 +95,8 @@ def test_folds_and_steps_and_a_named_axis(tmp_path, cluster):
     with xarray.open_dataset(tmp_path / "f.nc", engine="h5netcdf") as found:
         assert found.val_loss.dims == ("cell", "fold")
         assert bool(np.isfinite(found.val_loss).all())
-        with (tmp_path / "f.csv").open() as file:
-            rows = [(row["cell"], row["fold"], float(row["val_loss"])) for row in csv.DictReader(file)]
+        table = csv.DictReader(table_of(tmp_path / "f.csv"))
+        rows = [(row["cell"], row["fold"], float(row["val_loss"])) for row in table]
         folds = [(cell, k) for cell in ("rnn", "gru") for k in (1, 2, 3)]
         assert rows == [(cell, str(k), float(found.val_loss.sel(cell=cell, fold=k))) for cell, k in folds]
 

@@ -143,11 +143,26 @@ def test_it_is_the_same_read_back_from_netcdf(measured, tmp_path):
     xarray.testing.assert_identical(xarray.load_dataset(tmp_path / "map.nc", engine="h5netcdf"), found)
 
 
+def table_of(path):
+    """The lines of a CSV below its head."""
+    return [line for line in path.read_text().splitlines() if not line.startswith("#")]
+
+
+def test_csv_has_its_experiment_and_units_above(measured, tmp_path):
+    p, found = measured
+    write_csv(found, tmp_path / "map.csv")
+    lines = (tmp_path / "map.csv").read_text().splitlines()
+    head = dict(line.removeprefix("# ").split(": ", 1) for line in lines if line.startswith("#"))
+    assert engine.Experiment(**json.loads(head.pop("experiment"))) == p.base
+    assert head["decades_per_step"] == "Gradient's slope, decades per step back"
+    assert head["seq_length"] == "Length T, timesteps"
+    assert list(head) == ["steps", *table_of(tmp_path / "map.csv")[0].split(",")]
+
+
 def test_csv_has_a_row_for_every_point_and_seed(measured, tmp_path):
     p, found = measured
     write_csv(found, tmp_path / "map.csv")
-    with open(tmp_path / "map.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(table_of(tmp_path / "map.csv")))
     assert len(rows) == p.size
     assert list(rows[0]) == [*p.axes, "seed", *p.measures, "done", "error"]
     for row in rows:

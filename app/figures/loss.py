@@ -133,11 +133,28 @@ def _answer(s: Snapshot) -> str:
     else:
         text = _("validation <b>{loss}</b>, a gap of <b>{gap}</b> to training")
         text = text.format(loss=short(measured[1]), gap=short(found, 2))
+    data = series_of(s.experiment)
+    if measured is not None and data is not None and s.baseline > 0:
+        guess = _forecast(s, measured[1])
     if s.experiment.schedule != "constant":
         text = clauses([text, _("lr now {lr}").format(lr=rate(float(s.lr[s.drawn])))])
-    ahead, data = not_yet(s), series_of(s.experiment)
+    ahead = not_yet(s)
     better = [_("{what}: {loss}").format(what=_(ahead[0]), loss=short(ahead[1]))] if ahead else []
     return clauses([text, guess, *better, *(mean_over(data) if data else [])])
+
+
+def _forecast(s: Snapshot, loss: float) -> str:
+    """How far a forecast's loss lies from that of the honest line, whose number is under `about`."""
+    ratio = loss / s.baseline
+    share = min(round(100 * abs(ratio - 1)), 99)  # a forecast without any error there is not
+    if ratio >= 2:
+        text = _("<b>{n} times</b> “{what}”")
+    elif not share:
+        text = _("<b>as good as</b> “{what}”")
+    else:
+        text = _("<b>{n} % below</b> “{what}”") if ratio < 1 else _("<b>{n} % above</b> “{what}”")
+    n = short(ratio, 2) if ratio >= 2 else str(share)
+    return text.format(n=n, what=_(s.baseline_label))
 
 
 def mean_over(data: Series) -> list[str]:

@@ -166,6 +166,21 @@ class Cells:
         return self.quartiles[1]
 
     @cached_property
+    def opens(self) -> np.ndarray:
+        """(across[, up]): which sample stands for a cell, counted from 0: of those that are done the one whose value is
+        nearest to what is drawn, of a cell that is lost the first that was."""
+        lost, middle = self.diverged & self.done, self.middle[..., None]
+        with np.errstate(invalid="ignore"):
+            off = np.where(self.values == middle, 0.0, np.abs(self.values - middle))  # both may be infinite
+        nearest = np.where(self.done & np.isfinite(off), off, np.inf).argmin(axis=-1)
+        return np.where(self.gone, lost.argmax(axis=-1), nearest)
+
+    @cached_property
+    def gone(self) -> np.ndarray:
+        """Cells of which half of the samples or more diverged."""
+        return (self.lost > 0) & (2 * self.lost >= self.count)
+
+    @cached_property
     def level(self) -> int:
         """The finest level of which every cell is known; −1: not even the coarsest."""
         found = -1

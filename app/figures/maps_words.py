@@ -162,18 +162,14 @@ def _chosen(c: Cells) -> str:
 
 def _lost(c: Cells) -> str:
     known = c.count > 0
-    if not (n := int((known & _gone(c)).sum())):
+    if not (n := int((known & c.gone).sum())):
         return ""
     return _("× diverged: {n} of {all} cells.").format(n=n, all=int(known.sum()))
 
 
-def _gone(c: Cells) -> np.ndarray:
-    """Cells of which half of the samples or more diverged."""
-    return (c.lost > 0) & (2 * c.lost >= c.count)
-
-
 def gone(c: Cells) -> np.ndarray:
-    return _gone(c) if c.measure != "diverged" else np.zeros(c.count.shape, bool)
+    """Cells that are crossed."""
+    return c.gone if c.measure != "diverged" else np.zeros(c.count.shape, bool)
 
 
 def of_cell(c: Cells, index: tuple[int, ...]) -> str:
@@ -195,6 +191,11 @@ def of_cell(c: Cells, index: tuple[int, ...]) -> str:
         said.append(_("{n} seeds").format(n=n))
     if lost := int(c.lost[index]):
         said.append(_("diverged: {n} of {all}").format(n=lost, all=n))
+    if n > 1 and not c.folds:
+        text = _("opens seed {n}, whose value is nearest")
+        if c.gone[index]:
+            text = _("opens seed {n}, the first that diverged")
+        said.append(text.format(n=c.experiment.seed + int(c.opens[index])))
     return "<br>".join(said)
 
 

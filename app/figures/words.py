@@ -1,11 +1,12 @@
 """The verdict over the pictures, and the words of the player."""
 
 import html
-from math import isfinite
+from math import isfinite, isnan
 from typing import Any
 
 import engine
 from app.figures.loss import not_yet, validation_at
+from app.figures.maps_measures import LOOKS, written
 from app.figures.numbers import power, short, times
 from app.figures.parts import tensor as named
 from app.figures.run import stopped
@@ -14,6 +15,7 @@ from app.thrown import Thrown, follows_gradient
 from app.words import _, sentences
 from engine import TASKS
 from engine.own.noise import Noise
+from engine.sweeps.measures import ENOUGH, LAYER
 
 LEVEL = 0.1  # decades over the whole sequence: less is called no change
 NEAR = 1.15  # times the baseline, up to which a loss is called on it
@@ -88,8 +90,10 @@ def _verdict(s: Snapshot) -> dict[str, Any]:
         "none": _("No gradient"),
         "diverged": _("Diverged"),
     }
-    what, why = _learning(s, reaches), stopped(s) or _ahead(s) or sentences(_pace(v), _fitted(s, v))
-    said = {"kind": v.kind, "badge": badges[v.kind], "what": what, "why": why, "rule": _rule()}
+    more = (_clipped(s) if v.kind == "exploding" else "") or _fitted(s, v)  # of both there is no room in one line
+    what, why = _learning(s, reaches), stopped(s) or _ahead(s) or sentences(_pace(v), more)
+    rule = sentences(_slope(s, v), _rule())
+    said = {"kind": v.kind, "badge": badges[v.kind], "what": what, "why": why, "rule": rule}
     return said | ({"ways": ["clip"]} if _ahead(s) and _free(s) else {})
 
 
@@ -114,6 +118,25 @@ def _pace(v: "engine.Verdict") -> str:
     if v.decades_per_step < 0:
         return _("Each step back multiplies it by {factor}: half-life {n} steps.").format(factor=factor, n=steps)
     return _("Each step back multiplies it by {factor}: it doubles every {n} steps.").format(factor=factor, n=steps)
+
+
+def _clipped(s: Snapshot) -> str:
+    """What clipping makes of the gradient at the step drawn; "": nothing shorter."""
+    norm, used = float(s.grad_norm[s.drawn]), float(s.clipped[s.drawn])
+    if not used < norm * (1 - ENOUGH):
+        return ""
+    return _("‖g‖ is clipped from {norm} to {used}.").format(norm=short(norm), used=short(used))
+
+
+def _slope(s: Snapshot, v: "engine.Verdict") -> str:
+    """The pace as Maps measures it, in the same words; "": there is none."""
+    if isnan(v.decades_per_step):
+        return ""
+    slope = written(LOOKS["decades_per_step"], v.decades_per_step)
+    if s.layer == LAYER:
+        return _("Gradient's slope: {slope} decades per step back.").format(slope=slope)
+    text = _("Gradient's slope in layer {n}: {slope} decades per step back. (Maps show that of layer {lowest}.)")
+    return text.format(n=s.layer + 1, slope=slope, lowest=LAYER + 1)
 
 
 def _measured(s: Snapshot) -> float | None:

@@ -133,18 +133,23 @@ def _chooser(values: dict[str, Any], knob: Knob, c: Compared) -> int:
     """Draws it; returns over how many seeds."""
     state, base = st.session_state, values[knob.field]
     fields = [control.field for control in CONTROLS if settings.applies(control.field, values)]
-    if knob.field not in fields:
+    counts = settings.applies(knob.field, values)  # a link may say one that does not; it is kept, but not offered
+    if counts and knob.field not in fields:
         fields.append(knob.field)
     options = [value for value in versus.options(knob.field, base, BY_FIELD[knob.field].options) if value != base]
     chosen = [value for value in knob.values if value != base]
-    state.versus_field, state.versus_values, state.versus_first = knob.field, chosen, base
+    state.versus_field, state.versus_values, state.versus_first = knob.field if counts else None, chosen, base
     with st.container(key="versus", horizontal=True):
-        st.selectbox(_("The knob"), fields, format_func=versus.title, key="versus_field", on_change=_turn)
-        st.multiselect(
-            _("Against"), [*options, *(value for value in chosen if value not in options)], key="versus_values",
-            format_func=lambda value: _name(knob.field, value), max_selections=versus.MOST, on_change=_choose,
-            placeholder=_("Choose a value"),
+        st.selectbox(
+            _("The knob"), fields, index=0 if counts else None, format_func=versus.title, key="versus_field",
+            on_change=_turn, placeholder=_("Choose a knob"),
         )  # fmt: skip
+        if counts:
+            st.multiselect(
+                _("Against"), [*options, *(value for value in chosen if value not in options)], key="versus_values",
+                format_func=lambda value: _name(knob.field, value), max_selections=versus.MOST, on_change=_choose,
+                placeholder=_("Choose a value"),
+            )  # fmt: skip
         if len(c.values) > 1:
             ordered = [value for value in versus.options(knob.field, base, BY_FIELD[knob.field].options, c.values)
                        if value in c.values]  # fmt: skip

@@ -9,7 +9,7 @@ from app.words import _
 def button() -> None:
     """Leads to Compare: against the value before of what was changed last, or something telling."""
     st.button(
-        _("Compare"), key="duplicate", type="tertiary", icon=":material/difference:", on_click=_duplicate,
+        _("Compare"), key="duplicate", type="tertiary", on_click=_duplicate,
         help=_("Compare: duplicate this experiment and change one thing, both train side by side"),
     )  # fmt: skip
 

@@ -133,16 +133,17 @@ def _why(name: str, lesson: Lesson) -> None:
 
 def _check(name: str, lesson: Lesson) -> None:
     st.markdown(f"**{_(lesson.task)}**")
-    if name in learning.progress().done:
+    done = name in learning.progress().done
+    if done:
         _reading(name)
-        following = list(LESSONS)[list(LESSONS).index(name) + 1 :]
-        if following:
-            st.button(
-                _("Next: {lesson}").format(lesson=_(LESSONS[following[0]].label)), key="lesson_next", type="primary",
-                on_click=learning.open_lesson, args=(following[0],),
-            )  # fmt: skip
     else:
         _every(OFTEN, partial(_reading, name))
+    following = list(LESSONS)[list(LESSONS).index(name) + 1 :]
+    if following:  # from the beginning, so that nothing moves when the check is met
+        st.button(
+            _("Next: {lesson}").format(lesson=_(LESSONS[following[0]].label)), key="lesson_next", type="primary",
+            disabled=not done, on_click=learning.open_lesson, args=(following[0],),
+        )  # fmt: skip
     with st.expander(_("A hint"), key=f"lesson_hint_{name}"):
         st.markdown(_(lesson.hint))
 

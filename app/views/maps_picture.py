@@ -4,7 +4,6 @@ import base64
 from typing import Any
 from urllib.parse import urlencode
 
-import numpy as np
 import streamlit as st
 
 from app import export, lecture, link, maps, session, settings
@@ -91,21 +90,8 @@ def cell(asked: Any, choice: Choice) -> tuple[int, ...] | None:
 
 
 def opened(choice: Choice, cells: Cells, place: tuple[int, ...], values: dict[str, Any]) -> dict[str, Any]:
-    """The values of all controls for a cell: of its seeds the one in the middle; of a lost cell the first that was."""
+    """The values of all controls for a cell, with that of its seeds which stands for it."""
     found = values | {axis.field: axis.values[k] for axis, k in zip(choice.axes, place, strict=True)}
     if choice.folds or choice.seeds == 1:
         return found
-    return found | {"seed": values["seed"] + middle(cells, place)}
-
-
-def middle(cells: Cells, place: tuple[int, ...]) -> int:
-    """Of the cell's seeds that are done the one whose value is nearest to what is drawn, counted from the first."""
-    done, lost = cells.done[place], cells.diverged[place] & cells.done[place]
-    if not done.any():
-        return 0
-    if 2 * lost.sum() >= done.sum():
-        return int(lost.argmax())
-    with np.errstate(invalid="ignore"):
-        same = cells.values[place] == cells.middle[place]  # both may be infinite, and their difference is no number
-        off = np.where(same, 0.0, np.abs(cells.values[place] - cells.middle[place]))
-    return int(np.where(done & np.isfinite(off), off, np.inf).argmin())
+    return found | {"seed": values["seed"] + int(cells.opens[place])}

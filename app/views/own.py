@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 import engine
-from app import own, session
+from app import networks, own, session
 from app.figures.loss import mean_over
 from app.figures.numbers import short
 from app.limits import LIMITS
@@ -147,9 +147,9 @@ def _read(name: str, data: bytes) -> None:
 
 
 def _choose(brought: Brought) -> None:
-    head, back = st.columns([4, 1], vertical_alignment="center")
-    head.html(f"<h3>{html.escape(brought.label)}</h3>")
-    back.button(_("Another file"), key="own_back", type="tertiary", on_click=_close)
+    with st.container(key="own_head", horizontal=True, vertical_alignment="center"):
+        st.html(f"<h3>{html.escape(brought.label)}</h3>", width="content")
+        st.button(_("Another file"), key="own_back", on_click=_close)
     usual = "text" if brought.label.lower().endswith(TEXTS) else "series"
     kind = st.segmented_control(
         _("Read as"), list(KINDS), default=usual, required=True, format_func=lambda k: _(KINDS[k]),
@@ -228,6 +228,9 @@ def _told(made: engine.OwnTask) -> None:
         notes = [html.escape(said(note)) for note in data.notes]
         if notes:
             st.html(f'<p class="small">{sentences(*notes)}</p>')
+    mine = session.network()
+    if mine is not None and (wrong := networks.misfit(mine, row)):
+        files.refused(sentences(*wrong))
 
 
 def _use(made: engine.OwnTask) -> None:
@@ -240,13 +243,16 @@ def _use(made: engine.OwnTask) -> None:
 def said(what: Said) -> str:
     """A sentence of the engine about a file, in the reader's language. Plain text: it quotes the file."""
     values = {name: _(value) if value in WORDS else value for name, value in what.values.items()}
-    if what.name == "missing":  # on the page they are buttons, by their own names
-        text = _(
-            "In column {column} {count} of {rows} values are missing, the first in line {line}. Choose “{drop}” or "
-            "“{fill}” to go on. The first takes such rows away, so that rows that lay apart follow each other; the "
-            "second puts the missing values on a straight line between their neighbours."
+    if what.name in ("missing", "no_number"):  # on the page they are buttons, by their own names
+        found = _("In column {column} {count} of {rows} values are missing, the first in line {line}.")
+        if what.name == "no_number":
+            found = _("Column {column} is not of numbers alone: line {line} has {text}.")
+        go_on = _(
+            "Choose “{drop}” or “{fill}” to go on. The first takes such rows away, so that rows that lay apart follow "
+            "each other; the second puts the missing values on a straight line between their neighbours."
         )
-        return text.format(drop=_label("drop"), fill=_label("interpolate"), **values)
+        values |= {"drop": _label("drop"), "fill": _label("interpolate")}
+        return sentences(found, go_on).format(**values)
     return _(what.message).format(**values)
 
 

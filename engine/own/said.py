@@ -32,7 +32,8 @@ SAID = {
     "all_constant": "Every column of numbers in {file} has the same value in all rows: there is nothing to predict.",
     "not_there": "{name}: {column} is no column of {file}. It has {names}.",
     "twice": "{name}: {column} is named twice.",
-    "no_number": "Column {column} is not of numbers alone: line {line} has {text}.",
+    "no_number": "Column {column} is not of numbers alone: line {line} has {text}. Leave such rows out (missing=drop), "
+    "or fill them in from their neighbours (missing=interpolate).",
     "all_missing": "Column {column} has no number in the part for {part}.",
     "missing": "In column {column} {count} of {rows} values are missing, the first in line {line}. Leave such rows out "
     "(missing=drop), or fill them in from their neighbours (missing=interpolate).",
@@ -52,7 +53,7 @@ SAID = {
     "no_header": "The first line has numbers: the columns have no names.",
     "left_dates": "{column} has dates: left out.",
     "left_text": "{column} has words: left out.",
-    "left_some_text": "{column} has words among its numbers ({text} in line {line}): left out.",
+    "words": "{column} has words among its numbers ({text} in line {line}): they count as missing.",
     "left_clock": "{column} counts the rows: left out.",
     "left_constant": "{column} is always {value}: left out.",
     "left_empty": "{column} is empty: left out.",

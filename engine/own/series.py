@@ -148,9 +148,10 @@ def series(
     network hears, by name; None: all columns of numbers but those that count the rows or never change. target: what it
     has to predict, `horizon` rows ahead; None: all that it hears. normalise: "standard" (mean 0, variance 1), "minmax"
     (0 to 1) or "none", fitted on the training part alone. The last share `validation` of the rows is kept for
-    validation (0: none). missing: "refuse" rows that lack a number, "drop" them, or "interpolate", a straight line
-    between the neighbours; at an end of the training or the validation part the nearest value again. A
-    sequence is a window of seq_length rows, for training from a random place; for validation they are evenly spread.
+    validation (0: none). missing: "refuse" rows that lack a number, or have a word in its place, "drop" them, or
+    "interpolate", a straight line between the neighbours; at an end of the training or the validation part the nearest
+    value again. A sequence is a window of seq_length rows, for training from a random place; for validation they are
+    evenly spread.
 
     `.data.notes` say what was found and left out; `.data.own_units` takes values back to the data's units. Raises
     ValueError in one sentence with the column, the line and what is allowed; OSError where a path cannot be opened.
@@ -165,6 +166,8 @@ def series(
     heard, predicted = chosen(found, asked["columns"], asked["target"])
     used = [*heard, *(name for name in predicted if name not in heard)]
     values = found.values[:, [found.columns.index(name) for name in used]]
+    if missing == "refuse" and (words := next((found.words[name] for name in used if name in found.words), None)):
+        raise Refused("no_number", **words.values)
     values, lines, notes = _whole(used, values, found.lines, missing, share)
     training = _split(found, len(values), share, int(horizon))
     seen = values[:training]
@@ -231,10 +234,6 @@ def chosen(found: Table, columns: list[str] | None, target: list[str] | None) ->
                 raise Refused("twice", name=what, column=quote(name))
             if name in found.columns:
                 continue
-            if name in found.left:
-                why = found.left[name]
-                if why.name == "left_some_text":
-                    raise Refused("no_number", column=quote(name), line=why.values["line"], text=why.values["text"])
             raise Refused("not_there", name=what, column=quote(name), file=found.file, names=names(found.columns))
     usual = [name for name in found.columns if name not in found.left]
     if columns is None and not usual:

@@ -30,13 +30,15 @@ _PATTERNS = {" ": r"\s+"}
 
 @dataclass
 class Table:
-    """Columns of numbers: values[:, c] (N,) float64, NaN where nothing stood. `left`: those that are none, and why."""
+    """Columns of numbers: values[:, c] (N,) float64, NaN where nothing stood, or a word. `left`: those that are none,
+    and why; `words`: those with words, and the first of these."""
 
     label: str
     columns: list[str]
     values: np.ndarray  # (N, C)
     lines: np.ndarray  # (N,): of the file, where each row stands
     left: dict[str, Said] = field(default_factory=dict)
+    words: dict[str, Said] = field(default_factory=dict)
     notes: list[Said] = field(default_factory=list)
 
     @property
@@ -81,7 +83,7 @@ def table(read: Content) -> Table:
         notes.append(Said("no_header"))
     elif repeated := len(form.header) - len({name.strip() for name in form.header}):
         notes.append(Said("renamed", count=repeated))
-    made.notes = [*notes, *made.left.values()]
+    made.notes = [*notes, *made.notes]
     return made
 
 
@@ -116,11 +118,16 @@ def of_frame(frame: Any, label: str = "", lines: np.ndarray | None = None) -> Ta
     check_width(frame.shape[1], quote(label or NAMELESS))
     kept: dict[str, np.ndarray] = {}
     left: dict[str, Said] = {}
+    words: dict[str, Said] = {}
     for c, name in enumerate(_distinct([str(name) for name in frame.columns])):
-        values = _numbers(name, frame.iloc[:, c], lines)
-        if isinstance(values, Said):
-            left[name] = values
-        elif np.isnan(values).all():
+        values, said = _numbers(name, frame.iloc[:, c], lines)
+        if values is None:
+            assert said is not None
+            left[name] = said
+            continue
+        if said is not None:
+            words[name] = said
+        if np.isnan(values).all():
             left[name] = Said("left_empty", column=quote(name))
         elif _counts_rows(values):
             left[name] = Said("left_clock", column=quote(name))
@@ -132,29 +139,29 @@ def of_frame(frame: Any, label: str = "", lines: np.ndarray | None = None) -> Ta
             kept[name] = values
     columns = list(kept)
     values = np.stack(list(kept.values()), axis=1) if kept else np.zeros((len(frame), 0))
-    return Table(label, columns, values, lines, left, list(left.values()))
+    return Table(label, columns, values, lines, left, words, [*left.values(), *words.values()])
 
 
-def _numbers(name: str, column: Any, lines: np.ndarray) -> np.ndarray | Said:
-    """(N,) float64, or why the column is none of numbers."""
+def _numbers(name: str, column: Any, lines: np.ndarray) -> tuple[np.ndarray | None, Said | None]:
+    """(N,) float64, and the first word where there are some among the numbers; or None, and why it has no numbers."""
     if column.dtype.kind in "fiub":
-        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan)), None
     if column.dtype.kind in "mMc":
-        return Said("left_dates" if column.dtype.kind != "c" else "left_text", column=quote(name))
+        return None, Said("left_dates" if column.dtype.kind != "c" else "left_text", column=quote(name))
     start = column.dropna().head(SAMPLE_LINES)
     if len(start) and np.isnan(_floats(start)).all():
-        return _left(name, str(start.iloc[0]))
+        return None, _left(name, str(start.iloc[0]))
     values = _floats(column)
     words = np.isnan(values) & column.notna().to_numpy()
     if words.any():
         words &= ~column.astype(str).str.strip().str.lower().isin(MISSING).to_numpy()
     if not words.any():
-        return values
+        return values, None
     row = int(words.argmax())
     text = str(column.iloc[row])
     if np.isfinite(values).mean() > 0.5:
-        return Said("left_some_text", column=quote(name), text=quote(text), line=f"{lines[row]:,}")
-    return _left(name, text)
+        return values, Said("words", column=quote(name), text=quote(text), line=f"{lines[row]:,}")
+    return None, _left(name, text)
 
 
 def _floats(column: Any) -> np.ndarray:

@@ -131,6 +131,21 @@ def _mean(values: np.ndarray, done: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def write_csv(found: "xarray.Dataset", path: str | Path) -> None:
-    """One row a point and seed (or fold): the axes, the seed, the measures, done and error."""
+    """One row a point and seed (or fold): the axes, the seed, the measures, done and error.
+
+    Above stand, after number signs, the experiment and what each column is, with its unit:
+    `pandas.read_csv(path, comment="#")` passes over them.
+    """
     names = [name for name, array in found.data_vars.items() if array.dims == found.done.dims]
-    found[names].to_dataframe().reset_index().to_csv(path, index=False)
+    table = found[names].to_dataframe().reset_index()
+    about = [f"{name}: {', '.join(_told(found[name].attrs))}" for name in table.columns]
+    head = [f"experiment: {found.attrs['experiment']}", f"steps: {found.attrs['steps']}", *about]
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        file.writelines(f"# {line}\n" for line in head)
+        table.to_csv(file, index=False)
+
+
+def _told(about: Mapping[str, str]) -> list[str]:
+    """A column's name in words, and its unit where it has one."""
+    unit = about.get("units", "1")
+    return [about["long_name"], *([unit] if unit != "1" else [])]

@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--steps", type=int, default=0, metavar="N", help="of training; 0: the fresh network (default)")
     add("--store", metavar="FILE", help="an SQLite file that keeps every point: what it knows is not computed again")
     add("--out", metavar="FILE", help="the result as NetCDF, for xarray")
-    add("--csv", metavar="FILE", help="the result as a table, one row a point and seed")
+    add("--csv", metavar="FILE", help="the result as a table, one row a point and seed; its units stand above it")
     add("--workers", type=int, metavar="N", help=f"processes on this machine (default: one a core, here {cores()})")
     add("--scheduler", metavar="ADDRESS", help="tcp://host:port of a dask scheduler, whose workers have this engine")
     add("--yes", action="store_true", help="do not ask after the cost is told; without a terminal nobody is asked")
