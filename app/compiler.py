@@ -57,12 +57,20 @@ class Compiler:
                 self._process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
 
     def _serve(self) -> None:
-        while (wanted := self._wanted.get()) is not None and not self._closed:
-            e, done = wanted
-            error: Exception | None = None
-            try:
-                engine.warm_up(e)
-            except Exception as caught:  # whoever waits is told; the thread serves the others
-                log.exception("compiling failed")
-                error = caught
-            done(error)
+        while self._compile_next():
+            pass
+
+    def _compile_next(self) -> bool:
+        """Compile what is wanted next; False: nothing more. In a function of its own: the names of a loop that waits
+        would keep the last run, and its data, until somebody wants another."""
+        if (wanted := self._wanted.get()) is None or self._closed:
+            return False
+        e, done = wanted
+        error: Exception | None = None
+        try:
+            engine.warm_up(e)
+        except Exception as caught:  # whoever waits is told; the thread serves the others
+            log.exception("compiling failed")
+            error = caught
+        done(error)
+        return True

@@ -8,6 +8,7 @@ import html
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 from typing import Any
 
@@ -60,6 +61,7 @@ def _switch(field: str, group: str, **more: Any) -> Control:
     return Control(field, group, "segments", (False, True), lambda on: _("on") if on else _("off"), **more)
 
 
+@lru_cache(1000, typed=True)
 def number(value: float) -> str:
     """1e-05 as 1e-5, 100000 as 100,000; all digits that make it another number."""
     if isinstance(value, int):
@@ -124,7 +126,7 @@ GROUPS = tuple(dict.fromkeys(control.group for control in CONTROLS))
 
 def draw() -> None:
     """Draw the sidebar: the presets, what was changed, and all controls. The session state must hold their values."""
-    values = {field: st.session_state[field] for field in settings.FIELDS}
+    values = st.session_state.history.now.values
     changed = session.changes()
     _open_changed(changed)
     with st.sidebar, st.container(key="controls", gap=None):

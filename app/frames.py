@@ -22,6 +22,7 @@ import numpy as np
 
 Json = Any
 Key = tuple[str, int, str]  # figure, trace, attribute (dotted where nested)
+ATOMS = frozenset((str, int, bool, type(None)))  # what JSON says as it is; most of a frame's thousand values
 DTYPES = ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32")  # JavaScript's typed arrays
 
 
@@ -121,15 +122,15 @@ def _strip(node: Json, key: Key, arrays: dict[Key, np.ndarray]) -> Json:
 
 def _plain(node: Json) -> Json:
     """What JSON can say: NumPy's numbers as Python's, NaN and infinity as null."""
-    kind = type(node)  # a frame has some thousand of them, and most are these
-    if kind is str or kind is int or node is None:
+    kind = type(node)
+    if kind in ATOMS:
         return node
     if kind is float:
         return node if isfinite(node) else None
     if isinstance(node, dict):
-        return {str(k): _plain(v) for k, v in node.items()}
+        return {str(k): v if type(v) in ATOMS else _plain(v) for k, v in node.items()}
     if isinstance(node, (list, tuple)):
-        return [_plain(v) for v in node]
+        return [v if type(v) in ATOMS else _plain(v) for v in node]
     if isinstance(node, np.generic | np.ndarray):
         return _plain(node.tolist())
     return None if isinstance(node, float) and not isfinite(node) else node
@@ -139,9 +140,9 @@ def _diff(old: Json, new: Json, path: tuple[str | int, ...], out: list[list[Json
     """Add leaf-level changes to `out` as [path, value]; False where the figure's own shape changed: send it in full."""
     kind = type(new)
     if type(old) is kind and kind is dict and old.keys() == new.keys():
-        pairs = [(k, old[k], v) for k, v in new.items()]
+        pairs = zip(new, map(old.__getitem__, new), new.values(), strict=True)
     elif type(old) is kind and kind is list and len(old) == len(new):
-        pairs = list(zip(range(len(new)), old, new, strict=True))
+        pairs = zip(range(len(new)), old, new, strict=True)
     elif type(old) is kind and old == new:
         return True
     elif not path or (path[0] == "data" and (len(path) < 3 or isinstance(old, dict))):
@@ -172,9 +173,12 @@ def _change(old: np.ndarray | None, new: np.ndarray) -> tuple[dict[str, Any], np
     whole = {"shape": list(new.shape), "at": None, "size": list(new.shape)}, new
     if old is None or (old.ndim == 2 and old.strides[0] == 0) or any(map(int.__lt__, new.shape, old.shape)):
         return whole
-    changed = np.ones(new.shape, bool)
-    inner = tuple(map(slice, old.shape))
-    changed[inner] = ~_same(old, new[inner])
+    if old.shape == new.shape:
+        changed = ~_same(old, new)
+    else:
+        changed = np.ones(new.shape, bool)
+        inner = tuple(map(slice, old.shape))
+        changed[inner] = ~_same(old, new[inner])
     if not changed.any():
         return None if old.shape == new.shape else whole
     box = []

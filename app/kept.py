@@ -102,8 +102,9 @@ class Kept(Generic[Thing]):
         return self.moments[-1]
 
     def nearest(self, step: int) -> Thing:
-        """The kept moment nearest to a step."""
-        return min(self.moments, key=lambda moment: abs(moment.step - step))
+        """The kept moment nearest to a step; of two the earlier one."""
+        at = bisect(self.moments, step, key=lambda moment: moment.step)
+        return min(self.moments[max(at - 1, 0) : at + 1], key=lambda moment: abs(moment.step - step))
 
 
 def spread(things: Sequence[Thing], most: int) -> tuple[Thing, ...]:

@@ -44,15 +44,17 @@ class Bucket:
 
     def __init__(self, rate: float) -> None:
         self._rate, self._left, self._at = rate, 2 * rate, time.monotonic()
-        self._late = 0  # messages in a row that had to wait
+        self._late = 0  # messages that had to wait since there was room for a second's
 
     async def take(self) -> bool:
         """Wait until one more may be heard; meanwhile nothing is read. False: that goes on, it is a flood."""
         now = time.monotonic()
         self._left = min(2 * self._rate, self._left + self._rate * (now - self._at)) - 1
         self._at = now
-        self._late = self._late + 1 if self._left < 0 else 0
-        if self._left < 0:
+        if self._left >= self._rate:  # not at the first in time: a busy server oversleeps, and hears some at once then
+            self._late = 0
+        elif self._left < 0:
+            self._late += 1
             await asyncio.sleep(-self._left / self._rate)
         return self._late < 2 * self._rate
 

@@ -50,6 +50,7 @@ class Files(StaticFiles):
         return response
 
 
+RARELY = 5000, 10, 40  # a full collection stops 100 tabs for 0.1 s; when some close, give_back makes one
 STAGE = b"</plotly/plotly.min.js>; rel=preload; as=script, </assets/stage/stage.js>; rel=modulepreload"
 GALLERY = (
     b"</assets/stage/gallery.js>; rel=modulepreload, </assets/stage/page.js>; rel=modulepreload, "
@@ -110,6 +111,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     threadpool_limits(1, user_api="blas")  # a closer look's small products: two threads in each wait for one another
     sys.setswitchinterval(0.001)  # many threads here, each for a moment: 5 ms of waiting for Python's lock add up
     gc.freeze()  # what is imported stays: no collection needs to look at it again
+    gc.set_threshold(*RARELY)
     sweeping = asyncio.create_task(_sweep())
     try:
         yield

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -95,8 +96,9 @@ def _responds(row: Callable[..., Any], *calls: tuple[Any, ...]) -> bool:
     return len({row(*call) for call in calls}) > 1
 
 
-def _schedule(values: Values, *ends: tuple[int, float]) -> bool:
-    factor = engine.SCHEDULES[values["schedule"]].factor
+@cache  # asked some times for each picture
+def _schedule(name: str, *ends: tuple[int, float]) -> bool:
+    factor = engine.SCHEDULES[name].factor
     return any(_responds(factor, *((k, *end) for end in ends)) for k in range(20))
 
 
@@ -113,8 +115,10 @@ NEEDS: dict[str, Need] = {
     ),
     "loss": Need(lambda v: own.row(v["task"]).loss == "cross_entropy", "Only for tasks with classes."),
     "momentum": Need(lambda v: engine.OPTIMIZERS[v["optimizer"]].uses_momentum, "Only for optimizers with momentum."),
-    "schedule_steps": Need(lambda v: _schedule(v, (7, 0.5), (3, 0.5)), "Only for schedules that change."),
-    "schedule_factor": Need(lambda v: _schedule(v, (7, 0.5), (7, 0.1)), "Only for schedules that end at a factor."),
+    "schedule_steps": Need(lambda v: _schedule(v["schedule"], (7, 0.5), (3, 0.5)), "Only for schedules that change."),
+    "schedule_factor": Need(
+        lambda v: _schedule(v["schedule"], (7, 0.5), (7, 0.1)), "Only for schedules that end at a factor."
+    ),
     "clip_threshold": Need(lambda v: engine.CLIPS[v["clip"]].apply is not None, "Only with clipping."),
     "dropout": Need(lambda v: v["num_layers"] > 1, "Only between layers: it needs two of them."),
     "variational_dropout": Need(lambda v: v["num_layers"] > 1 and v["dropout"] > 0, "Only with dropout."),

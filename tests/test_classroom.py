@@ -6,6 +6,7 @@ import socket as sockets
 import threading
 import time
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -160,6 +161,29 @@ def test_a_bucket_lets_so_many_through():
 
     assert run_async(seconds(400)) < 0.5, "a burst is heard at once"
     assert run_async(seconds(500)) > 0.4
+
+
+def test_a_flood_is_known_on_a_server_that_oversleeps(monkeypatch):
+    clock = 0.0
+
+    async def oversleep(seconds: float) -> None:
+        nonlocal clock
+        clock += seconds + 0.1
+
+    async def heard(every: float) -> int:
+        """Of 2000 messages, one every so many seconds at most."""
+        nonlocal clock
+        bucket = Bucket(50)
+        for n in range(2000):
+            if not await bucket.take():
+                return n
+            clock += every
+        return 2000
+
+    monkeypatch.setattr(app.live, "time", SimpleNamespace(monotonic=lambda: clock))
+    monkeypatch.setattr(app.live, "asyncio", SimpleNamespace(sleep=oversleep))
+    assert run_async(heard(0.0)) < 1000
+    assert run_async(heard(0.025)) == 2000
 
 
 def test_a_flood_is_heard_slowly_then_closed_and_costs_others_nothing(place, registry, monkeypatch):  # noqa: F811

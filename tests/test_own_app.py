@@ -5,6 +5,7 @@ import html
 import io
 import json
 import re
+import threading
 import weakref
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 import engine
 from app import code, export, link, networks, own, settings
+from app.compiler import Compiler
 from app.figures import FIGURES, palette
 from app.handout import taken_up
 from app.own_examples import EXAMPLES
@@ -291,6 +293,22 @@ def test_noise_needs_no_file():
     for language in code.CODES:
         compile(code.script(language, e, 5), "script.py", "exec")
     assert code.beside(e) is None
+
+
+def test_the_compiler_keeps_nothing_of_what_it_compiled_last():
+    compiler, told = Compiler(), threading.Event()
+
+    class Visitor:
+        def told(self, error):
+            told.set()
+
+    visitor = Visitor()
+    held = weakref.ref(visitor)
+    compiler.want(engine.Experiment(), visitor.told)
+    assert told.wait(60)
+    del visitor
+    until(lambda: held() is None)
+    compiler.close()
 
 
 def test_closed_sessions_leave_nothing():

@@ -61,8 +61,8 @@ def read_beside() -> None:
     state, query = st.session_state, _query(beside=True)
     now = state.get("beside")
     if now is not None:
-        moved = any(name not in state or state[name] != value for name, value in now.items())
-        if moved or state.commanded or query == state.linked_beside or state.page != "small":
+        new = state.page == "small" and not state.commanded and query != state.linked_beside
+        if not new or any(name not in state or state[name] != value for name, value in now.items()):
             _check_beside(now)
             return
     values, complaints = small.read(query)
@@ -75,11 +75,12 @@ def read_beside() -> None:
 
 def _check_beside(now: dict[str, Any]) -> None:
     """Take what its controls say; a widget may say None for a moment, or be gone."""
-    state = st.session_state
+    state, said = st.session_state, dict[str, Any]()
     for name, value in now.items():
-        if not small.FIELDS[name].accepts(state.get(name)):
-            state[name] = value
-    state.beside = {name: state[name] for name in now}
+        said[name] = state.get(name)
+        if not small.FIELDS[name].accepts(said[name]):
+            state[name] = said[name] = value
+    state.beside = said
 
 
 def set_beside(values: Mapping[str, Any]) -> None:
@@ -161,6 +162,5 @@ def _went_back(query: dict[str, list[str]]) -> bool:
     """
     state = st.session_state
     now: Choice = state.history.now
-    moved = any(state[field] != now.values[field] for field in FIELDS)
     elsewhere = query != state.linked or _written_extra() != state.linked_extra
-    return elsewhere and not moved and not state.commanded
+    return elsewhere and not state.commanded and all(state[field] == now.values[field] for field in FIELDS)

@@ -29,10 +29,10 @@ def take() -> None:
     for field, value in state.undelivered.items():
         if state[field] != value:
             state[field] = value
-    for field in FIELDS:  # a widget may say None for a moment, while its options change
-        if not settings.accepts(field, state[field]):
-            state[field] = history.now.values[field]
-    values = {field: state[field] for field in FIELDS}
+    values = {field: state[field] for field in FIELDS}  # once: a look is thirty calls
+    for field, value in values.items():  # a widget may say None for a moment, while its options change
+        if not settings.accepts(field, value):
+            state[field] = values[field] = history.now.values[field]
     try:
         state.experiment = link.experiment(values)
         state.refusal = None
