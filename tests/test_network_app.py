@@ -221,7 +221,7 @@ def test_a_wide_input_gets_shorter_sequences():
 
 
 def test_one_too_wide_for_any_task_is_refused_and_fresh_weights_never_stand_in_its_place():
-    with pytest.raises(ValueError, match=r"No task here is so wide \(inputs: 5000, outputs: 1\)"):
+    with pytest.raises(ValueError, match=r"No task here is so wide \(inputs: 5000, outputs: 3\)"):
         networks.network(torchs(5000, 3, 1), "m.npz", settings.DEFAULTS)
 
 
