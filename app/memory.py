@@ -1,15 +1,33 @@
-"""Memory: how much answers take, the oldest of them let go, and what is not used any more given back to the system."""
+"""Memory: whether there is any left, how much answers take, the oldest of them let go, and what is not used any more
+given back to the system."""
 
 import ctypes
 import gc
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from app.limits import LIMITS
 from app.looks import Look
+
+MACHINE, CONTAINER = Path("/proc/meminfo"), Path("/sys/fs/cgroup")  # of Linux, which ends a server that takes too much
+LEAST, SHARE = 400e6, 0.1  # bytes, what the largest run takes; and of a small machine's memory
+
+
+def short() -> bool:
+    """Is too little memory left for one more run? Where the system does not say, there never is."""
+    with suppress(OSError, ValueError, LookupError):
+        said = {line.split(":")[0]: 1024 * int(line.split()[1]) for line in MACHINE.read_text().splitlines()}
+        if said["MemAvailable"] < min(LEAST, SHARE * said["MemTotal"]):
+            return True
+    with suppress(OSError, ValueError, LookupError):
+        most, used = (int((CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
+        said = {line.split()[0]: int(line.split()[1]) for line in (CONTAINER / "memory.stat").read_text().splitlines()}
+        return most - used + said["inactive_file"] < min(LEAST, SHARE * most)
+    return False
 
 
 def give_back() -> None:

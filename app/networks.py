@@ -117,6 +117,8 @@ def network(
     e = _fitting(kept)
     if e is not None and found.has_shape(e):
         return replace(found, values=kept)
+    if not found.has_shape(loaded.experiment):  # too wide for noise, too: fresh weights would stand in its place
+        raise Misfit(loaded.notes[-1].message, **loaded.notes[-1].values)
     kept |= {"task": str(loaded.experiment.task), "loss": None}
     first = (kept["seq_length"], kept["batch_size"])
     for length, batch in (first, *(pair for pair in SMALLER if pair[0] <= first[0] and pair[1] <= first[1])):

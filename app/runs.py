@@ -20,6 +20,7 @@ from app.figures.template import Part
 from app.figures.words import verdict
 from app.limits import LIMITS, seconds
 from app.looks import Look
+from app.memory import short
 from app.networks import Network
 from app.pool import EVERY, Pool
 from app.snapshot import Snapshot, axis_end
@@ -338,6 +339,9 @@ class Run:
         return True
 
     def _begin(self, e: engine.Experiment, setting: int, start: engine.Checkpoint | None = None) -> None:
+        if short():  # all runs would end with the server
+            self._fail(N_("This server has no memory left for this run. Choose smaller sizes, or come back later."))
+            return
         begin = time.thread_time()
         training, said = self._trained(e, start), Said("")
         if start is not None and start is self._origin:

@@ -131,7 +131,8 @@ def load_checkpoint(file: str | Path | BinaryIO, most_bytes: int = MOST_BYTES) -
     except KeyError as error:
         raise ValueError(f"checkpoint: {error} is missing; allowed: a file that Checkpoint.save wrote") from None
     except Exception as error:  # zip, zlib, struct, json, numpy and pydantic have each errors of their own
-        raise ValueError(f"checkpoint: {error}; allowed: a file that Checkpoint.save wrote") from None
+        allowed = "" if "allowed: " in str(error) else "; allowed: a file that Checkpoint.save wrote"
+        raise ValueError(f"checkpoint: {error}{allowed}") from None
 
 
 def _read(arrays: dict[str, np.ndarray]) -> Checkpoint:

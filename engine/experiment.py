@@ -248,4 +248,4 @@ class Experiment(BaseModel):
 def check_experiment(e: Any) -> None:
     """Raises ValueError unless it is an Experiment."""
     if not isinstance(e, Experiment):
-        raise ValueError(f"experiment: {e!r}; allowed: an engine.Experiment")
+        raise ValueError(f"experiment: {type(e).__name__}; allowed: an engine.Experiment")

@@ -86,7 +86,7 @@ def load(parameters: Parameters, state_dict: Mapping[str, np.ndarray]) -> None:
     if missing or unknown:
         raise ValueError(
             f"state_dict: missing {sorted(missing) or 'nothing'}, not known {sorted(unknown, key=str) or 'nothing'}; "
-            f"allowed: {', '.join(parameters)}"
+            f"allowed: {', '.join(parameters)} (load_weights brings another network's names to these)"
         )
     for name, view in parameters.items():
         value = as_array(f"state_dict[{name!r}]", state_dict[name])

@@ -431,3 +431,14 @@ def test_the_global_norm_is_right_over_the_whole_range(least):
 @pytest.mark.parametrize("bad", [[np.nan, 0, 0], [1, np.nan, 0], [np.inf, 0, 1]])
 def test_the_global_norm_never_loses_a_number_that_is_not_finite(bad):
     assert not np.isfinite(global_norm(np.array(bad, float)))
+
+
+@pytest.mark.parametrize("ask", [engine.mean_field, engine.gradient_flow, engine.lyapunov, engine.Trainer])
+def test_a_trace_for_an_experiment_is_refused_by_its_name(ask):
+    with pytest.raises(ValueError, match=r"^experiment: Trace; allowed: an engine.Experiment$"):
+        ask(engine.probe(engine.Experiment(hidden_size=4, seq_length=5)))
+
+
+def test_weights_by_another_librarys_names_are_told_who_reads_them():
+    with pytest.raises(ValueError, match=r"not known \['fc.bias'\].*load_weights"):
+        engine.Trainer(engine.Experiment(), state_dict={"fc.bias": np.zeros(1)})

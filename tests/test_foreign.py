@@ -235,6 +235,13 @@ def test_a_file_that_is_there_stays_where_the_new_one_is_refused(tmp_path, suffi
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_file_that_cannot_be_written_is_named_as_it_was_given(tmp_path):
+    file = tmp_path / "no folder" / "m.npz"
+    with pytest.raises(FileNotFoundError) as refused:
+        engine.save_weights(file, {"a": np.ones(2)})
+    assert refused.value.filename == str(file)
+
+
 @pytest.mark.parametrize("suffix", ["safetensors", "npz"])
 def test_every_name_can_be_saved(tmp_path, suffix):
     names = ("file", "allow_pickle", "self", "layer.weight", "weight")

@@ -141,6 +141,28 @@ def _answer(megabytes: float) -> Look:
     return look
 
 
+def test_without_memory_a_run_says_so_and_the_server_lives(registry, tmp_path, monkeypatch):
+    for name in ("MACHINE", "CONTAINER"):
+        monkeypatch.setattr(app.memory, name, tmp_path / name)
+    assert not app.memory.short(), "nobody says"
+    (tmp_path / "MACHINE").write_text("MemTotal: 24684084 kB\nMemFree: 1 kB\nMemAvailable: 21557192 kB\n")
+    (tmp_path / "CONTAINER").mkdir()
+    for name, text in (("max", "max"), ("current", "900000000"), ("stat", "anon 100\ninactive_file 20000000\n")):
+        (tmp_path / "CONTAINER" / f"memory.{name}").write_text(text)
+    assert not app.memory.short(), "a container without a limit"
+    (tmp_path / "CONTAINER" / "memory.max").write_text("960000000")  # of which a tenth has to be left
+    run = registry.open()
+    run.configure(SMALL)
+    assert run.settle(60)
+    assert (run.head()["status"], "no memory left" in run.head()["message"]) == ("error", True)
+    (tmp_path / "CONTAINER" / "memory.max").write_text("980000000")
+    run.reset()
+    assert run.settle(60)
+    assert run.head()["status"] == "ready"
+    (tmp_path / "MACHINE").write_text("MemTotal: 24684084 kB\nMemAvailable: 390000 kB\n")
+    assert app.memory.short()
+
+
 def test_the_oldest_answers_are_let_go_and_say_so():
     looks = {n: _answer(10) for n in range(5)}
     let_go(looks, most=50e6)

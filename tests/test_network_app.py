@@ -252,6 +252,11 @@ def test_a_wide_input_gets_shorter_sequences():
     assert engine.probe(e, n.state_dict).grad_norms.shape == (1, 20)
 
 
+def test_one_too_wide_for_any_task_is_refused_and_fresh_weights_never_stand_in_its_place():
+    with pytest.raises(ValueError, match=r"No task here is so wide \(inputs: 5000, outputs: 3\)"):
+        networks.network(torchs(5000, 3, 1), "m.npz", settings.DEFAULTS)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
 def test_weights_that_are_lost_or_0_are_shown_and_told(value):
     arrays = {name: np.full_like(array, value) for name, array in torchs().items()}

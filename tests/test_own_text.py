@@ -110,6 +110,7 @@ def test_rare_characters_are_one_and_that_is_said():
         (b"abc\xff" * 9, {"encoding": "ascii"}, "cannot be read as “ascii”: byte 3"),
         (SAID.encode(), {"most_bytes": 100}, "larger than"),
         (np.zeros(4), {}, "source: ndarray; allowed are a path, bytes or an open file."),
+        ("a text for a path" * 300, {}, "source: “a text.*”; allowed are a path, bytes or an open file."),
     ],
 )
 def test_what_is_no_text_is_refused_in_one_sentence(data, options, said):

@@ -168,6 +168,10 @@ def test_in_a_terminal_no_is_an_answer(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+RANGE = (
+    "allowed for a field of numbers: FIRST:LAST:COUNT, or FIRST:LAST:logCOUNT with numbers above 0, "
+    "COUNT from 2 to 10000"
+)
 REFUSED = {
     "a field that is none": (["--set", "size=3"], "--set: 'size' is no field; allowed: cell, hidden_size"),
     "no value": (["--set", "gain"], "--set: 'gain'; allowed: NAME=VALUE"),
@@ -186,7 +190,7 @@ REFUSED = {
     "a range without end": (["--axis", "lr=1:nan:3"], "--axis lr: '1:nan:3'; allowed"),
     "factors from zero": (["--axis", "lr=0:1:log3"], "--axis lr: '0:1:log3'; allowed"),
     "too many": (["--axis", "lr=0:1:200", "momentum=0:0.9:200"], "axes × seeds: 3 × 200 × 200 × 5 are 600000 points"),
-    "a longer range": (["--axis", "lr=0:1:99999"], "--axis lr: '0:1:99999'; allowed for a field of numbers"),
+    "a longer range": (["--axis", "lr=0:1:99999"], f"--axis lr: '0:1:99999'; {RANGE}"),
     "the seed": (["--axis", "seed=1,2"], "axes: 'seed' is no axis"),
     "seeds": (["--seeds", "many"], "--seeds: 'many'; allowed"),
     "no seeds": (["--seeds", "0"], "seeds: 0; allowed"),

@@ -152,13 +152,15 @@ def _check_count(count: int, name: str) -> None:
 
 
 def save_weights(file: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays by name, such as a state dict or what `Loaded.export` gives, to a .safetensors or .npz file.
+    """Write arrays by name, such as a state dict or what `Loaded.export` gives (but of a keras model, whose lists are
+    for its layers' `set_weights`), to a .safetensors or .npz file.
 
     A file that is there is replaced once the new one is whole. Raises ValueError that names what is no array of
     numbers, OSError where it cannot be written; either leaves the file as it was.
     """
     path = Path(file)
-    _check_suffix(path)
+    if path.suffix not in SUFFIXES:
+        raise _no_suffix(path)
     if not isinstance(arrays, Mapping):
         raise ValueError(f"arrays: {type(arrays).__name__}; allowed: arrays by name")
     clean = {name: _clean(name, value) for name, value in arrays.items()}
@@ -167,6 +169,8 @@ def save_weights(file: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
         with unfinished.open("wb") as opened:
             opened.write(packed(clean, path.suffix))
         os.replace(unfinished, path)
+    except OSError as error:  # it names the unfinished file, which nobody knows
+        raise OSError(error.errno, error.strerror, str(path)) from None
     except (KeyError, SafetensorError) as error:  # a floating type that the format lacks
         raise ValueError(f"{path.name}: {error}; allowed: arrays of numbers that {path.suffix} has") from None
     finally:
@@ -194,7 +198,8 @@ def _clean(name: str, value: Any) -> np.ndarray:
     try:
         array = np.array(value, order="C")
     except (ValueError, TypeError, RuntimeError) as error:  # rows of several lengths, a tensor that has a gradient
-        raise ValueError(f"{name}: {error}; allowed: arrays of real numbers") from None
+        what = "a list of several shapes" if isinstance(value, list | tuple) else error
+        raise ValueError(f"{name}: {what}; allowed: arrays of real numbers") from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name}: {array.dtype}; allowed: arrays of real numbers")
     return array
@@ -207,7 +212,11 @@ def _check_suffix(path: Path) -> None:
         raise _a_pickle(path.name)
     if path.suffix in KERAS:
         raise _of_keras(path.name)
+    raise _no_suffix(path)
+
+
+def _no_suffix(path: Path) -> Misfit:
     allowed = ", ".join(SUFFIXES)
-    raise Misfit(
+    return Misfit(
         "{name}: {suffix}; allowed: {allowed}", name=path.name, suffix=path.suffix or "no suffix", allowed=allowed
     )

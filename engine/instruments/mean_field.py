@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.activations import ACTIVATIONS
 from engine.data import batch
-from engine.experiment import Experiment
+from engine.experiment import Experiment, check_experiment
 from engine.initializers import INITS
 from engine.weights import blank, initialise
 
@@ -62,6 +62,7 @@ def mean_field(
     1.1393
     """
     if e is not None:
+        check_experiment(e)
         if e.cell != "rnn":
             return MeanField(nan, nan, False, "not for gated cells")
         if e.nonlinearity not in SLOPES:

@@ -1,6 +1,7 @@
 """Bytes of unknown making as text: the encoding is found."""
 
 import codecs
+import errno
 import os
 import re
 from dataclasses import dataclass, field
@@ -46,7 +47,9 @@ def content(source: Any, encoding: str | None = None, label: str | None = None, 
         try:
             with open(source, "rb") as opened:
                 data = opened.read(most + 1)
-        except ValueError:  # a path with NUL, or with half a character
+        except (ValueError, OSError) as error:  # a path with NUL, or with half a character; or a text itself
+            if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+                raise
             raise Refused("no_text", found=quote(os.fspath(source))) from None
     elif isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source[: most + 1])

@@ -151,7 +151,7 @@ def series(
     validation (0: none). missing: "refuse" rows that lack a number, or have a word in its place, "drop" them, or
     "interpolate", a straight line between the neighbours; at an end of the training or the validation part the nearest
     value again. A sequence is a window of seq_length rows, for training from a random place; for validation they are
-    evenly spread.
+    evenly spread: the shorter part, less the horizon, is the longest that can be.
 
     `.data.notes` say what was found and left out; `.data.own_units` takes values back to the data's units. Raises
     ValueError in one sentence with the column, the line and what is allowed; OSError where a path cannot be opened.

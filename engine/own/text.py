@@ -101,10 +101,10 @@ def text(
 ) -> OwnTask:
     """A task of a text of one's own, to be used as `Experiment(task=text("novel.txt"), seq_length=50, …)`.
 
-    source: the path of a text, its bytes or the open file. Encoding (UTF-8, UTF-16, GB 18030, Latin-1) is found. The
-    characters of the text are the alphabet; of more than `signs` the rarest count as one. lower: all in lower case.
-    The last share `validation` of the text is kept for validation (0: none). A sequence is a stretch of seq_length
-    characters from a random place of its part.
+    source: the path of a text, its bytes ("…".encode() of a str) or the open file. Encoding (UTF-8, UTF-16, GB 18030,
+    Latin-1) is found. The characters of the text are the alphabet; of more than `signs` the rarest count as one. lower:
+    all in lower case. The last share `validation` of the text is kept for validation (0: none). A sequence is a stretch
+    of seq_length characters from a random place of its part.
 
     `.data.notes` say what was found. Raises ValueError in one sentence; OSError where a path cannot be opened.
     """

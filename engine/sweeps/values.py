@@ -87,7 +87,8 @@ def _range(name: str, text: str) -> list[Any]:
     count, log = parts[-1].removeprefix("log"), parts[-1].startswith("log")
     counts = count.isdecimal() and len(count) <= len(str(MOST_VALUES)) and 2 <= int(count) <= MOST_VALUES
     if not kinds & {int, float} or len(parts) != 3 or not counts:
-        raise ValueError(f"--axis {name}: {text!r:.80}; allowed for a field of numbers: {allowed}, 2 or more")
+        allowed += f", COUNT from 2 to {MOST_VALUES}"
+        raise ValueError(f"--axis {name}: {text!r:.80}; allowed for a field of numbers: {allowed}")
     try:
         first, last = float(parts[0]), float(parts[1])
     except ValueError:
