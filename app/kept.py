@@ -183,7 +183,7 @@ def moment_of(
 
 
 def _norms_span(trace: engine.Trace, before: Moment | None) -> tuple[float, float]:
-    """Remembered from step to step: only some steps' norms are kept, and an axis that forgot the others would breathe."""
+    """Remembered from step to step: not all norms of the past are kept, and an axis without them would breathe."""
     norms = np.concatenate([trace.log10_grad_norms.ravel(), trace.log10_flow_norms.ravel()])
     low, high = (0.0, 0.0) if before is None else before.norms_span
     finite = norms[np.isfinite(norms)]
