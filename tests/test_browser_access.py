@@ -105,9 +105,8 @@ def test_menus_and_dialogs_by_keyboard_alone(visit):
     assert v.page.evaluate(f"Boolean({here}.closest('[data-testid=stPopoverBody]'))")
     v.page.keyboard.press("Shift+Tab")
     assert v.page.evaluate(f"{here}.getAttribute('aria-expanded')") == "true"
-    v.page.keyboard.press("Tab")
-    v.page.keyboard.press("Enter")  # the default
-    v.until(lambda: v.page.evaluate(f"Boolean({here}.closest('.st-key-presets'))"))
+    v.page.keyboard.press("Escape")
+    v.until(lambda: v.page.evaluate(f"{here}.getAttribute('aria-expanded')") == "false")
     v.page.locator(".st-key-open_room button").locator("visible=true").first.focus()
     v.page.keyboard.press("Enter")
     v.page.wait_for_selector("[data-testid=stDialog] img.qr")
