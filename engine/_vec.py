@@ -45,7 +45,7 @@ LOG2_E = 1.4426950408889634
 LN2 = {64: (0.693147180369123816490, 1.90821492927058770002e-10), 32: (0.693359375, -2.12194440e-4)}  # high, low part
 MANTISSA = {64: 52, 32: 23}
 MAGIC = {64: 1.5 * 2.0**52 + 1023, 32: 1.5 * 2.0**23 + 127}  # k + this has in its low bits the exponent of 2^k
-SIGMOID_LEAST = {64: -708.39, 32: -87.33}  # below it is 0, and not a subnormal number
+EXP_LEAST = {64: -708.39, 32: -87.33}  # below it exp, and so sigmoid, is 0, and not a subnormal number
 INFINITE = {64: 710.0, 32: 89.0}  # rounds to k = 1024, 128: 2^k as computed is infinity
 SIGMOID_MOST = 40.0  # above it is 1
 TANH_TOP = {64: 18.71, 32: 8.66}  # beyond it tanh is ±1 but for one unit of the last bit
@@ -111,7 +111,8 @@ class Value:
 class Lanes:
     """Emits instructions on whole vector registers of one floating type (`bits` wide) into `builder`.
 
-    columns: only so many of a register's numbers exist in memory, the others read as 0 and are not written; None: all.
+    columns: only so many of a register's numbers exist in memory, the others read as 0, or as
+    `missing`, and are not written; None: all.
     `whole`: in this place of memory all do.
     """
 
@@ -142,12 +143,12 @@ class Lanes:
     def _address(self, pointer: Any, offset: Any) -> Any:
         return self.b.bitcast(self.b.gep(pointer, [offset]), self.vector.as_pointer())
 
-    def load(self, pointer: Any, offset: Any, whole: bool = False) -> Value:
+    def load(self, pointer: Any, offset: Any, whole: bool = False, missing: float = 0.0) -> Value:
         address, align = self._address(pointer, offset), self.bits // 8
         if whole or self._exists is None:
             return Value(self, self.b.load(address, align=align))
         masked = self._masked("load", self.vector, [address.type, I32, self._exists.type, self.vector])
-        return Value(self, self.b.call(masked, [address, I32(align), self._exists, self.constant(0.0)]))
+        return Value(self, self.b.call(masked, [address, I32(align), self._exists, self.constant(missing)]))
 
     def store(self, pointer: Any, offset: Any, x: Value, whole: bool = False) -> None:
         address, align = self._address(pointer, offset), self.bits // 8
@@ -174,6 +175,12 @@ class Lanes:
             ]
             x = self.b.fadd(*halves)
         return self.b.extract_element(x, I32(0))
+
+    def largest(self, x: Any) -> Any:
+        """The largest of a vector's numbers, NaN aside."""
+        kind = ir.FunctionType(self.number, [self.vector])
+        name = f"llvm.vector.reduce.fmax.v{self.lanes}f{self.bits}"
+        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), [x])
 
     def where(self, condition: Any, a: Any, b: Any) -> Value:
         va, vb = (q.v if isinstance(q, Value) else self.constant(q) for q in (a, b))
@@ -211,6 +218,12 @@ class Lanes:
         shift = ir.Constant(self.integers, [MANTISSA[self.bits]] * self.lanes)
         return Value(self, self.b.bitcast(self.b.shl(self.b.bitcast(t.v, self.integers), shift), self.vector))
 
+    def exp(self, x: Value) -> Value:
+        """e^x for x ≤ 40; 0 where it would be subnormal."""
+        least = EXP_LEAST[self.bits]
+        s, r, low = self._nearest(self.where(x < least, least, x))
+        return self.where(x < least, 0.0, s * ((self._polynomial(r, NEAR[self.bits]) + low) + r) + s)
+
     def expm1(self, x: Value) -> Value:
         """e^x − 1 for x ≤ 40, exact near 0 too."""
         x = self.where(x > 40.0, 40.0, x)  # both comparisons are false for NaN, which therefore stays
@@ -239,7 +252,7 @@ class Lanes:
         """1/(1 + s e^r), the larger of 1 and s added last, so that one rounding counts."""
         bits = self.bits
         x = self.where(x > SIGMOID_MOST, SIGMOID_MOST, x)
-        x = self.where(x < SIGMOID_LEAST[bits], -INFINITE[bits], x)
+        x = self.where(x < EXP_LEAST[bits], -INFINITE[bits], x)
         t = x * -LOG2_E + MAGIC[bits]
         k = t - MAGIC[bits]
         high, low = LN2[bits]

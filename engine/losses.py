@@ -12,6 +12,7 @@ import numpy as np
 
 from engine._jit import jit
 from engine.matmul import flatten
+from engine.pointwise import exponentials, multiply
 from engine.rows import Row
 
 
@@ -44,18 +45,28 @@ def _mse(outputs, targets, share, gradient):
 
 
 def cross_entropy(outputs: np.ndarray, targets: np.ndarray, share: float = 1.0) -> tuple[float, np.ndarray]:
-    """L = mean −log softmax(y)[target]; targets (S, B) classes."""
-    with np.errstate(all="ignore"):
-        shifted = outputs - outputs.max(axis=2, keepdims=True)
-        exponent = np.exp(shifted)
-        total = exponent.sum(axis=2, keepdims=True)
-        chosen = np.take_along_axis(shifted - np.log(total), targets[..., None], axis=2)
-        gradient = exponent / total
-    np.put_along_axis(
-        gradient, targets[..., None], np.take_along_axis(gradient, targets[..., None], axis=2) - 1, axis=2
-    )
-    gradient *= outputs.dtype.type(share / targets.size)
-    return float(-np.mean(chosen)) * share, gradient
+    """L = mean −log softmax(y)[target]; targets (S, B) classes. Raises ValueError where there is no such output."""
+    outputs, targets = np.ascontiguousarray(outputs), np.ascontiguousarray(targets, np.int64)
+    gradient = np.empty_like(outputs)
+    return _cross_entropy(outputs, targets, share, gradient), gradient
+
+
+@jit
+def _cross_entropy(outputs, targets, share, gradient):
+    """With m the largest output y: −log p = log Σ e^(y−m) − (y[target] − m), and ∂/∂y = p − [target]."""
+    y, classes, g, total = flatten(outputs), flatten(targets), flatten(gradient), 0.0
+    size, factor = outputs.shape[2], share / targets.size
+    for k in range(classes.size):
+        if not 0 <= classes[k] < size:
+            raise ValueError("targets: a class for which there is no output; allowed: 0 … number of outputs − 1")
+        start = k * size
+        most, together = exponentials(y, g, start, size)
+        at, per = start + classes[k], 1 / np.float64(together)
+        chosen = g[at] * per - 1
+        total += np.log(np.float64(together)) - np.float64(y[at] - most)
+        multiply(g, start, size, per, factor)
+        g[at] = chosen * factor
+    return total * factor
 
 
 LOSSES: dict[str, Loss] = {

@@ -174,6 +174,36 @@ def multiply(typingctx, x, start, count, first, second):
 
 
 @intrinsic
+def exponentials(typingctx, x, y, start, count):
+    """y ← e^(x − m) for `count` numbers from `start` of x and y (n,), m the largest of them. Returns m and Σ y."""
+    sig = types.UniTuple(x.dtype, 2)(x, y, types.intp, types.intp)
+
+    def codegen(context, builder, sig, args):
+        a = _Arrays(context, builder, sig, args, "x y start count")
+        b, bits, nothing = builder, x.dtype.bitwidth, float("-inf")
+        plain = Lanes(b, bits)
+        most, total = (cgutils.alloca_once_value(b, plain.constant(begin)) for begin in (nothing, 0.0))
+
+        def compare(m: Lanes, j: Any) -> None:
+            v, so_far = m.load(a.pointer("x"), b.add(a.value("start"), j), missing=nothing), Value(m, b.load(most))
+            b.store(m.where(v > so_far, v, so_far).v, most)
+
+        _over_row(b, bits, a.value("count"), None, compare)
+        largest = plain.largest(b.load(most))
+
+        def power(m: Lanes, j: Any) -> None:
+            at = b.add(a.value("start"), j)
+            e = m.exp(m.load(a.pointer("x"), at, missing=nothing) - Value(m, m.splat(largest)))
+            m.store(a.pointer("y"), at, e)
+            b.store((Value(m, b.load(total)) + e).v, total)
+
+        _over_row(b, bits, a.value("count"), None, power)
+        return context.make_tuple(b, sig.return_type, [largest, plain.total(b.load(total))])
+
+    return sig, codegen
+
+
+@intrinsic
 def copy_rows(typingctx, x, x0, row_x, y, y0, row_y, rows, count):
     """y[y0 + r·row_y + j] ← x[x0 + r·row_x + j] for r < rows, j < count, of arrays (n,) of one type.
 

@@ -17,7 +17,7 @@ _READY: set[tuple[str, ...]] = set()
 
 def _kinds(e: Experiment) -> tuple[str, ...]:
     extra = [name for name, used in (("omega", e.omega > 0), ("embedding", e.embedding_dim is not None)) if used]
-    return e.kind, e.dtype, e.optimizer, e.clip, *extra
+    return e.kind, e.dtype, e.loss_name, e.optimizer, e.clip, *extra
 
 
 def _marker(e: Experiment) -> Path:

@@ -434,3 +434,28 @@ def test_losses_of_arrays_with_gaps_are_right():
     error = y[:, ::2] - target[:, ::2]
     assert value == pytest.approx((error**2).mean())
     np.testing.assert_allclose(gradient, 2 * error / error.size)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@steady
+@given(
+    outputs=st.integers(1, 40), scale=st.sampled_from([1e-3, 1.0, 30.0, 1e3]), seed=st.integers(0, 99),
+    odd=st.sampled_from([None, np.nan, np.inf, -np.inf]),
+)  # fmt: skip
+def test_cross_entropy_is_pytorchs_for_any_number_of_outputs(dtype, outputs, scale, seed, odd):
+    rng, eps = np.random.default_rng(seed), np.finfo(dtype).eps
+    y, target = (rng.normal(size=(3, 4, outputs)) * scale).astype(dtype), rng.integers(0, outputs, (3, 4))
+    if odd is not None:
+        y[1, 2, seed % outputs] = odd
+    value, gradient = engine.LOSSES["cross_entropy"].value_and_gradient(y, target, 1.0)
+    theirs = torch.tensor(y, requires_grad=True)
+    loss = torch.nn.functional.cross_entropy(theirs.reshape(-1, outputs), torch.tensor(target).reshape(-1))
+    loss.backward()
+    np.testing.assert_allclose(value, loss.item(), rtol=8 * eps, atol=8 * eps)
+    np.testing.assert_allclose(gradient, theirs.grad.numpy(), rtol=0, atol=4 * eps / target.size)
+
+
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_a_class_without_an_output_is_refused(wrong):
+    with pytest.raises(ValueError, match="targets: a class for which there is no output"):
+        engine.LOSSES["cross_entropy"].value_and_gradient(np.zeros((1, 2, 3)), np.array([[0, wrong]]), 1.0)

@@ -264,7 +264,7 @@ CLAIMS: dict[str, dict[str, Callable[[], Any]]] = {  # lesson -> what it says, a
 OTHERWISE = {  # numbers that are settings, counts, or said by a test of their own
     "vanish": {"1", "100", "200", "0.50", "50", "1.2", "1.3"},
     "explode": {"1", "2.5", "100", "0.01", "50", "1.2", "−1", "1/100", "8"},
-    "clip": {"50", "1", "±1", "0.1", "2,000", "1,500", "1,100", "0.79", "38"},
+    "clip": {"50", "1", "±1", "0.1", "2,000", "1,500", "400", "0.7", "0.79", "38"},
     "activation": {"99", "1", "0", "6", "20", "60", "3.00", "0.9", "±0.9", "10", "1/10", "100", "1.2", "1.5", "4"},
     "init": {"128", "0", "1", "11", "0.50", "2.00", "2", "10", "1/10", "100", "99", "0.95"},
     "lstm": {"50", "0", "400", "150", "1", "−1", "5", "100", "0.993"},
@@ -320,7 +320,9 @@ def test_sayings_without_a_number():
 @pytest.mark.slow
 def test_sayings_of_long_runs():
     assert loss(start("copy"), 600) == pytest.approx(0.175, abs=5e-4)
-    assert 1000 <= first_below(start("clip", clip="norm", clip_threshold=1.0), 0.5, 1500) <= 1200
+    assert 300 <= first_below(start("clip", clip="norm", clip_threshold=1.0), 0.7, 600) <= 500, (
+        "some 400, chaotic or not"
+    )
     assert 700 <= first_below(start("copy", **LESSONS["copy"].solution), 0.8, 1000) <= 800
 
 

@@ -234,7 +234,7 @@ def test_unclipped_gradients_jump_and_clipped_ones_do_not():
     and 15 times the median), but of six seeds each leaves 10 behind, and some 30 times the median (100 and 3,000)."""
     e = PRESETS["pascanu_order_unclipped"].experiment
     found = [engine.train(e.replace(seed=seed), 3000).grad_norm for seed in range(e.seed, e.seed + 6)]
-    assert np.median(found[0]) < 1
+    assert 0.5 < np.median(found[0]) < 1.5
     assert all(norms.max() > 10 for norms in found)
     assert max(norms.max() / np.median(norms) for norms in found) > 30
     history = engine.train(PRESETS["pascanu_order_clipped"].experiment, 3000)

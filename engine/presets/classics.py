@@ -165,7 +165,7 @@ CLASSICS: dict[str, Preset] = {
     ),
     "pascanu_order_unclipped": Preset(
         "temporal order, no clip",
-        "Look at the gradient's norm: mostly below 1, at times above 10. Each of those throws the weights away, and "
+        "Look at the gradient's norm: mostly about 1, at times above 10. Each of those throws the weights away, and "
         "the loss stays near the line of guessing.",
         "Pascanu, Mikolov & Bengio 2013, section 5; here with orthogonal weights",
         GROUP,

@@ -230,9 +230,9 @@ for e in eval(sys.argv[1]):
     engine.warm_up(e)
 print(cpu() - begin)
 """
-ALL = """[engine.Experiment(cell=c, dtype=d, optimizer=o, clip=k, reset_after=r)
-    for d in ("float64", "float32") for c in engine.CELLS for r in (True, False)
-    for o, k in [*((o, "norm") for o in engine.OPTIMIZERS), *(("adam", k) for k in engine.CLIPS)]]"""
+ALL = """[engine.Experiment(dtype=d, **more) for d in ("float64", "float32") for more in (
+    *(dict(cell=c, reset_after=r) for c in engine.CELLS for r in (True, False)), dict(task="parity"),
+    *(dict(optimizer=o) for o in engine.OPTIMIZERS), *(dict(clip=k) for k in engine.CLIPS))]"""
 
 
 def compiling() -> dict[str, float]:
