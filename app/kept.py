@@ -34,6 +34,7 @@ class Moment:
     parts: np.ndarray  # (3, blocks) ‖g‖, ‖Δθ‖ and ‖θ‖ of each block of weights, of the update that follows
     examples: int  # sequences seen before this step
     seconds: float  # of training before this step
+    norms_span: tuple[float, float]  # least and greatest finite of `log10_norms` and `flow` at this step and before
 
     @property
     def size(self) -> int:
@@ -178,4 +179,13 @@ def moment_of(
         shown=shown_of(e, trace, run_free(trainer, trace.inputs), None if before is None else before.shown),
         examples=trainer.examples,
         seconds=trainer.seconds,
+        norms_span=_norms_span(trace, before),
     )
+
+
+def _norms_span(trace: engine.Trace, before: Moment | None) -> tuple[float, float]:
+    """Remembered from step to step: not all norms of the past are kept, and an axis without them would breathe."""
+    norms = np.concatenate([trace.log10_grad_norms.ravel(), trace.log10_flow_norms.ravel()])
+    low, high = (0.0, 0.0) if before is None else before.norms_span
+    finite = norms[np.isfinite(norms)]
+    return min(low, float(finite.min(initial=0.0))), max(high, float(finite.max(initial=0.0)))

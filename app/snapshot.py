@@ -61,6 +61,7 @@ class Snapshot:
     diverged: tuple[int, str] | None  # (step, tensor) where the first non-finite number appeared
     thrown: Thrown | None = None  # the update that threw the weights away, if any did, before `moment` or after
     reach: float = nan  # ‖Δθ‖ / ‖θ‖ of the update that follows `moment`
+    norms_span: tuple[float, float] = (0.0, 0.0)  # of `now` and `flow` at every step that was looked at so far
     weights_of: str = ""  # the file whose weights the run has begun with; "": drawn
     weights: Weights | None = None  # those kept nearest to `moment`
 
@@ -112,7 +113,7 @@ class Snapshot:
     def extremes(self) -> tuple[float, float]:
         """Least and greatest finite log10 norm of the run so far, over all layers; (0, 0) when there is none."""
         every = max(1, self.rows.shape[-1] // 400)  # a sample of the timesteps is enough for an axis
-        low, high = 0.0, 0.0
+        low, high = self.norms_span
         numbers = self.rows[self.rows_at <= self.last_finite]  # of a lost pass some are left, up to 10^308
         for part in (self.now, self.flow, self.start, numbers[..., ::every]):
             finite = part[np.isfinite(part)]

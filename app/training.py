@@ -216,6 +216,7 @@ class Training:
             seconds=moment.seconds,
             shown=moment.shown,
             shown_span=past.kept.newest.shown.span,
+            norms_span=past.kept.newest.norms_span,
             radii=tuple(radius for radius in moment.radii if radius.layer == layer),
             radii_at=moment.radii_at,
             truncation=moment.truncation,

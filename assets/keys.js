@@ -32,6 +32,26 @@
     if (presses.push({ name, when: performance.now() }) === 1) press()
   }
   document.addEventListener('keydown', window.__keys, true)
+  // Streamlit draws an open menu at the end of the page: Tab goes from its button into it, and from its ends back; Esc, which
+  // Streamlit knows, closes it. What closes and takes the focus with it leaves it to its button, or to an open room's.
+  document.addEventListener('keydown', (e) => {
+    const button = document.querySelector('[data-testid=stPopoverButton][aria-expanded=true]'), menu = document.querySelector('[data-testid=stPopoverBody]')
+    const here = document.activeElement
+    if (e.key === 'Escape' && document.querySelector('[data-testid=stDialog]')) return closed(60, '.st-key-room_menu button')
+    if (!button || !menu) return
+    if (e.key === 'Enter' && menu.contains(here)) return closed(60, `.${button.closest('[class*=st-key-]').className.match(/st-key-\S+/)[0]} button`)
+    if (e.key !== 'Tab') return
+    const inside = [...menu.querySelectorAll('a[href], button, input, select, textarea, [tabindex="0"]')].filter((x) => !x.disabled && x.tabIndex >= 0 && x.getClientRects().length)
+    const to = here === button ? !e.shiftKey && inside[0] : here === inside.at(e.shiftKey ? 0 : -1) && button
+    if (!to) return
+    e.preventDefault()
+    to.focus()
+  }, true)
+  const closed = (tries, button) => {
+    const gone = !document.querySelector('[data-testid=stDialog], [data-testid=stPopoverBody]') && document.activeElement === document.body
+    if (gone) document.querySelector(button)?.focus()
+    else if (tries) setTimeout(closed, 50, tries - 1, button)
+  }
   // On a phone the sidebar lies over the page: another page begins without it, whatever led there; and of the row of pages
   // its own is in view.
   const arrive = (tries, moved) => {

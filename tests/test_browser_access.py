@@ -17,7 +17,7 @@ READY = {  # a page, and what is there when it is
     "why": ".st-key-why [data-testid=stExpander]",
     "compare": DRAWN,
     "small": ".still .main-svg",
-    "lessons": "a[href*=lesson], .st-key-lessons button, main button",
+    "lessons": ".st-key-lessons button",
     "room": ".st-key-join input",
 }
 
@@ -49,6 +49,9 @@ def test_on_a_phone_nothing_is_cut_and_pages_and_presets_are_at_hand(visit):
         assert v.page.evaluate(CUT) == [], place
         assert v.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
     at(v, "explore")
+    v.page.locator("[data-testid=stExpandSidebarButton]").click()
+    v.page.locator("[data-testid=stSidebarCollapseButton] button").click()  # nothing lies over it
+    v.page.locator("[data-testid=stExpandSidebarButton]").wait_for()
     v.page.locator(".st-key-presets_at_hand button").first.click()
     v.page.locator(".st-key-preset_at_hand_healthy button").first.click()
     v.until(lambda: v.page.url.endswith("?preset=healthy"))
@@ -89,6 +92,26 @@ def test_by_keyboard_alone(visit):
     hide.focus()
     v.page.keyboard.press("Enter")
     v.until(lambda: hide.get_attribute("aria-pressed") == "false")
+
+
+def test_menus_and_dialogs_by_keyboard_alone(visit):
+    """Tab goes into an open menu and back, and what closes leaves the focus where it was opened."""
+    v = visit("?hidden_size=8&seq_length=20")
+    opener, here = v.page.locator(".st-key-presets button").first, "document.activeElement"
+    opener.focus()
+    v.page.keyboard.press("Enter")
+    v.page.wait_for_selector("[data-testid=stPopoverBody] button")
+    v.page.keyboard.press("Tab")
+    assert v.page.evaluate(f"Boolean({here}.closest('[data-testid=stPopoverBody]'))")
+    v.page.keyboard.press("Shift+Tab")
+    assert v.page.evaluate(f"{here}.getAttribute('aria-expanded')") == "true"
+    v.page.keyboard.press("Escape")
+    v.until(lambda: v.page.evaluate(f"{here}.getAttribute('aria-expanded')") == "false")
+    v.page.locator(".st-key-open_room button").locator("visible=true").first.focus()
+    v.page.keyboard.press("Enter")
+    v.page.wait_for_selector("[data-testid=stDialog] img.qr")
+    v.page.keyboard.press("Escape")
+    v.until(lambda: v.page.evaluate(f"Boolean({here}.closest('.st-key-room_menu'))"))
 
 
 def test_ears_hear_the_verdict_that_eyes_see(visit):

@@ -277,6 +277,33 @@ def test_a_run_knows_its_theory() -> None:
             assert s.theory == engine.mean_field(e).slope
 
 
+def test_the_axis_of_the_flow_never_shrinks() -> None:
+    """The gradient of the last loss alone, of which no past is kept, would make it breathe."""
+    training = Training(
+        engine.Experiment(task="markov", hidden_size=8, seq_length=30, batch_size=4, lr=0.05), lean=True
+    )
+    lows = []
+    for step in range(1, 31):
+        training.advance(step, lambda: False)
+        training.record()
+        s = training.snapshot(None, 0)
+        lows.append((s.extremes[0], s.flow.min()))
+    low, now = np.array(lows).T
+    assert (np.diff(now) > 0).any(), "it comes back up"
+    assert (low == np.minimum.accumulate(now)).all()
+
+
+@pytest.mark.parametrize(
+    ("task", "validation", "luck"),
+    [("adding", 0.155, True), ("adding", 0.18, True), ("adding", 0.12, False), ("parity", 0.155, False)],
+)
+def test_a_loss_near_that_of_guessing_may_be_luck(task: str, validation: float, luck: bool) -> None:
+    """Of 256 numbers drawn; but guessing a class costs the same whichever it is."""
+    s = dataclasses.replace(snapshot(task=task), validation=np.full(138, validation))
+    meta = FIGURES["loss"](s, palette("light"))["layout"]["meta"]
+    assert ("may be luck" in meta["answer"]) == ("on average" in meta["about"]) == luck
+
+
 def test_value_clipping_has_no_threshold_on_the_axis_of_the_norm() -> None:
     for case, lines in (("vanishing", 1), ("value clipping", 0)):
         layout = FIGURES["clip"](CASES[case], palette("light"))["layout"]

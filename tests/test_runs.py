@@ -488,7 +488,7 @@ def _moment(step: int, size: int = 1000) -> Moment:
     shown = Shown(none, none, none, none, none[:, 0], none[:, 0], none, 0, (0.0, 1.0))
     return Moment(
         step, norms, flow=norms, hidden=hidden, marks=(), validation=0.2, radii=(), radii_at=step, truncation=None,
-        shown=shown, parts=norms, examples=step, seconds=0.0,
+        shown=shown, parts=norms, examples=step, seconds=0.0, norms_span=(0.0, 0.0),
     )  # fmt: skip
 
 

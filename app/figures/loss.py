@@ -11,13 +11,15 @@ from app.figures.sequence import series_of
 from app.figures.template import Part, across, axis, label, layout, line
 from app.figures.training import heads, notes, over_training, training
 from app.snapshot import Snapshot
-from app.words import _, clauses, listed
+from app.words import _, clauses, listed, sentences
 from engine import TASKS
 from engine.own.series import Series
 
 WINDOW = 10  # validations, over whose time a gap is judged
 NOISE = 3.0  # standard errors of the training loss that a gap has to exceed to be named,
 LEAST = 0.05  # and the share of the validation loss
+NEAR = 1.15  # times the baseline, up to which a validation loss is called on it,
+LEARNS = 0.8  # and from which down learning: √(2/256) = 9 % is the chance in 256 squares of normal numbers
 BOUND = "best possible"  # a line to compare with that is no guess: nothing gets below it
 
 
@@ -97,9 +99,24 @@ def _shade(s: Snapshot, p: Palette, measured: np.ndarray) -> list[Part]:
 def _about(s: Snapshot) -> str:
     """All lines in words: beside the picture there may be no room for them."""
     lines = [(s.baseline_label, s.baseline), *s.references]
-    return _("For comparison: {lines}.").format(
+    said = _("For comparison: {lines}.").format(
         lines=clauses(_("{what}: {loss}").format(what=_(name), loss=short(x)) for name, x in lines)
     )
+    if not lucky(s):
+        return said
+    why = _("Guessing has this loss on average; on the sequences that validation has drawn, a little more or less.")
+    return sentences(said, why)
+
+
+def lucky(s: Snapshot) -> bool:
+    """May validation differ from the baseline at the step shown by nothing but the targets that it has drawn?
+
+    Only where they are numbers, one a sequence: the loss of guessing a class is the same whichever it is.
+    """
+    task, measured = TASKS[s.experiment.task], validation_at(s)
+    if measured is None or task.draw_validation is not None or task.every_step or s.experiment.loss_name != "mse":
+        return False
+    return not task.classes and LEARNS < measured[1] / s.baseline <= NEAR
 
 
 def validation_at(s: Snapshot) -> tuple[int, float] | None:
@@ -125,6 +142,8 @@ def _answer(s: Snapshot) -> str:
             return _("no finite loss at all; {guess}").format(guess=guess)
         text = _("last finite loss <b>{loss}</b>, at step {n}; {guess}")
         return text.format(loss=short(last), n=s.drawn, guess=guess)
+    if lucky(s):
+        guess = _("{guess} (the difference may be luck)").format(guess=guess)
     measured, found = validation_at(s), gap(s)
     if measured is None:
         text = _("loss <b>{loss}</b>").format(loss=short(float(s.loss[s.drawn])))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import engine
+from app.figures.loss import LEARNS
 from app.figures.maps_measures import LOOKS, Look, drawn, span
-from app.figures.words import LEARNS
 from app.words import _
 from engine.sweeps.axes import levels
 from engine.sweeps.dataset import between

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from app.figures.loss import LEARNS
 from app.figures.numbers import minus, short, times
 from app.figures.palette import palette
 from app.figures.versus import of
-from app.figures.words import LEARNS
 from app.words import _, listed
 from engine.sweeps.dataset import between
 

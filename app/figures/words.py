@@ -5,7 +5,7 @@ from math import isfinite, isnan
 from typing import Any
 
 import engine
-from app.figures.loss import not_yet, validation_at
+from app.figures.loss import LEARNS, NEAR, not_yet, validation_at
 from app.figures.maps_measures import LOOKS, written
 from app.figures.numbers import power, short, times
 from app.figures.parts import tensor as named
@@ -18,8 +18,6 @@ from engine.own.noise import Noise
 from engine.sweeps.measures import ENOUGH, LAYER
 
 LEVEL = 0.1  # decades over the whole sequence: less is called no change
-NEAR = 1.15  # times the baseline, up to which a loss is called on it
-LEARNS = 0.8  # a validation loss below this share of the baseline is called learning; its own noise is 9 %
 
 
 def _learns(s: Snapshot) -> bool:
