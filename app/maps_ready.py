@@ -55,7 +55,7 @@ MAPS: dict[str, Ready] = {
     "cliff": Ready(
         N_("Rate × clipping"),
         N_("Pascanu's cliff from above. Where every gradient is cut only rate × threshold counts, and with 0.01 even a "
-           "rate of 10 learns; with a rate of 3 and a threshold of 1 two of three seeds are thrown off."),
+           "rate of 10 learns; with a threshold of 1 that rate throws most seeds off."),
         "Pascanu, Mikolov & Bengio 2013",
         {"task": "delayed_recall", "hidden_size": 16, "batch_size": 16, "seq_length": 20, "optimizer": "sgd",
          "init": "normal", "gain": 1.2},

@@ -567,7 +567,8 @@ def test_what_is_said_of_gain_holds_in_every_seed():
 
 
 def test_what_is_said_of_the_cliff():
-    assert [learns("cliff", lr=3.16, clip_threshold=1.0, seed=seed) for seed in range(3)] == [False, True, False]
+    thrown_off = [not learns("cliff", lr=10.0, clip_threshold=1.0, seed=seed) for seed in range(6)]  # which: chaotic
+    assert sum(thrown_off) >= 3
     assert all(learns("cliff", lr=10.0, clip_threshold=0.01, seed=seed) for seed in range(3))
     few = {"lr": 0.1, "clip_threshold": 0.01}, {"lr": 1.0, "clip_threshold": 0.001}
     a, b = (measure(MAPS["cliff"].experiment.replace(**f), ("val_loss",), 150)["val_loss"] for f in few)
