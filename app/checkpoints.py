@@ -29,8 +29,6 @@ def checkpoint_of(curves: Curves, weights: Weights, seconds: float) -> engine.Ch
     changes = tuple(change for change in curves.changes if change.step <= step)
     rows = curves.rows_at < step
     log10 = curves.rows[rows]
-    with np.errstate(over="ignore", under="ignore"):
-        linear = np.float_power(10.0, log10)
     history = engine.History(
         at=np.arange(step),
         loss=curves.loss[:step],
@@ -39,7 +37,6 @@ def checkpoint_of(curves: Curves, weights: Weights, seconds: float) -> engine.Ch
         grad_norm=curves.grad_norm[:step],
         clipped=curves.clipped[:step],
         examples=curves.examples[:step],
-        grad_norms=linear,
         log10_grad_norms=log10,
         grad_norms_at=curves.rows_at[rows],
         diverged_at=None,

@@ -95,13 +95,13 @@ def history(
         raise ValueError(f"loss, grad_norm, clipped: shape {wrong[0]}; allowed: ({n},), a number for each step")
     if len({t.grad_norms.shape for t in seen.values()}) > 1:
         raise ValueError("traces: of different layers or timesteps; allowed: passes of one network")
-    rows = [(t.grad_norms, t.log10_grad_norms) for t in seen.values()] or [(np.full((1, 1), nan),) * 2]
+    rows = [t.log10_grad_norms for t in seen.values()] or [np.full((1, 1), nan)]
     lost = np.flatnonzero(~np.isfinite(losses))
     return engine.History(
         at=np.arange(n), loss=losses, validation_loss=np.array([at.get(k, nan) for k in range(n)]),
         lr=np.full(n, nan), grad_norm=norms, clipped=used, examples=np.full(n, nan),
-        grad_norms=np.stack([linear for linear, _log in rows]), log10_grad_norms=np.stack([log for _l, log in rows]),
-        grad_norms_at=np.array(list(seen) or [0]), diverged_at=int(lost[0]) if lost.size else None,
+        log10_grad_norms=np.stack(rows), grad_norms_at=np.array(list(seen) or [0]),
+        diverged_at=int(lost[0]) if lost.size else None,
         diverged_tensor="loss" if lost.size else None, changes=(),
     )  # fmt: skip
 

@@ -140,15 +140,12 @@ def _read(arrays: dict[str, np.ndarray]) -> Checkpoint:
     if said["format"] != FORMAT:
         raise ValueError(f"format {said['format']!r}; allowed: {FORMAT}")
     log10 = np.asarray(arrays["history/log10_grad_norms"], np.float64)
-    with np.errstate(over="ignore", under="ignore"):
-        linear = np.float_power(10.0, log10)
     _check_count(said["changes"])
     diverged = (None, None) if said["diverged"] is None else said["diverged"]
     if len(diverged) != 2:
         raise ValueError(f"diverged: {diverged!r:.80}; allowed: a step and a tensor")
     history = History(
         **{name: frozen(arrays[f"history/{name}"]) for name in CURVES},
-        grad_norms=frozen(linear),
         log10_grad_norms=frozen(log10),
         grad_norms_at=frozen(arrays["history/grad_norms_at"]),
         diverged_at=diverged[0],

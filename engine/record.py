@@ -71,11 +71,11 @@ class Rows:
         """Their steps, and log10 norms (rows, L, T); copies."""
         if not self._kept:
             return np.zeros(0, np.int64), np.zeros((0, *self._shape))
-        log10 = np.stack([norms for _, norms, _ in self._kept])
-        new = [exponents is not None for _, _, exponents in self._kept]
-        if any(new):
-            log10[new] = log10_of(log10[new], np.stack([each for _, _, each in self._kept if each is not None]))
-        return np.array([step for step, _, _ in self._kept]), log10
+        self._kept = [
+            (step, norms if exponents is None else log10_of(norms, exponents), None)
+            for step, norms, exponents in self._kept
+        ]
+        return np.array([step for step, _, _ in self._kept]), np.stack([log10 for _, log10, _ in self._kept])
 
     def go_on(self, at: np.ndarray, log10: np.ndarray) -> None:
         """Go on from what `arrays` gave."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,9 +119,14 @@ class History:
     grad_norm: np.ndarray  # (entries,), ‖g‖₂ over all parameters, before clipping
     clipped: np.ndarray  # (entries,), the same after clipping
     examples: np.ndarray  # (entries,), sequences seen by the updates up to and with this one
-    grad_norms: np.ndarray  # (rows, L, T)
     log10_grad_norms: np.ndarray  # (rows, L, T)
     grad_norms_at: np.ndarray  # (rows,), training steps, ascending
     diverged_at: int | None  # the first step with a non-finite number, None where there is none
     diverged_tensor: str | None  # the first such tensor
     changes: tuple[Change, ...]  # what Trainer.change changed while it trained
+
+    @cached_property
+    def grad_norms(self) -> np.ndarray:
+        """(rows, L, T); beyond the range of float64 it is 0 or infinite, and log10_grad_norms is not."""
+        with np.errstate(over="ignore", under="ignore"):
+            return frozen(np.float_power(10.0, self.log10_grad_norms))

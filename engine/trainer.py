@@ -197,8 +197,6 @@ class Trainer:
         """The run so far. The arrays do not change when training goes on."""
         at, loss, validation, lr, norm, clipped, examples = self._curves.arrays()
         rows_at, log10 = self._rows.arrays()
-        with np.errstate(over="ignore", under="ignore"):
-            linear = np.float_power(10.0, log10)
         return History(
             at=at,
             loss=loss,
@@ -207,7 +205,6 @@ class Trainer:
             grad_norm=norm,
             clipped=clipped,
             examples=examples,
-            grad_norms=frozen(linear),
             log10_grad_norms=frozen(log10),
             grad_norms_at=frozen(rows_at),
             diverged_at=self._diverged[0] if self._diverged else None,
