@@ -68,7 +68,7 @@ BASE = engine.Experiment(hidden_size=4, seq_length=12, batch_size=3)
             "digits_rows has 8 timesteps; all",
         ),
         ({"axes": {"task": ["digits_pixels"], "seq_length": [5, 6]}}, "'seq_length' changes nothing"),
-        ({"base": "rnn"}, "experiment: 'rnn'"),
+        ({"base": "rnn"}, "experiment: str; allowed: an engine.Experiment"),
     ],
 )
 def test_what_is_no_plan_is_refused_by_name(changes, said):
