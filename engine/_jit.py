@@ -110,7 +110,7 @@ _LOCK = _Lock()
 def _linked_once(result: Any) -> Any:
     """The result; where `matmul.once` says so, callers are linked to its code, and do not get a copy of it.
 
-    Numba would link a copy into each caller, and optimise it anew: a quarter of the time that all compiling takes.
+    Numba would link a copy into each caller, and optimise it anew: a fifth of the time that all compiling takes.
     """
     library, name = result.library, result.fndesc.mangled_name
     if b"noinline" in library._get_module_for_linking().get_function(name).attributes:
@@ -185,7 +185,10 @@ def jit(function: Callable) -> Any:
 
 
 def inner(function: Callable) -> Any:
-    """`jit` for a kernel that kernels alone call: Python's way into it, a sixth of all compiling, is left out."""
+    """`jit` for a kernel that kernels alone call: Python's way into it, a sixth of all compiling, is left out.
+
+    A call from Python ends the process: make it `jit` first.
+    """
     return _kernel(function, no_cpython_wrapper=True)
 
 

@@ -169,7 +169,7 @@ def test_another_machine_has_the_same_numbers_from_packed_code(machine, choice, 
     for kernel in ("matmul.product", "unroll.forward", "unroll.backward"):
         found = Counter(code[f"engine.{kernel}"])
         packed, single = found["p" + letter], sum(n for what, n in found.items() if what.startswith("s"))
-        assert packed >= 15 * max(1, single), f"{kernel}: {found}"
+        assert packed >= 20 * max(1, single), f"{kernel}: {found}"
     found = Counter(code["engine.unroll.forward"])  # it alone divides, in tanh and the sigmoid
     assert found[f"div p{letter}"] > 0
     assert not any(what.startswith("div s") for what in found), found
